@@ -9,7 +9,7 @@ use super::store::{self, OpenMode};
 use super::{Failure, print};
 use crate::config::Config;
 use clientele_core::text::escaped;
-use clientele_domain::audit::{AuditLog, Counts, Finding, What};
+use clientele_domain::audit::{AuditLog, Counts, Finding, FindingKind};
 use clientele_domain::caller::Caller;
 
 #[derive(Debug, Subcommand)]
@@ -44,8 +44,8 @@ async fn verify(audit: &AuditLog, config: &Config, Scope { client }: Scope) -> R
     let (mut findings, mut unverifiable) = (0_u64, 0_u64);
     let mut printed = Ok(());
     let report = |finding: &Finding| {
-        match finding.what {
-            What::UnknownKey { records, .. } => unverifiable += records,
+        match finding.kind {
+            FindingKind::UnknownKey { records, .. } => unverifiable += records,
             _ => findings += 1,
         }
         if printed.is_ok() {

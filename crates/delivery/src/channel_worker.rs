@@ -239,7 +239,7 @@ impl ChannelWorker {
         }
         for Unsettled { message, attempted } in self.unsettled.drain(..) {
             if attempted && stored.contains(&message.encoded_key) {
-                self.messages.metrics.settled(self.channel, &message);
+                self.messages.metrics.count_attempt(self.channel, &message);
             }
         }
         Ok(())

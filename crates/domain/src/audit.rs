@@ -7,32 +7,21 @@
 //!
 //! To record a new kind of change, add a [`Subject`], and call [`AuditLog::record`] where the change is written.
 
-mod begin;
-mod chain;
-mod erase;
 mod finding;
 mod genesis;
 mod keys;
 mod read;
 mod record;
-mod removed;
 mod search;
-mod settings;
-mod stretch;
-mod tally;
-mod unknown;
 mod verify;
 mod walk;
 
-pub(crate) use begin::Noted;
-pub use chain::Head;
-pub(crate) use erase::erased_at;
-pub use finding::{Finding, What};
-pub use keys::Keys;
+pub use finding::{Finding, FindingKind};
+pub(crate) use genesis::LastGenesis;
+pub use keys::{Head, Keys};
 pub use read::{BY_POSITION, HistoryPage, NEWEST_FIRST, Record, RecordKey, Rows, Shown, Stored};
 pub use record::{Action, Chain, Change, Member, Members, Subject};
 pub use search::{AuditFilter, LARGEST_CONTENTS};
-pub use settings::AuditSettings;
 pub use walk::Counts;
 
 use std::sync::Arc;
@@ -41,11 +30,26 @@ use chrono::{DateTime, SubsecRound, Utc};
 use entity::{audit_chain, audit_record};
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use sea_orm::ConnectionTrait;
+use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use crate::caller::Caller;
-use clientele_core::error::{Error, Result};
+use clientele_core::{
+    error::{Error, Result},
+    secret::Secret,
+};
 use clientele_storage::db::{Batch, Connection, Database, Dialect, Transaction};
+
+/// Protects the audit log against forgery.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditSettings {
+    /// The key for the HMACs of new records. Without one, a key in the database is used: an attacker who can write the
+    /// database can read it there, and forge records that verify.
+    pub key: Secret,
+    /// The keys of older records, newest first. A key that was replaced must never be used again.
+    pub previous_keys: Vec<Secret>,
+}
 
 /// Appends to the audit log, reads and verifies it. Clones share everything.
 #[derive(Clone, Debug)]
@@ -136,11 +140,63 @@ impl AuditLog {
         Ok(head)
     }
 
+    /// Erases the contents of all records of a client's chain, which ends at `head`, and appends a record of the
+    /// erasure: contents that are missing without one are a finding. Callers and times of changes stay, and the chain
+    /// still verifies. Returns how many records had contents, and the new end. The calling function must hold a lock on
+    /// the present end and write the new one.
+    pub async fn erase(
+        &self,
+        transaction: &Transaction,
+        caller: &Caller,
+        client_key: &str,
+        head: &Head,
+        now: DateTime<Utc>,
+    ) -> Result<(u64, Head)> {
+        let sql = "UPDATE audit_record SET contents = NULL, salt = NULL WHERE chain = $1 AND contents IS NOT NULL";
+        let erased = transaction.run(sql, [client_key.into()]).await?;
+        let mut members = Vec::new();
+        let last = Some(head.count).filter(|count| *count > 0);
+        Members::new(&mut members).text("records", None, last.map(|last| format!("1 to {last}")).as_deref());
+        let change = Change {
+            chain: Chain::Client(client_key),
+            subject: Subject::Client,
+            subject_key: client_key,
+            action: Action::Erased,
+            members,
+        };
+        let mut batch = Batch::new(transaction.dialect);
+        let head = self.append(transaction, &mut batch, caller, &change, head, now).await?;
+        transaction.write(batch).await?;
+        Ok((erased, head))
+    }
+
     /// Adds the metrics of the audit log to a registry.
     pub fn register_metrics(&self, registry: &mut Registry) {
         let help = "Audit records sealed, those included whose transaction was rolled back";
         registry.register("audit_records", help, self.sealed.clone());
     }
+}
+
+/// Returns when the chain that ends at `head` was erased, if only the record of the erasure has contents.
+pub(crate) async fn erased_at(
+    transaction: &Transaction,
+    client_key: &str,
+    head: &Head,
+) -> Result<Option<DateTime<Utc>>> {
+    let row = transaction.dialect.row::<audit_record::Entity>("a");
+    let row = transaction.dialect.cast_to_text(&row);
+    let erased = Action::Erased.as_str();
+    let sql = format!(
+        "SELECT {row} FROM audit_record a WHERE a.chain = $1 AND a.position = $2 AND a.action = '{erased}' \
+         AND NOT EXISTS (SELECT 1 FROM audit_record o \
+         WHERE o.chain = $1 AND o.position <> $2 AND o.contents IS NOT NULL)"
+    );
+    let row = transaction.one(sql, [client_key.into(), head.count.into()]).await?;
+    Ok(row
+        .as_ref()
+        .map(search::decode)
+        .transpose()?
+        .map(|record| record.recorded_at))
 }
 
 /// Locks the end of a shared chain until `transaction` has ended, and returns it.
@@ -157,5 +213,5 @@ async fn end(transaction: &Transaction, chain: Chain<'_>) -> Result<Option<Head>
     };
     let sql = format!("SELECT head, count FROM audit_chain WHERE chain = $1{lock}");
     let row = transaction.one(sql, [chain.name().into()]).await?;
-    row.map(|row| stretch::head(&row, 0)).transpose()
+    row.map(|row| verify::head(&row, 0)).transpose()
 }

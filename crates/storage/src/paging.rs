@@ -4,11 +4,12 @@
 use async_graphql::InputObject;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use entity::instant;
-use sea_orm::{ConnectionTrait, Value};
+use sea_orm::{ConnectionTrait, QueryResult, Value};
+use serde::de::DeserializeOwned;
 
 use crate::db::{Connection, Dialect};
 use clientele_core::{
-    error::Result,
+    error::{Error, Result},
     path,
     problem::{Problem, ProblemCode},
     scalar::DateTime,
@@ -150,6 +151,25 @@ impl Window {
             has_previous,
         }
     }
+
+    /// Decodes a page from a column with all rows that a statement with [`Window::clauses`] read, as a JSON array; NULL
+    /// has no rows. Returns also the size of the rows in memory.
+    pub fn decode_page<T: DeserializeOwned>(&self, row: &QueryResult, column: usize) -> Result<(Page<T>, usize)> {
+        let text: Option<String> = row.try_get_by_index(column)?;
+        let rows: Vec<T> = match &text {
+            Some(text) => serde_json::from_str(text).map_err(Error::internal)?,
+            None => Vec::new(),
+        };
+        let bytes = text.map_or(0, |text| text.len()) + rows.len() * size_of::<T>();
+        Ok((self.page(rows), bytes))
+    }
+}
+
+/// Decodes a row from the JSON in its first column, and its size in memory.
+pub fn decode_row<T: DeserializeOwned>(row: &QueryResult) -> Result<(T, usize)> {
+    let text: String = row.try_get_by_index(0)?;
+    let bytes = size_of::<T>() + text.len();
+    Ok((serde_json::from_str(&text).map_err(Error::internal)?, bytes))
 }
 
 /// The sort order of rows.

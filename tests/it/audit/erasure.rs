@@ -137,7 +137,7 @@ async fn erasure_leaves_only_the_fact_that_the_client_existed(server: &TestServe
     assert_eq!(
         findings(server).await,
         [format!(
-            "{trevor} 1: contents removed, up to 5, and no record of an erasure"
+            "{trevor} 1: contents removed, up to 5, without a record of an erasure"
         )]
     );
 }

@@ -76,7 +76,7 @@ pub(super) async fn verify(services: &Services) -> (u64, u64, Vec<String>) {
     (counts.records, counts.weak, found)
 }
 
-pub(super) const LATE: &str = "made with an earlier key after a later one was in force";
+pub(super) const LATE: &str = "made with an earlier key after a later key came into use";
 
 on_both!(
     each_start_records_only_what_is_new,
@@ -109,8 +109,8 @@ async fn each_start_records_only_what_is_new(server: &TestServer) {
 async fn only_records_older_than_the_first_key_are_accepted(server: &TestServer) {
     let earlier = store_key(server, json!({ "client": trevor() })).await;
     let configured = with(server, "the first key", &[]);
-    let nothing =
-        "no record under audit.key: made anew under an earlier key, or no server has started with audit.key yet";
+    let nothing = "no genesis record under audit.key: recreated under an earlier key, or no server has started with \
+                   audit.key yet";
     assert_eq!(
         verify(&configured).await.2,
         [format!("~definitions: {nothing}"), format!("~users: {nothing}")]
@@ -123,7 +123,7 @@ async fn only_records_older_than_the_first_key_are_accepted(server: &TestServer)
         verify(&configured).await.2,
         [
             format!("{forged}: {LATE}"),
-            "~definitions: 2 clients with records by an earlier key, of 1 that may be".to_owned()
+            "~definitions: 2 clients have records by an earlier key, and at most 1 may".to_owned()
         ]
     );
     // as surplus when the attacker chooses the time,
@@ -138,13 +138,13 @@ async fn only_records_older_than_the_first_key_are_accepted(server: &TestServer)
     forge(server, DateTime::from_timestamp(1_000_000_000, 0).expect("a time")).await;
     assert_eq!(
         verify(&configured).await.2,
-        ["~definitions: 2 clients with records by an earlier key, of 1 that may be"]
+        ["~definitions: 2 clients have records by an earlier key, and at most 1 may"]
     );
     // and a client with records under both keys does not change that.
     change(&configured, &earlier, "1").await;
     assert_eq!(
         verify(&configured).await.2,
-        ["~definitions: 2 clients with records by an earlier key, of 1 that may be"]
+        ["~definitions: 2 clients have records by an earlier key, and at most 1 may"]
     );
 }
 
@@ -167,7 +167,7 @@ async fn every_chain_without_the_initial_key_is_reported(server: &TestServer) {
         verify(&configured).await.2,
         [
             format!("{forged}: {LATE}"),
-            "~users: emptied: the record that founds it is missing".to_owned()
+            "~users: emptied: the genesis record is missing".to_owned()
         ]
     );
 }
@@ -188,8 +188,8 @@ async fn rolled_back_shared_chain_is_not_taken_over(server: &TestServer) {
         .await
         .expect("put back");
     configured.audit.start(now()).await.expect("it goes on");
-    let nothing =
-        "no record under audit.key: made anew under an earlier key, or no server has started with audit.key yet";
+    let nothing = "no genesis record under audit.key: recreated under an earlier key, or no server has started with \
+                   audit.key yet";
     assert_eq!(verify(&configured).await.2, [format!("~users: {nothing}")]);
 }
 
@@ -208,7 +208,7 @@ async fn seeding_records_the_number_of_clients_without_records(server: &TestServ
         .expect("invented");
     assert_eq!(
         findings(server).await,
-        ["~definitions: 6 clients without the record of their creation, of 5 that may be"]
+        ["~definitions: 6 clients lack the record of their creation, and at most 5 may"]
     );
 }
 
@@ -273,7 +273,7 @@ async fn forged_number_of_exceptions_is_not_signed(server: &TestServer) {
         .await;
     }
     let seeded = "01900000000070008000000000000000";
-    let unrecorded = "a client without the record of its creation, which all have";
+    let unrecorded = "the record of the client's creation is missing";
     assert_eq!(
         verify(&configured).await.2,
         [format!("{seeded}: {unrecorded}")],
@@ -298,7 +298,7 @@ async fn hiding_the_first_record_of_a_key_does_not_recount(server: &TestServer) 
     let configured = with(server, "the first key", &[]);
     configured.audit.start(now()).await.expect("it goes on");
     let forged = forge(server, DateTime::from_timestamp(1_000_000_000, 0).expect("a time")).await;
-    let too_many = ["~definitions: 2 clients with records by an earlier key, of 1 that may be"];
+    let too_many = ["~definitions: 2 clients have records by an earlier key, and at most 1 may"];
     assert_eq!(verify(&configured).await.2, too_many, "{forged}");
     run(
         server,
@@ -314,12 +314,12 @@ async fn hiding_the_first_record_of_a_key_does_not_recount(server: &TestServer) 
 async fn server_starts_despite_missing_audit_rows(server: &TestServer) {
     let configured = with(server, "the first key", &[]);
     for (sql, records, found) in [
-        ("DELETE FROM audit_chain", 2, "records without what they belong to"),
         (
-            "DELETE FROM audit_record",
-            0,
-            "emptied: the record that founds it is missing",
+            "DELETE FROM audit_chain",
+            2,
+            "records of a client or a chain that doesn't exist",
         ),
+        ("DELETE FROM audit_record", 0, "emptied: the genesis record is missing"),
     ] {
         run(server, sql).await;
         for services in [&server.services, &configured] {

@@ -67,7 +67,7 @@ async fn keys_can_be_rotated_and_a_weaker_one_never_returns(server: &TestServer)
     assert_eq!(
         verify(&second).await.2,
         [format!(
-            "{key} 4: made with an earlier key after a later one was in use"
+            "{key} 4: made with an earlier key, but follows a record made with a later key"
         )]
     );
 }
@@ -113,7 +113,7 @@ async fn missing_key_is_one_finding_and_hides_no_other(server: &TestServer) {
         assert_eq!(
             verify(services).await.2,
             [
-                format!("{earlier} 1: altered, moved or put in"),
+                format!("{earlier} 1: altered, moved or inserted"),
                 missing.clone(),
                 format!("{later} 2: contents altered")
             ]
@@ -159,10 +159,10 @@ async fn forged_key_id_is_not_intact(server: &TestServer) {
             "AAAA____",
             "the first of 1 records in 1 chains sealed by the key AAAA____, which isn't configured",
         ),
-        ("AAAA__/_", "altered, moved or put in"),
-        ("AAAA___", "altered, moved or put in"),
-        ("", "altered, moved or put in"),
-        ("\u{1b}[2J", "altered, moved or put in"),
+        ("AAAA__/_", "altered, moved or inserted"),
+        ("AAAA___", "altered, moved or inserted"),
+        ("", "altered, moved or inserted"),
+        ("\u{1b}[2J", "altered, moved or inserted"),
     ] {
         run(
             server,
@@ -191,7 +191,7 @@ async fn earlier_key_never_returns_after_a_rotation(server: &TestServer) {
     }
     assert_eq!(verify(&third).await.2, [""; 0]);
     let of_two = with(server, "the third key", &["the first key", "the second key"]);
-    let earlier = "made with an earlier key after a later one was in use";
+    let earlier = "made with an earlier key, but follows a record made with a later key";
     let found = verify(&of_two).await.2;
     assert!(
         found.contains(&format!("{key} 2: {earlier}")),
@@ -228,10 +228,10 @@ async fn earlier_key_cannot_start_new_chains(server: &TestServer) {
         DateTime::from_timestamp(1_000_000_000, 0).expect("a time"),
     )
     .await;
-    let too_many = "~definitions: 2 clients with records by an earlier key, of 1 that may be";
+    let too_many = "~definitions: 2 clients have records by an earlier key, and at most 1 may";
     assert_eq!(verify(&second).await.2, [too_many]);
     let forged = store(&first, &named(), now()).await;
-    let too_many = "~definitions: 3 clients with records by an earlier key, of 1 that may be";
+    let too_many = "~definitions: 3 clients have records by an earlier key, and at most 1 may";
     assert_eq!(
         verify(&second).await.2,
         [format!("{forged}: {LATE}"), too_many.to_owned()]
@@ -253,8 +253,8 @@ async fn shared_chains_cannot_return_to_an_earlier_key(server: &TestServer) {
         * FROM kept",
     )
     .await;
-    let nothing =
-        "no record under audit.key: made anew under an earlier key, or no server has started with audit.key yet";
+    let nothing = "no genesis record under audit.key: recreated under an earlier key, or no server has started with \
+  audit.key yet";
     assert_eq!(
         verify(&second).await.2,
         [format!("~definitions: {nothing}"), format!("~users: {nothing}")]

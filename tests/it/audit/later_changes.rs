@@ -68,8 +68,7 @@ async fn emptied_chain_is_found_after_later_records(server: &TestServer) {
         store_key(server, json!({ "client": trevor() })).await,
         store_key(server, json!({ "client": trevor() })).await,
     );
-    let mut both =
-        [&changed, &erased].map(|key| format!("{key}: a client without the record of its creation, which all have"));
+    let mut both = [&changed, &erased].map(|key| format!("{key}: the record of the client's creation is missing"));
     both.sort();
     for key in [&changed, &erased] {
         empty(server, key).await;
@@ -100,9 +99,7 @@ async fn emptied_chain_is_found_after_later_records(server: &TestServer) {
     assert_eq!(verified.expect("the database answers").records, 1);
     assert_eq!(
         alone,
-        [format!(
-            "{changed}: a client without the record of its creation, which all have"
-        )]
+        [format!("{changed}: the record of the client's creation is missing")]
     );
 }
 
@@ -116,7 +113,7 @@ async fn client_without_records_can_be_changed(server: &TestServer) {
     store_key(server, json!({ "client": { "encodedKey": key, "notes": "another" } })).await;
     assert_eq!(
         findings(server).await,
-        ["~definitions: 4 clients without the record of their creation, of 3 that may be"]
+        ["~definitions: 4 clients lack the record of their creation, and at most 3 may"]
     );
 }
 

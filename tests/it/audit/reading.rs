@@ -354,9 +354,9 @@ async fn each_filter_returns_the_matching_records(server: &TestServer) {
 async fn unindexed_filters_are_limited_to_a_month(server: &TestServer) {
     let at = |from: &str, until: &str| format!("at: {{ from: \"{from}T00:00:00Z\", until: \"{until}T00:00:00Z\" }}");
     let month = at("2026-11-01", "2026-12-02");
-    let refused = "`filter`: action, door and callerKind are looked for record by record: give with them `at` with \
-        `from` and `until`, at most 31 days apart, or a client, a subjectKey or a subject other than CLIENT. The \
-        actions DELETED and ERASED need nothing else.";
+    let refused = "`filter`: action, door and callerKind have no index: also send `at` with `from` and \
+        `until`, at most 31 days apart, or a client, a subjectKey or a subject other than CLIENT. The actions \
+        DELETED and ERASED need nothing else.";
     for (filter, answered) in [
         ("door: REST".to_owned(), false),
         ("callerKind: ISSUER".to_owned(), false),

@@ -42,52 +42,52 @@ pub(super) const TAMPERINGS: &[(&str, &[&str])] = &[
         "DELETE FROM audit_record WHERE chain = '{a}' AND position > 3; \
          UPDATE client SET history_count = 3, \
          history_head = (SELECT hmac FROM audit_record WHERE chain = '{a}' AND position = 3) WHERE encoded_key = '{a}'",
-        &["{a}: the end on record isn't that of the last record"],
+        &["{a}: the stored end of the chain doesn't match the last record"],
     ),
     (
         "UPDATE audit_record SET caller_name = 'somebody' WHERE chain = '{a}' AND position = 2",
-        &["{a} 2: altered, moved or put in"],
+        &["{a} 2: altered, moved or inserted"],
     ),
     (
         "UPDATE audit_record SET caller_id = 'x' WHERE chain = '{a}' AND position = 2",
-        &["{a} 2: altered, moved or put in"],
+        &["{a} 2: altered, moved or inserted"],
     ),
     (
         "UPDATE audit_record SET caller_kind = 'USER' WHERE chain = '{a}' AND position = 2",
-        &["{a} 2: altered, moved or put in"],
+        &["{a} 2: altered, moved or inserted"],
     ),
     (
         "UPDATE audit_record SET door = 'REST' WHERE chain = '{a}' AND position = 2",
-        &["{a} 2: altered, moved or put in"],
+        &["{a} 2: altered, moved or inserted"],
     ),
     (
         "UPDATE audit_record SET request_id = 'x' WHERE chain = '{a}' AND position = 2",
-        &["{a} 2: altered, moved or put in"],
+        &["{a} 2: altered, moved or inserted"],
     ),
     (
         "UPDATE audit_record SET subject = 'USER' WHERE chain = '{a}' AND position = 2",
-        &["{a} 2: altered, moved or put in"],
+        &["{a} 2: altered, moved or inserted"],
     ),
     (
         "UPDATE audit_record SET subject_key = 'x' WHERE chain = '{a}' AND position = 2",
-        &["{a} 2: altered, moved or put in"],
+        &["{a} 2: altered, moved or inserted"],
     ),
     (
         "UPDATE audit_record SET action = 'DELETED' WHERE chain = '{a}' AND position = 2",
-        &["{a} 2: altered, moved or put in"],
+        &["{a} 2: altered, moved or inserted"],
     ),
     (
         "UPDATE audit_record SET recorded_at = '2001-02-03T04:05:06.000000Z' WHERE chain = '{a}' AND position = 2",
-        &["{a} 2: altered, moved or put in"],
+        &["{a} 2: altered, moved or inserted"],
     ),
     (
         "UPDATE audit_record SET hmac = 'x' WHERE chain = '{a}' AND position = 5",
-        &["{a} 5: altered, moved or put in"],
+        &["{a} 5: altered, moved or inserted"],
     ),
     (
         "UPDATE audit_record SET hmac = (SELECT hmac FROM audit_record WHERE chain = '{b}') WHERE chain = '{a}' AND \
             position = 2",
-        &["{a} 2: altered, moved or put in"],
+        &["{a} 2: altered, moved or inserted"],
     ),
     (
         "UPDATE audit_record SET contents = '[]' WHERE chain = '{a}' AND position = 3",
@@ -99,7 +99,7 @@ pub(super) const TAMPERINGS: &[(&str, &[&str])] = &[
     ),
     (
         "UPDATE audit_record SET key_id = 'x' WHERE chain = '{a}' AND position = 3",
-        &["{a} 3: altered, moved or put in"],
+        &["{a} 3: altered, moved or inserted"],
     ),
     (
         "UPDATE audit_record SET key_id = 'AAAA____' WHERE chain = '{a}' AND position = 3",
@@ -110,9 +110,9 @@ pub(super) const TAMPERINGS: &[(&str, &[&str])] = &[
          UPDATE audit_record SET position = 2 WHERE chain = '{a}' AND position = 3; \
          UPDATE audit_record SET position = 3 WHERE chain = '{a}' AND position = 99",
         &[
-            "{a} 2: altered, moved or put in",
-            "{a} 3: altered, moved or put in",
-            "{a} 4: altered, moved or put in",
+            "{a} 2: altered, moved or inserted",
+            "{a} 3: altered, moved or inserted",
+            "{a} 4: altered, moved or inserted",
         ],
     ),
     (
@@ -131,7 +131,7 @@ pub(super) const TAMPERINGS: &[(&str, &[&str])] = &[
         "UPDATE client SET history_count = 4 WHERE encoded_key = '{a}'",
         &[
             "{a} 5: added where the chain has no record",
-            "{a}: the end on record isn't that of the last record",
+            "{a}: the stored end of the chain doesn't match the last record",
         ],
     ),
     (
@@ -150,37 +150,37 @@ pub(super) const TAMPERINGS: &[(&str, &[&str])] = &[
     ),
     (
         "UPDATE client SET history_head = 'x' WHERE encoded_key = '{a}'",
-        &["{a}: the end on record isn't that of the last record"],
+        &["{a}: the stored end of the chain doesn't match the last record"],
     ),
     (
         "UPDATE audit_record SET chain = 'absent' WHERE chain = '{b}'",
         &[
             "{b} 1: cut off, up to 1",
-            "absent 1: altered, moved or put in",
-            "absent: records without what they belong to",
+            "absent 1: altered, moved or inserted",
+            "absent: records of a client or a chain that doesn't exist",
         ],
     ),
     (
         "DELETE FROM audit_record WHERE chain = '~users'; UPDATE audit_chain SET head = NULL, count = 0 WHERE chain = \
             '~users'",
-        &["~users: emptied: the record that founds it is missing"],
+        &["~users: emptied: the genesis record is missing"],
     ),
     (
         "DELETE FROM audit_record WHERE chain = '~users'; DELETE FROM audit_chain WHERE chain = '~users'",
-        &["~users: emptied: the record that founds it is missing"],
+        &["~users: emptied: the genesis record is missing"],
     ),
     (
         "DELETE FROM audit_record WHERE chain = '{b}'; \
          UPDATE client SET history_head = NULL, history_count = 0 WHERE encoded_key = '{b}'",
-        &["{b}: a client without the record of its creation, which all have"],
+        &["{b}: the record of the client's creation is missing"],
     ),
     (
         "UPDATE audit_record SET contents = NULL, salt = NULL WHERE chain = '{a}' AND position IN (2, 3)",
-        &["{a} 2: contents removed, up to 3, and no record of an erasure"],
+        &["{a} 2: contents removed, up to 3, without a record of an erasure"],
     ),
     (
         "DELETE FROM audit_chain WHERE chain = '~definitions'",
-        &["~definitions: records without what they belong to"],
+        &["~definitions: records of a client or a chain that doesn't exist"],
     ),
 ];
 
@@ -280,9 +280,7 @@ async fn one_client_can_be_verified_alone(server: &TestServer) {
         .expect("emptied");
     assert_eq!(
         verify(&b).await.1,
-        [format!(
-            "{b}: a client without the record of its creation, which all have"
-        )]
+        [format!("{b}: the record of the client's creation is missing")]
     );
 }
 
@@ -325,7 +323,7 @@ async fn all_chains_and_records_are_verified_in_batches(server: &TestServer) {
         .expect("emptied");
     assert_eq!(
         findings(server).await,
-        ["~definitions: 1101 clients without the record of their creation, of 1100 that may be"]
+        ["~definitions: 1101 clients lack the record of their creation, and at most 1100 may"]
     );
 }
 

@@ -260,8 +260,8 @@ fn missing_key_is_named_once() {
         r#"["0123456789abcdef0123456789abcdef"]"#,
     );
     let (output, failure, code) = run(&["audit", "verify"], &[other, previous, quiet]);
-    let nothing =
-        "no record under audit.key: made anew under an earlier key, or no server has started with audit.key yet";
+    let nothing = "no genesis record under audit.key: recreated under an earlier key, or no server has started with \
+  audit.key yet";
     assert_eq!(
         output,
         format!(

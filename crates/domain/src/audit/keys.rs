@@ -1,14 +1,34 @@
-//! The keys of the HMACs: one for new records, and those of older records.
+//! The keys that seal records: one for new records, and those of older records. Computes the HMACs of a record and of
+//! the end of its chain.
 
 use std::fmt;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use entity::{audit_record, instant};
+use rand::Rng;
 use ring::{digest, hmac};
 
-use super::AuditSettings;
+use super::{AuditSettings, Change};
+use crate::caller::Caller;
+use clientele_core::{
+    error::{Error, Result},
+    secret::Secret,
+};
+
+const SALT_BYTES: usize = 16;
 
 /// The number of bytes of a key's hash that make its id.
 const ID_BYTES: usize = 6;
+
+/// The end of a chain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Proves the last record and the number of records; none if there are no records. It is in no record: truncating a
+    /// chain and restoring an earlier end requires the key.
+    pub seal: Option<String>,
+    pub count: i64,
+}
 
 /// All keys that records can be made with.
 #[derive(Debug)]
@@ -37,7 +57,7 @@ impl Keys {
         let AuditSettings { key, previous_keys } = settings;
         let configured = !key.is_empty();
         let current = configured.then_some(key).into_iter();
-        let texts = current.chain(previous_keys).map(clientele_core::secret::Secret::reveal);
+        let texts = current.chain(previous_keys).map(Secret::reveal);
         let mut all: Vec<Key> = texts.chain([kept]).map(Key::of).collect();
         if !configured {
             all.rotate_right(1);
@@ -74,9 +94,55 @@ impl Keys {
         Some(if self.configured { age } else { 0 })
     }
 
-    /// Returns true if this is the key in the database, though another one is configured.
-    pub fn is_outdone(&self, id: &str) -> bool {
+    /// Returns true if this is the key in the database, though another one is configured: everyone who can read the
+    /// database knows it.
+    pub(super) fn is_weak(&self, id: &str) -> bool {
         self.configured && self.all.last().is_some_and(|kept| kept.id == id)
+    }
+
+    /// Creates the record of a change, next in the chain that ends at `head`.
+    pub(super) fn record(
+        &self,
+        change: &Change<'_>,
+        caller: &Caller,
+        head: &Head,
+        now: DateTime<Utc>,
+    ) -> Result<audit_record::Model> {
+        let mut salt = [0; SALT_BYTES];
+        rand::rng().fill_bytes(&mut salt);
+        let salt = BASE64_URL_SAFE_NO_PAD.encode(salt);
+        let contents = serde_json::to_string(&change.members).map_err(Error::internal)?;
+        let mut record = audit_record::Model {
+            chain: change.chain.name().to_owned(),
+            position: head.count + 1,
+            recorded_at: now,
+            caller_kind: caller.kind.as_str().to_owned(),
+            caller_id: caller.id.to_string(),
+            caller_name: caller.name.to_string(),
+            door: caller.api.as_str().to_owned(),
+            request_id: caller.request_id.to_string(),
+            subject: change.subject.as_str().to_owned(),
+            subject_key: change.subject_key.to_owned(),
+            action: change.action.as_str().to_owned(),
+            digest: digest_of(&salt, &contents),
+            contents: Some(contents),
+            salt: Some(salt),
+            hmac: String::new(),
+            key_id: self.current().id.clone(),
+        };
+        record.hmac = self.current().hmac_of(&record, head.seal.as_deref());
+        Ok(record)
+    }
+
+    /// Returns the end of a chain with this last record.
+    pub(super) fn end(&self, record: &audit_record::Model) -> Result<Head> {
+        let key = self
+            .key(&record.key_id)
+            .ok_or_else(|| Error::defect("a record names an unknown key"))?;
+        Ok(Head {
+            seal: Some(key.seal(&record.chain, record.position, &record.hmac)),
+            count: record.position,
+        })
     }
 }
 
@@ -88,4 +154,67 @@ impl Key {
             hmac: hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes()),
         }
     }
+
+    /// Returns the HMAC of a record that follows `seal`. Contents and salt are covered only by their digest.
+    pub(super) fn hmac_of(&self, record: &audit_record::Model, seal: Option<&str>) -> String {
+        let audit_record::Model {
+            chain,
+            position,
+            recorded_at,
+            caller_kind,
+            caller_id,
+            caller_name,
+            door,
+            request_id,
+            subject,
+            subject_key,
+            action,
+            contents: _,
+            salt: _,
+            digest,
+            hmac: _,
+            key_id,
+        } = record;
+        self.sign(&[
+            "record",
+            seal.unwrap_or_default(),
+            chain,
+            &position.to_string(),
+            &instant::to_text(recorded_at),
+            caller_kind,
+            caller_id,
+            caller_name,
+            door,
+            request_id,
+            subject,
+            subject_key,
+            action,
+            digest,
+            key_id,
+        ])
+    }
+
+    /// Returns the seal of a chain with `count` records, the last of which has this HMAC.
+    pub(super) fn seal(&self, chain: &str, count: i64, hmac: &str) -> String {
+        self.sign(&["end", chain, &count.to_string(), hmac])
+    }
+
+    /// Signs texts, each preceded by its length, so that no two lists of texts are signed as the same bytes.
+    fn sign(&self, texts: &[&str]) -> String {
+        let mut context = hmac::Context::with_key(&self.hmac);
+        for text in texts {
+            context.update(&(text.len() as u64).to_be_bytes());
+            context.update(text.as_bytes());
+        }
+        BASE64_URL_SAFE_NO_PAD.encode(context.sign())
+    }
+}
+
+/// Returns the digest of the contents that a record's HMAC covers. All salts have one length, so that the input is
+/// unambiguous.
+pub(super) fn digest_of(salt: &str, contents: &str) -> String {
+    let mut digest = digest::Context::new(&digest::SHA256);
+    digest.update(salt.as_bytes());
+    digest.update(contents.as_bytes());
+    BASE64_URL_SAFE_NO_PAD.encode(digest.finish())
 }

@@ -88,11 +88,11 @@ impl HistoryPage {
     pub fn cursor(&self, record: &Record) -> String {
         let RecordKey { chain, position } = &record.key;
         let position = position.to_string();
-        let place = match *self.order == BY_POSITION {
+        let position = match *self.order == BY_POSITION {
             true => vec![position],
             false => vec![instant::to_text(&record.at), chain.clone(), position],
         };
-        Cursor::of(place).encode(self.order)
+        Cursor::of(position).encode(self.order)
     }
 }
 

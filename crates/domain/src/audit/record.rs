@@ -1,9 +1,16 @@
 //! The contents of a record: the subject, the action and the members that changed.
 
+use chrono::Utc;
+use entity::audit_record;
 use sea_orm::{EntityTrait, IdenStatic, ModelTrait, Value};
 use serde::{Deserialize, Serialize};
 
 use clientele_core::{scalar::DateTime, text_enum};
+
+// The members of a genesis record.
+const KEY: &str = "key";
+const UNRECORDED: &str = "clientsWithoutRecords";
+const EARLIER: &str = "clientsUnderEarlierKeys";
 
 text_enum! {
     /// The kind of a changed object.
@@ -167,6 +174,60 @@ impl<'a> Members<'a> {
                 self.text(&name(column.as_str()), before.as_deref(), after.as_deref());
             }
         }
+    }
+}
+
+/// The contents of a genesis record, which begins the audit log or continues it with another key: it states how many
+/// clients may lack records under that key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Genesis {
+    /// The id of the key in use from then on.
+    pub key_id: String,
+    /// When the key came into use.
+    pub since: chrono::DateTime<Utc>,
+    /// How many clients may lack the record of their creation.
+    pub unrecorded: i64,
+    /// How many clients may have records under earlier keys.
+    pub earlier: i64,
+}
+
+impl Genesis {
+    /// Reads the contents of a record. None if the record has another subject or can't be read.
+    pub fn read(record: &audit_record::Model) -> Option<Self> {
+        if record.subject != Subject::History.as_str() {
+            return None;
+        }
+        let members: Vec<Member> = serde_json::from_str(record.contents.as_deref()?).ok()?;
+        let after = |name: &str| {
+            let mut members = members.iter();
+            members.find(|member| member.path == [name])?.after.as_deref()
+        };
+        let number = |name: &str| after(name).map_or(Some(0), |text| text.parse().ok());
+        Some(Self {
+            key_id: after(KEY)?.to_owned(),
+            since: record.recorded_at,
+            unrecorded: number(UNRECORDED)?,
+            earlier: number(EARLIER)?,
+        })
+    }
+
+    /// Keeps the time of an earlier one: a key is in use since the first record that names it.
+    pub fn after(self, earlier: Option<&Self>) -> Self {
+        let earlier = earlier.filter(|earlier| earlier.key_id == self.key_id);
+        let since = earlier.map_or(self.since, |earlier| earlier.since);
+        Self { since, ..self }
+    }
+
+    /// Returns all members. Zero is left out: nothing is allowed unless a record says so.
+    pub fn members(&self) -> Vec<Member> {
+        let mut found = Vec::new();
+        let mut members = Members::new(&mut found);
+        members.text(KEY, None, Some(&self.key_id));
+        for (name, number) in [(UNRECORDED, self.unrecorded), (EARLIER, self.earlier)] {
+            let text = (number > 0).then(|| number.to_string());
+            members.text(name, None, text.as_deref());
+        }
+        found
     }
 }
 

@@ -1,35 +1,38 @@
-//! Lists records: those that pass a filter, those of many clients at once, and single ones by their keys.
+//! Lists records: those that pass a filter, those of many clients at once, and single ones by their keys. Each list
+//! takes one statement, whatever the data.
 //!
-//! Each list takes one statement, whatever the data.
-
-mod filter;
+//! A condition of a filter with an index leads the search, the other conditions are checked on its rows. A filter is
+//! refused when the check could cover all records.
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use entity::{Table, audit_record};
 use sea_orm::{QueryResult, Value};
 
-pub use filter::AuditFilter;
-
 use super::{
-    AuditLog, BY_POSITION, HistoryPage, NEWEST_FIRST, RecordKey,
+    Action, AuditLog, BY_POSITION, Chain, HistoryPage, Member, NEWEST_FIRST, RecordKey, Subject,
     read::{Rows, Stored},
 };
 use crate::{
-    caller::{Caller, Permission, Unchecked},
+    caller::{Api, Caller, CallerKind, Permission, Unchecked},
     client_by::ClientBy,
 };
 use clientele_core::{
     error::{Error, Result},
-    problem::Problem,
+    path,
+    problem::{Problem, ProblemCode},
 };
 use clientele_storage::{
     db::Dialect,
-    paging::{Asked, Conditions, Total, Window, counting},
+    paging::{Asked, Conditions, DateTimeRange, Total, Window, counting, decode_row},
 };
 
 /// Limit of the contents that are read at once, in bytes. A record has what a request sent, and a page has 500.
 pub const LARGEST_CONTENTS: i64 = 8 << 20;
+
+/// Limit of the time range that is scanned without an index.
+const LONGEST_SCAN: TimeDelta = TimeDelta::days(31);
 
 /// The bytes of a record's contents.
 pub(super) const SIZE: &str = "CAST(coalesce(octet_length(a.contents), 0) AS BIGINT)";
@@ -58,26 +61,24 @@ impl AuditLog {
         if let Some(problem) = filter.too_wide() {
             return Ok(Err(problem));
         }
+        let connection = self.db.read();
         let (rows, bytes) = if asked.rows {
-            let mut conditions = filter.conditions(self.db.read().dialect);
+            let mut conditions = filter.conditions(connection.dialect);
             let clauses = window.clauses(&NEWEST_FIRST, "a", &mut conditions);
             self.read(&clauses, conditions.values, asked.contents).await?
         } else {
             (Vec::new(), 0)
         };
         let total = match asked.total {
-            true => Some(self.count(filter).await?),
+            true => {
+                let conditions = filter.conditions(connection.dialect);
+                let rows = format!("audit_record a {}", conditions.clause());
+                Some(Total::count(connection, &rows, conditions.values).await?)
+            }
             false => None,
         };
         let page = window.page(rows);
         HistoryPage::of(&Rows { page, total, bytes }, &NEWEST_FIRST, &caller.rights).map(Ok)
-    }
-
-    async fn count(&self, filter: &AuditFilter) -> Result<Total> {
-        let connection = self.db.read();
-        let conditions = filter.conditions(connection.dialect);
-        let rows = format!("audit_record a {}", conditions.clause());
-        Total::count(connection, &rows, conditions.values).await
     }
 
     /// Returns the same page of the records of each of these clients, by their keys.
@@ -156,16 +157,44 @@ impl AuditLog {
         let row = connection.dialect.cast_to_text(&row);
         let sql = format!("SELECT {row}, {bytes} FROM audit_record a {clauses}");
         let rows = connection.each(sql, values, |row| {
-            let (record, taken) = counted(row)?;
+            let (record, size) = decode_row(row)?;
             let bytes: Option<i64> = row.try_get_by_index(1)?;
-            Ok(((record, bytes), taken))
+            Ok(((record, bytes), size))
         });
-        let rows = rows.await?;
-        let bytes = rows.first().and_then(|(_, bytes)| *bytes);
-        Ok((
-            rows.into_iter().map(|(record, _)| record).collect(),
-            bytes.unwrap_or_default(),
-        ))
+        let (records, bytes): (Vec<_>, Vec<_>) = rows.await?.into_iter().unzip();
+        Ok((records, bytes.first().copied().flatten().unwrap_or_default()))
+    }
+
+    /// Returns when a user of this name was last removed. None if the audit log has no such removal.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] without MANAGE_USERS.
+    pub async fn user_removed_at(&self, caller: &Caller, name: &str) -> Result<Option<DateTime<Utc>>> {
+        caller.require(Permission::ManageUsers)?;
+        let read = self.db.read();
+        let row = read.dialect.row::<audit_record::Entity>("a");
+        let row = read.dialect.cast_to_text(&row);
+        let (user, deleted) = (Subject::User.as_str(), Action::Deleted.as_str());
+        let sql = format!(
+            "SELECT {row} FROM audit_record a WHERE a.chain = $1 AND a.subject = '{user}' AND a.action = '{deleted}' \
+             ORDER BY a.position DESC"
+        );
+        for row in read.all(sql, [Chain::Users.name().into()]).await? {
+            let record = decode(&row)?;
+            let contents = record.contents.as_deref().unwrap_or_default();
+            // `audit verify` reports contents that can't be read.
+            let members: Vec<Member> = serde_json::from_str(contents).unwrap_or_default();
+            let mut names = members.iter().filter(|member| member.path == ["name"]);
+            if names.any(|member| {
+                member
+                    .before
+                    .as_ref()
+                    .is_some_and(|before| before.eq_ignore_ascii_case(name))
+            }) {
+                return Ok(Some(record.recorded_at));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -189,37 +218,150 @@ fn row(dialect: Dialect, bytes: Option<&str>) -> String {
 
 /// Decodes the page of one client's records, and its size in memory.
 fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<(Rows, usize)> {
-    let rows: Option<String> = row.try_get_by_index(1)?;
-    let mut taken = size_of::<Rows>();
-    let rows: Vec<audit_record::Model> = match rows {
-        Some(rows) => {
-            taken += rows.len();
-            serde_json::from_str(&rows).map_err(Error::internal)?
-        }
-        None => Vec::new(),
-    };
-    taken += rows.len() * size_of::<audit_record::Model>();
-    let total = match asked.total {
-        true => Some(Total::of(row.try_get_by_index(2)?)),
-        false => None,
-    };
+    let (page, size) = window.decode_page(row, 1)?;
+    let total = asked
+        .total
+        .then(|| row.try_get_by_index(2).map(Total::of))
+        .transpose()?;
     let bytes: Option<i64> = row.try_get_by_index(3)?;
-    let rows = Rows {
-        page: window.page(rows),
-        total,
-        bytes: bytes.unwrap_or_default(),
-    };
-    Ok((rows, taken))
+    let bytes = bytes.unwrap_or_default();
+    Ok((Rows { page, total, bytes }, size_of::<Rows>() + size))
 }
 
 /// Decodes a record from the first column.
 pub(super) fn decode(row: &QueryResult) -> Result<audit_record::Model> {
-    Ok(counted(row)?.0)
+    Ok(decode_row(row)?.0)
 }
 
-/// Decodes a record, and its size in memory.
-fn counted(row: &QueryResult) -> Result<(audit_record::Model, usize)> {
-    let row: String = row.try_get_by_index(0)?;
-    let bytes = size_of::<audit_record::Model>() + row.len();
-    Ok((serde_json::from_str(&row).map_err(Error::internal)?, bytes))
+/// Narrows a list of records. All members that are given must match.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    pub client: Option<ClientBy>,
+    pub subject: Option<Subject>,
+    pub subject_key: Option<String>,
+    pub caller_kind: Option<CallerKind>,
+    pub caller_id: Option<String>,
+    pub action: Option<Action>,
+    pub api: Option<Api>,
+    pub at: Option<DateTimeRange>,
+}
+
+/// The condition that an index serves; the other conditions are checked on the rows found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lead {
+    Chain,
+    /// A few kinds of actions that are rare.
+    Action,
+    Caller,
+    Time,
+}
+
+impl AuditFilter {
+    pub(super) fn conditions(&self, dialect: Dialect) -> Conditions {
+        let Self {
+            client,
+            subject,
+            subject_key,
+            caller_kind,
+            caller_id,
+            action,
+            api,
+            at,
+        } = self;
+        let lead = self.lead();
+        let mut conditions = Conditions::new(dialect);
+        if let Some(by) = client {
+            conditions.text(Some(by.name()), |name| format!("a.chain = {}", by.key(name)));
+        }
+        self.chain_of_subject(&mut conditions);
+        let mut equal = |column: &str, text: Option<&str>| {
+            if let Some(text) = text {
+                let text = conditions.bind(text);
+                conditions.push(format!("{} = {text}", dialect.unindexed(column)));
+            }
+        };
+        equal("a.subject", subject.map(Subject::as_str));
+        equal("a.caller_kind", caller_kind.map(CallerKind::as_str));
+        equal("a.action", action.filter(|_| lead != Lead::Action).map(Action::as_str));
+        equal("a.door", api.map(Api::as_str));
+        conditions.text(subject_key.as_ref(), |key| {
+            format!("{} = {key}", dialect.unindexed("a.subject_key"))
+        });
+        if let (Lead::Action, Some(action)) = (lead, action) {
+            // Literal, not bound: the index has some values only, and the database must know that it applies.
+            conditions.push(format!("a.action = '{}'", action.as_str()));
+        }
+        let caller = match lead {
+            Lead::Caller => "a.caller_id".to_owned(),
+            Lead::Chain | Lead::Action | Lead::Time => dialect.unindexed("a.caller_id"),
+        };
+        conditions.text(caller_id.as_ref(), |id| format!("{caller} = {id}"));
+        let time = match lead {
+            Lead::Chain => dialect.unindexed("a.recorded_at"),
+            Lead::Action | Lead::Caller | Lead::Time => "a.recorded_at".to_owned(),
+        };
+        conditions.range(&time, *at);
+        conditions
+    }
+
+    /// Adds the chain of the subject's records.
+    fn chain_of_subject(&self, conditions: &mut Conditions) {
+        let [definitions, users] = Chain::SHARED.map(Chain::name);
+        let shared = match self.subject {
+            Some(Subject::Client) => {
+                return conditions.text(self.subject_key.as_ref(), |key| format!("a.chain = {key}"));
+            }
+            Some(Subject::CustomFieldSet | Subject::ClientRole | Subject::MessageTemplate) => Chain::Definitions,
+            Some(Subject::User | Subject::Token) => Chain::Users,
+            Some(Subject::History) => {
+                return conditions.push(format!("a.chain IN ('{definitions}', '{users}')"));
+            }
+            None => {
+                return conditions.text(self.subject_key.as_ref(), |key| {
+                    format!("a.chain IN ({key}, '{definitions}', '{users}')")
+                });
+            }
+        };
+        conditions.push(format!("a.chain = '{}'", shared.name()));
+    }
+
+    fn lead(&self) -> Lead {
+        let of_shared = self.subject.is_some_and(|subject| subject != Subject::Client);
+        if self.client.is_some() || self.subject_key.is_some() || of_shared {
+            Lead::Chain
+        } else if self.action.is_some_and(is_rare) {
+            Lead::Action
+        } else if self.caller_id.is_some() {
+            Lead::Caller
+        } else {
+            Lead::Time
+        }
+    }
+
+    /// Returns a problem for a filter that could scan the whole audit log without a match. Most records are of clients;
+    /// the shares of callers and APIs differ from bank to bank.
+    pub(super) fn too_wide(&self) -> Option<Problem> {
+        let is_scan = matches!(self.lead(), Lead::Caller | Lead::Time);
+        let unindexed = self.action.is_some() || self.api.is_some() || self.caller_kind.is_some();
+        let duration = |DateTimeRange { from, until }| Some(until?.0 - from?.0);
+        let duration = self.at.and_then(duration);
+        if !is_scan || !unindexed || duration.is_some_and(|duration| duration <= LONGEST_SCAN) {
+            return None;
+        }
+        let message = format!(
+            "action, door and callerKind have no index: also send `at` with `from` and `until`, at most {} days apart, \
+             or a client, a subjectKey or a subject other than CLIENT. The actions DELETED and ERASED need nothing \
+             else.",
+            LONGEST_SCAN.num_days()
+        );
+        Some(Problem::new(ProblemCode::Invalid, path!["filter"], message))
+    }
+}
+
+/// Must match the condition of the index.
+fn is_rare(action: Action) -> bool {
+    match action {
+        Action::Deleted | Action::Erased => true,
+        Action::Created | Action::Changed => false,
+    }
 }

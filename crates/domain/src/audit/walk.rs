@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use entity::audit_record;
 
-use super::{Action, Chain, Finding, Head, Keys, What, chain::digest_of, genesis::Genesis, unknown::UnknownKeys};
+use super::{Action, Chain, Finding, FindingKind, Head, Keys, finding::UnknownKeys, keys::digest_of, record::Genesis};
 
 /// Limit of the findings reported for one chain; the others are only counted.
 const MOST_FINDINGS: u64 = 100;
@@ -49,16 +49,17 @@ pub(super) struct Walk<'k> {
     keys: &'k Keys,
     chain: String,
     position: i64,
-    /// What the next record can continue: the last record as it is stored, or as it should be. Empty after a gap.
+    /// The seals that the next record can continue: of the last record as it is stored, or as it should be. Empty after
+    /// a gap.
     ends: Vec<Option<String>>,
     /// The stated time of the newest record with a key of each age, except records that follow a later key.
-    made: Vec<Option<DateTime<Utc>>>,
+    newest: Vec<Option<DateTime<Utc>>>,
     /// True if the first record isn't a creation.
     uncreated: bool,
     /// The first and the last record without contents, until a record says that they were erased.
     removed: Option<(i64, i64)>,
     /// The genesis records of the chain: the last one under each key.
-    pub begun: Vec<Genesis>,
+    pub genesis: Vec<Genesis>,
     pub counts: Counts,
     /// The records whose keys aren't configured.
     pub unknown: UnknownKeys,
@@ -74,10 +75,10 @@ impl<'k> Walk<'k> {
             chain: chain.to_owned(),
             position: 0,
             ends: vec![None],
-            made: vec![None; keys.len()],
+            newest: vec![None; keys.len()],
             uncreated: false,
             removed: None,
-            begun: Vec::new(),
+            genesis: Vec::new(),
             counts: Counts::default(),
             unknown: UnknownKeys::default(),
             findings: Vec::new(),
@@ -105,7 +106,7 @@ impl<'k> Walk<'k> {
 
     /// Returns the time of the newest record whose key is older than the one of this age.
     pub fn newest_before(&self, age: usize) -> Option<DateTime<Utc>> {
-        self.made.iter().skip(age + 1).copied().flatten().max()
+        self.newest.iter().skip(age + 1).copied().flatten().max()
     }
 
     /// Returns true if contents are missing without a record of an erasure.
@@ -113,21 +114,21 @@ impl<'k> Walk<'k> {
         self.removed.is_some()
     }
 
-    fn find(&mut self, position: Option<i64>, what: What) {
+    fn report(&mut self, position: Option<i64>, kind: FindingKind) {
         self.found += 1;
         if self.found <= MOST_FINDINGS {
             let chain = self.chain.clone();
-            self.findings.push(Finding { chain, position, what });
+            self.findings.push(Finding { chain, position, kind });
         }
     }
 
     /// Returns the number of further findings as the last finding.
-    pub fn rest(&self) -> Option<Finding> {
+    pub fn more_findings(&self) -> Option<Finding> {
         let findings = self.found.checked_sub(MOST_FINDINGS).filter(|more| *more > 0)?;
         Some(Finding {
             chain: self.chain.clone(),
             position: None,
-            what: What::More { findings },
+            kind: FindingKind::More { findings },
         })
     }
 
@@ -137,92 +138,91 @@ impl<'k> Walk<'k> {
             return self.beyond(position);
         }
         if position > self.position + 1 {
-            self.find(Some(self.position + 1), What::Missing { until: position - 1 });
+            self.report(Some(self.position + 1), FindingKind::Missing { until: position - 1 });
             self.ends.clear();
         }
         self.position = position;
         self.uncreated |= position == 1 && record.action != Action::Created.as_str();
         self.counts.records += 1;
-        let sound = self.contents(record);
+        let contents_match = self.check_contents(record);
         let (Some(key), Some(age)) = (self.keys.key(&record.key_id), self.keys.age(&record.key_id)) else {
             self.ends.clear();
-            return self.unverifiable(record);
+            return self.record_of_unknown_key(record);
         };
-        self.counts.weak += u64::from(self.keys.is_outdone(&record.key_id));
-        match self.made[..age].iter().any(Option::is_some) {
-            true => self.find(Some(position), What::EarlierKey),
-            false => self.made[age] = self.made[age].max(Some(record.recorded_at)),
+        self.counts.weak += u64::from(self.keys.is_weak(&record.key_id));
+        match self.newest[..age].iter().any(Option::is_some) {
+            true => self.report(Some(position), FindingKind::EarlierKey),
+            false => self.newest[age] = self.newest[age].max(Some(record.recorded_at)),
         }
-        let expected: Vec<String> = self
-            .ends
-            .iter()
-            .map(|end| key.hmac_of(record, end.as_deref()))
-            .collect();
+        let expected = self.ends.iter().map(|end| key.hmac_of(record, end.as_deref()));
+        let expected: Vec<String> = expected.collect();
         let intact = expected.is_empty() || expected.contains(&record.hmac);
-        match intact {
-            true if sound => self.believe(record),
-            true => {}
-            false => self.find(Some(position), What::Altered),
+        if !intact {
+            self.report(Some(position), FindingKind::Altered);
+        } else if contents_match {
+            self.apply(record);
         }
         // One altered record is one finding: the next one continues either its present or its former state.
         let altered = if intact { Vec::new() } else { expected };
         let hmacs = [record.hmac.clone()].into_iter().chain(altered);
-        self.ends = hmacs
-            .map(|hmac| Some(key.seal(&record.chain, position, &hmac)))
-            .collect();
+        let seals = hmacs.map(|hmac| Some(key.seal(&record.chain, position, &hmac)));
+        self.ends = seals.collect();
     }
 
     /// Counts a record whose key isn't configured.
-    fn unverifiable(&mut self, record: &audit_record::Model) {
+    fn record_of_unknown_key(&mut self, record: &audit_record::Model) {
         if !Keys::is_id(&record.key_id) {
-            return self.find(Some(record.position), What::Altered);
+            return self.report(Some(record.position), FindingKind::Altered);
         }
         self.unknown.record(&record.key_id, &self.chain, record.position);
         // An erasure can't be verified either, and the unknown key is reported already.
-        if record.action == Action::Erased.as_str() && record.contents.is_some() {
-            self.removed = None;
-        }
+        self.apply_erasure(record);
     }
 
     /// Returns true if a record's contents are as written, or were removed.
-    fn contents(&mut self, record: &audit_record::Model) -> bool {
+    fn check_contents(&mut self, record: &audit_record::Model) -> bool {
         let position = record.position;
-        match (&record.contents, &record.salt) {
+        let matches = match (&record.contents, &record.salt) {
             (None, None) => {
                 self.counts.erased += 1;
                 self.removed = Some((self.removed.map_or(position, |(from, _)| from), position));
+                true
             }
-            (Some(contents), Some(salt)) if digest_of(salt, contents) == record.digest => {}
-            _ => {
-                self.find(Some(position), What::ContentsAltered);
-                return false;
-            }
+            (Some(contents), Some(salt)) => digest_of(salt, contents) == record.digest,
+            _ => false,
+        };
+        if !matches {
+            self.report(Some(position), FindingKind::ContentsAltered);
         }
-        true
+        matches
     }
 
-    /// Applies what a record says about its chain.
-    fn believe(&mut self, record: &audit_record::Model) {
+    fn apply_erasure(&mut self, record: &audit_record::Model) {
         if record.action == Action::Erased.as_str() && record.contents.is_some() {
             self.removed = None;
         }
-        if let Some(begun) = Genesis::read(record).filter(|begun| begun.key_id == record.key_id) {
-            let earlier = self.begun.pop_if(|earlier| earlier.key_id == begun.key_id);
-            self.begun.push(begun.after(earlier.as_ref()));
+    }
+
+    /// Applies the statements of a record about its chain.
+    fn apply(&mut self, record: &audit_record::Model) {
+        self.apply_erasure(record);
+        if let Some(genesis) = Genesis::read(record).filter(|genesis| genesis.key_id == record.key_id) {
+            let earlier = self.genesis.pop_if(|earlier| earlier.key_id == genesis.key_id);
+            self.genesis.push(genesis.after(earlier.as_ref()));
         }
     }
 
     /// Reports a record beyond the end, or before the beginning.
     pub fn beyond(&mut self, position: i64) {
-        self.find(Some(position), What::Added);
+        self.report(Some(position), FindingKind::Added);
     }
 
     /// Ends the walk of a chain without a stored end.
     pub fn without_end(&mut self) {
         if self.position > 0 {
-            self.find(None, What::Orphaned);
+            self.report(None, FindingKind::Orphaned);
         } else if Chain::is_shared(&self.chain) {
-            self.find(None, What::NotBegun);
+            self.report(None, FindingKind::NoGenesis);
         }
     }
 
@@ -230,21 +230,23 @@ impl<'k> Walk<'k> {
     pub fn end(&mut self, head: &Head) {
         self.counts.chains = 1;
         if let Some((from, until)) = self.removed {
-            self.find(Some(from), What::Removed { until });
+            self.report(Some(from), FindingKind::Removed { until });
         }
         if head.count > self.position {
-            return self.find(Some(self.position + 1), What::CutOff { until: head.count });
+            return self.report(Some(self.position + 1), FindingKind::CutOff { until: head.count });
         }
         // The missing record may be one that can't be verified.
         if Chain::is_shared(&self.chain) && self.unknown.is_empty() {
-            match self.begun.last() {
-                None => self.find(None, What::NotBegun),
-                Some(begun) if self.keys.age(&begun.key_id) != Some(0) => self.find(None, What::NotUnderKey),
-                Some(begun) => self.counts.since = Some(begun.since),
+            match self.genesis.last() {
+                None => self.report(None, FindingKind::NoGenesis),
+                Some(genesis) if self.keys.age(&genesis.key_id) != Some(0) => {
+                    self.report(None, FindingKind::NoGenesisUnderKey)
+                }
+                Some(genesis) => self.counts.since = Some(genesis.since),
             }
         }
         if !self.ends.is_empty() && !self.ends.contains(&head.seal) {
-            self.find(None, What::WrongEnd);
+            self.report(None, FindingKind::WrongEnd);
         }
     }
 }

@@ -13,7 +13,7 @@ use entity::{address, client, client_id_claim, custom_field_value, id_document};
 use super::Clients;
 use crate::enums::ClientState;
 use crate::{
-    audit::Noted,
+    audit::LastGenesis,
     caller::Caller,
     custom_field::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, CustomFields, UpsertCustomFieldSet},
     definitions::{Definitions, Kind, NO_GROUP},
@@ -52,7 +52,7 @@ impl Clients {
             .await?
             .map_err(|_| Error::defect("other custom fields have the ids of those of the invented clients"))?;
         let mut done = 0;
-        let mut noted = None;
+        let mut genesis = None;
         while done < count {
             let until = count.min(done.saturating_add(BATCH));
             let batch = Batch {
@@ -60,10 +60,10 @@ impl Clients {
                 definitions: &definitions,
                 from: done,
                 until,
-                noted: noted.as_ref(),
+                genesis: genesis.as_ref(),
                 now,
             };
-            noted = self.db.write(&batch).await?;
+            genesis = self.db.write(&batch).await?;
             done = until;
             progress(done);
         }
@@ -77,16 +77,16 @@ struct Batch<'a> {
     from: u32,
     until: u32,
     /// The genesis record of the batch before.
-    noted: Option<&'a Noted>,
+    genesis: Option<&'a LastGenesis>,
     now: DateTime<Utc>,
 }
 
 impl Work for Batch<'_> {
-    type Output = Option<Noted>;
+    type Output = Option<LastGenesis>;
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
         let Some(numbers) = self.missing(transaction).await? else {
-            return Ok(Step::Discard(self.noted.cloned()));
+            return Ok(Step::Discard(self.genesis.cloned()));
         };
         let clients: Vec<_> = numbers.iter().map(|&number| client(number, self.definitions)).collect();
         let claims: Vec<_> = clients
@@ -116,7 +116,7 @@ impl Work for Batch<'_> {
         let allowing = self
             .clients
             .audit
-            .allow_unrecorded(transaction, clients.len(), self.noted, self.now);
+            .allow_unrecorded(transaction, clients.len(), self.genesis, self.now);
         Ok(Step::Commit(allowing.await?))
     }
 }

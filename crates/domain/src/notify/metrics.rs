@@ -1,6 +1,4 @@
-//! Metrics of messages.
-//!
-//! Counters are per process. The queue is read from the database, and is the same on every server.
+//! Metrics of messages. Counters are per process. The queue is read from the database, and is the same on every server.
 
 use chrono::{DateTime, Utc};
 use entity::message;
@@ -11,8 +9,10 @@ use prometheus_client::{
 };
 
 use super::Messages;
-use crate::caller::{Caller, Permission};
-use crate::enums::{Channel, MessageState, Reason};
+use crate::{
+    caller::{Caller, Permission},
+    enums::{Channel, MessageState, Reason},
+};
 use clientele_core::error::Result;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -27,7 +27,7 @@ struct ForReason {
 }
 
 /// The metrics of messages in one process. Clones share them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Metrics {
     sent: Family<OfChannel, Counter>,
     failed: Family<ForReason, Counter>,
@@ -37,47 +37,26 @@ pub struct Metrics {
     oldest: Family<OfChannel, Gauge>,
 }
 
-impl Default for Metrics {
-    /// Shows counters from the start, as 0.
-    fn default() -> Self {
-        let metrics = Self {
-            sent: Family::default(),
-            failed: Family::default(),
-            deferred: Family::default(),
-            open: Family::default(),
-            queued: Family::default(),
-            oldest: Family::default(),
-        };
+impl Metrics {
+    /// Adds these metrics to a registry. All but the queue are shown from the start, as 0.
+    pub fn register(&self, registry: &mut Registry) {
         for channel in Channel::ALL.map(Channel::as_str) {
-            metrics.sent.get_or_create_owned(&OfChannel { channel });
-            metrics.open.get_or_create_owned(&OfChannel { channel });
+            self.sent.get_or_create_owned(&OfChannel { channel });
+            self.open.get_or_create_owned(&OfChannel { channel });
             for reason in Reason::ALL.map(Reason::as_str) {
-                metrics.failed.get_or_create_owned(&ForReason { channel, reason });
-                metrics.deferred.get_or_create_owned(&ForReason { channel, reason });
+                self.failed.get_or_create_owned(&ForReason { channel, reason });
+                self.deferred.get_or_create_owned(&ForReason { channel, reason });
             }
         }
-        metrics
-    }
-}
-
-impl Metrics {
-    /// Adds these metrics to a registry.
-    pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("messages");
         registry.register("sent", "Messages that a provider has accepted", self.sent.clone());
         registry.register("failed", "Messages that were given up", self.failed.clone());
         registry.register("deferred", "Attempts that will be repeated", self.deferred.clone());
-        registry.register(
-            "breaker_open",
-            "Whether the channel is paused, 0 or 1",
-            self.open.clone(),
-        );
+        let help = "Whether the channel is paused, 0 or 1";
+        registry.register("breaker_open", help, self.open.clone());
         registry.register("queued", "Messages that are still to be sent", self.queued.clone());
-        registry.register(
-            "oldest_queued_age_seconds",
-            "How long the longest waiting message has been queued",
-            self.oldest.clone(),
-        );
+        let help = "How long the longest waiting message has been queued";
+        registry.register("oldest_queued_age_seconds", help, self.oldest.clone());
     }
 
     /// Hides the outbox until it is read again.
@@ -87,7 +66,7 @@ impl Metrics {
     }
 
     /// Counts the result of an attempt.
-    pub fn settled(&self, channel: Channel, message: &message::Model) {
+    pub fn count_attempt(&self, channel: Channel, message: &message::Model) {
         let channel = channel.as_str();
         let reason = message.reason.as_deref().and_then(Reason::parse).map(Reason::as_str);
         match (MessageState::parse(&message.state), reason) {

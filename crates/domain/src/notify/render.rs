@@ -270,7 +270,9 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn a_message_is_what_a_naive_reading_of_the_rules_gives(subject in text(), text in text(), html in proptest::option::of(text()), values in values()) {
+        fn a_message_is_what_a_naive_reading_of_the_rules_gives(
+            (subject, text, html, values) in (text(), text(), proptest::option::of(text()), values())
+        ) {
             model::compare(&subject, &text, html.as_deref(), &values);
         }
 

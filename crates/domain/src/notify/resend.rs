@@ -1,17 +1,19 @@
-//! Queues failed messages again.
-//!
-//! A message keeps its key: a receiver that got it after all can recognise it.
+//! Queues failed messages again. A message keeps its key: a receiver that got it after all can recognise it.
 
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, SubsecRound, Utc};
-use entity::{Table, instant, message};
+use entity::{instant, message};
 use sea_orm::{QueryResult, Value};
 
-use super::Messages;
-use super::search::{MessageFilter, MessageKey, decode};
-use crate::caller::{Caller, Permission};
-use crate::enums::{Channel, MessageState};
+use super::{
+    Messages,
+    search::{MessageFilter, MessageKey, decode, keys_in_json},
+};
+use crate::{
+    caller::{Caller, Permission},
+    enums::{Channel, MessageState},
+};
 use clientele_core::{
     error::{Error, Result},
     path,
@@ -24,7 +26,7 @@ use clientele_storage::{
 
 /// Limit of the messages that can be named at once.
 pub const MOST_BY_KEY: usize = 500;
-/// Limit of the messages that are taken at once by a filter.
+/// Limit of the messages that a filter resends at once.
 pub const MOST_BY_FILTER: u64 = 10_000;
 
 /// The messages to resend.
@@ -61,10 +63,8 @@ impl Messages {
         if let Resend::Named(keys) = which
             && keys.len() > MOST_BY_KEY
         {
-            let message = format!(
-                "At most {MOST_BY_KEY} messages can be resent at once; there are {}.",
-                keys.len()
-            );
+            let count = keys.len();
+            let message = format!("At most {MOST_BY_KEY} messages can be resent at once; there are {count}.");
             return Ok(Err(vec![Problem::new(ProblemCode::TooMany, path!["ids"], message)]));
         }
         // The databases keep microseconds, and the answer is the stored value.
@@ -105,7 +105,7 @@ impl Queue<'_> {
         if !problems.is_empty() {
             return Ok(Step::Discard(Err(problems)));
         }
-        let which = named_in_json(transaction.dialect);
+        let which = keys_in_json(transaction.dialect);
         let row = row("message", transaction.dialect);
         let rows = self.queue(&which, vec![known.into()], &row, transaction).await?;
         let mut by_key = by_key(&rows)?;
@@ -133,8 +133,8 @@ impl Queue<'_> {
              ORDER BY m.created_at, m.encoded_key LIMIT {MOST_BY_FILTER} {locking}"
         );
         let rows = self.queue(&which, values.clone(), "channel", transaction).await?;
-        let channels = rows.iter().map(|row| row.try_get_by_index(0).map_err(Error::from));
-        let channels: Vec<String> = channels.collect::<Result<_>>()?;
+        let channels = rows.iter().map(|row| row.try_get_by_index(0));
+        let channels: Vec<String> = channels.collect::<Result<_, _>>()?;
         let more = rows.len() as u64 >= MOST_BY_FILTER && {
             let rest = format!("SELECT 1 FROM message m {clause} LIMIT 1");
             transaction.one(rest, values).await?.is_some()
@@ -159,10 +159,10 @@ impl Queue<'_> {
         values.push(instant::to_text(&self.now).into());
         let now = dialect.cast(&format!("${}", values.len()), "timestamptz");
         let sql = format!(
-            "WITH chosen AS ({which}) UPDATE message SET state = '{queued}', attempts = 0, queued_at = {now}, first_attempt_at = NULL, \
-             due_at = {now}, lease = NULL, sent_at = NULL, failed_at = NULL, reason = NULL, detail = NULL \
-             WHERE (client_key, encoded_key) IN (SELECT client_key, encoded_key FROM chosen) AND {state} = '{failed}' \
-             RETURNING {returning}",
+            "WITH chosen AS ({which}) UPDATE message SET state = '{queued}', attempts = 0, queued_at = {now}, \
+             first_attempt_at = NULL, due_at = {now}, lease = NULL, sent_at = NULL, failed_at = NULL, reason = NULL, \
+             detail = NULL WHERE (client_key, encoded_key) IN (SELECT client_key, encoded_key FROM chosen) \
+             AND {state} = '{failed}' RETURNING {returning}",
             queued = MessageState::Queued.as_str(),
             failed = MessageState::Failed.as_str(),
             // Must use the keys, not the index on states: many other messages can have failed.
@@ -182,7 +182,7 @@ async fn lock(keys: &str, transaction: &Transaction) -> Result<HashMap<MessageKe
     let sql = format!(
         "SELECT {} FROM message m WHERE (m.client_key, m.encoded_key) IN ({}) {locking}",
         row("m", dialect),
-        named_in_json(dialect),
+        keys_in_json(dialect),
     );
     by_key(&transaction.all(sql, [keys.into()]).await?)
 }
@@ -196,17 +196,12 @@ fn by_key(rows: &[QueryResult]) -> Result<HashMap<MessageKey, message::Model>> {
     rows.iter().map(message).collect()
 }
 
-/// Selects the keys in the JSON array that is bound to `$1`.
-fn named_in_json(dialect: Dialect) -> String {
-    dialect.rows_of_json(message::Entity::table(), &message::Entity::key_columns(), "$1")
-}
-
 /// The conditions of failed messages that pass the filter and still have their text.
 fn failed(filter: &MessageFilter, dialect: Dialect) -> Conditions {
     let failed = MessageState::Failed;
-    let asked = filter.states.as_ref().is_none_or(|states| states.contains(&failed));
+    let passes = filter.states.as_ref().is_none_or(|states| states.contains(&failed));
     let filter = MessageFilter {
-        states: Some(if asked { vec![failed] } else { Vec::new() }),
+        states: Some(if passes { vec![failed] } else { Vec::new() }),
         ..filter.clone()
     };
     let mut conditions = filter.conditions(dialect);
@@ -216,35 +211,30 @@ fn failed(filter: &MessageFilter, dialect: Dialect) -> Conditions {
 
 fn problems(keys: &[Option<MessageKey>], stored: &HashMap<MessageKey, message::Model>) -> Vec<Problem> {
     let mut seen = HashSet::new();
-    let problem = |at: usize, key: &Option<MessageKey>, again: bool| {
-        let problem = |code, message: &'static str| Some(Problem::new(code, path!["ids", at], message));
-        let Some(message) = key.as_ref().and_then(|key| stored.get(key)) else {
-            return problem(ProblemCode::NotFound, "There is no message with this id.");
-        };
-        if again {
-            problem(
+    let problems = keys.iter().enumerate().filter_map(|(at, key)| {
+        let (code, message) = match key.as_ref().and_then(|key| stored.get(key)) {
+            None => (ProblemCode::NotFound, "There is no message with this id."),
+            Some(_) if !seen.insert(key) => (
                 ProblemCode::Duplicate,
                 "This id is listed already: list each message once.",
-            )
-        } else if message.state != MessageState::Failed.as_str() {
-            let sentence = "Only a message that is FAILED can be resent: one that is QUEUED or SENDING is still on its \
-                            way, and one that is SENT has arrived at the provider.";
-            problem(ProblemCode::Invalid, sentence)
-        } else if message.placeholders.is_none() {
-            let sentence = "The text of this message has been removed, so that it can't be sent any more.";
-            problem(ProblemCode::Invalid, sentence)
-        } else {
-            None
-        }
-    };
-    let keys = keys.iter().enumerate();
-    keys.filter_map(|(at, key)| problem(at, key, !seen.insert(key)))
-        .collect()
+            ),
+            Some(message) if message.state != MessageState::Failed.as_str() => (
+                ProblemCode::Invalid,
+                "Only a message that is FAILED can be resent: one that is QUEUED or SENDING is still on its way, and \
+                 one that is SENT has arrived at the provider.",
+            ),
+            Some(message) if message.placeholders.is_none() => (
+                ProblemCode::Invalid,
+                "The text of this message has been removed, so it can't be resent.",
+            ),
+            Some(_) => return None,
+        };
+        Some(Problem::new(code, path!["ids", at], message))
+    });
+    problems.collect()
 }
 
 fn distinct<'a>(channels: impl IntoIterator<Item = &'a String>) -> HashSet<Channel> {
-    channels
-        .into_iter()
-        .filter_map(|channel| Channel::parse(channel))
-        .collect()
+    let channels = channels.into_iter();
+    channels.filter_map(|channel| Channel::parse(channel)).collect()
 }

@@ -2,19 +2,23 @@
 //!
 //! Each list takes one statement, whatever the data.
 
-mod filter;
-
 use std::{collections::HashMap, sync::Arc};
 
 use entity::{Table, instant, message};
 use sea_orm::{QueryResult, Value};
 use serde::Serialize;
 
-pub use self::filter::MessageFilter;
 use super::Messages;
-use crate::caller::{Caller, Permission, Restricted, Rights, Unchecked};
+use crate::{
+    caller::{Caller, Permission, Restricted, Rights, Unchecked},
+    client_by::ClientBy,
+    enums::{Channel, MessageState},
+};
 use clientele_core::error::{Error, Result};
-use clientele_storage::paging::{Asked, Conditions, Cursor, Order, Page, Total, Window, counting};
+use clientele_storage::{
+    db::Dialect,
+    paging::{Asked, Conditions, Cursor, DateTimeRange, Order, Page, Total, Window, counting, decode_row},
+};
 
 /// The order of every list of messages.
 pub const NEWEST_FIRST: Order = Order {
@@ -81,27 +85,24 @@ impl Messages {
         asked: Asked,
     ) -> Result<MessagePage> {
         caller.require(Permission::ViewMessages)?;
+        let connection = self.db.read();
         let rows = if asked.rows {
-            let mut conditions = filter.conditions(self.db.read().dialect);
+            let mut conditions = filter.conditions(connection.dialect);
             let clauses = window.clauses(&NEWEST_FIRST, "m", &mut conditions);
             self.read(&clauses, conditions.values).await?
         } else {
             Vec::new()
         };
-        Ok(MessagePage {
-            messages: window.page(rows),
-            total: match asked.total {
-                true => Some(self.count(filter).await?),
-                false => None,
-            },
-        })
-    }
-
-    async fn count(&self, filter: &MessageFilter) -> Result<Total> {
-        let connection = self.db.read();
-        let conditions = filter.conditions(connection.dialect);
-        let rows = format!("message m {}", conditions.clause());
-        Total::count(connection, &rows, conditions.values).await
+        let total = match asked.total {
+            true => {
+                let conditions = filter.conditions(connection.dialect);
+                let rows = format!("message m {}", conditions.clause());
+                Some(Total::count(connection, &rows, conditions.values).await?)
+            }
+            false => None,
+        };
+        let messages = window.page(rows);
+        Ok(MessagePage { messages, total })
     }
 
     /// Returns the same page of the messages of each of these clients, by their keys.
@@ -140,9 +141,8 @@ impl Messages {
     /// Returns the messages of these keys; those that don't exist are left out.
     pub async fn by_key(&self, keys: &[MessageKey]) -> Result<HashMap<MessageKey, Unchecked<Arc<message::Model>>>> {
         let dialect = self.db.read().dialect;
-        let named = dialect.rows_of_json(message::Entity::table(), &message::Entity::key_columns(), "$1");
         let keys = serde_json::to_string(keys).map_err(Error::internal)?;
-        let clause = format!("WHERE (m.client_key, m.encoded_key) IN ({named})");
+        let clause = format!("WHERE (m.client_key, m.encoded_key) IN ({})", keys_in_json(dialect));
         let found = self.read(&clause, vec![keys.into()]).await?;
         let unchecked = |message| (MessageKey::of(&message), Unchecked::new(Arc::new(message)));
         Ok(found.into_iter().map(unchecked).collect())
@@ -153,40 +153,108 @@ impl Messages {
         let row = connection.dialect.row::<message::Entity>("m");
         let row = connection.dialect.cast_to_text(&row);
         let sql = format!("SELECT {row} FROM message m {clauses}");
-        connection.each(sql, values, counted).await
+        connection.each(sql, values, decode_row).await
     }
+}
+
+/// Selects the keys in the JSON array that is bound to `$1`.
+pub(super) fn keys_in_json(dialect: Dialect) -> String {
+    dialect.rows_of_json(message::Entity::table(), &message::Entity::key_columns(), "$1")
 }
 
 /// Decodes a client's key with its page, and its size in memory.
 fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<((String, MessagePage), usize)> {
-    let rows: Option<String> = row.try_get_by_index(1)?;
-    let mut bytes = size_of::<MessagePage>();
-    let rows: Vec<message::Model> = match rows {
-        Some(rows) => {
-            bytes += rows.len();
-            serde_json::from_str(&rows).map_err(Error::internal)?
-        }
-        None => Vec::new(),
-    };
-    bytes += rows.len() * size_of::<message::Model>();
-    let page = MessagePage {
-        messages: window.page(rows),
-        total: match asked.total {
-            true => Some(Total::of(row.try_get_by_index(2)?)),
-            false => None,
-        },
-    };
-    Ok(((row.try_get_by_index(0)?, page), bytes))
+    let (messages, bytes) = window.decode_page(row, 1)?;
+    let total = asked
+        .total
+        .then(|| row.try_get_by_index(2).map(Total::of))
+        .transpose()?;
+    let page = MessagePage { messages, total };
+    Ok(((row.try_get_by_index(0)?, page), size_of::<MessagePage>() + bytes))
 }
 
 /// Decodes a message from the first column.
 pub fn decode(row: &QueryResult) -> Result<message::Model> {
-    Ok(counted(row)?.0)
+    Ok(decode_row(row)?.0)
 }
 
-/// Decodes a message, and its size in memory.
-fn counted(row: &QueryResult) -> Result<(message::Model, usize)> {
-    let row: String = row.try_get_by_index(0)?;
-    let bytes = size_of::<message::Model>() + row.len();
-    Ok((serde_json::from_str(&row).map_err(Error::internal)?, bytes))
+/// Narrows a list of messages. All members that are given must match.
+#[derive(Clone, Debug, Default)]
+pub struct MessageFilter {
+    pub client: Option<ClientBy>,
+    pub states: Option<Vec<MessageState>>,
+    pub channel: Option<Channel>,
+    /// The id of the template, which may have been deleted since.
+    pub template_id: Option<String>,
+    pub created_at: Option<DateTimeRange>,
+}
+
+/// The condition that an index serves; the other conditions are checked on the rows found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lead {
+    Client,
+    State,
+    Template,
+    Time,
+}
+
+impl MessageFilter {
+    pub(super) fn conditions(&self, dialect: Dialect) -> Conditions {
+        let Self {
+            client,
+            states,
+            channel,
+            template_id,
+            created_at,
+        } = self;
+        let lead = self.lead();
+        let led_by = |which: Lead, column: &str| match lead == which {
+            true => column.to_owned(),
+            false => dialect.unindexed(column),
+        };
+        let mut conditions = Conditions::new(dialect);
+        if let Some(by) = client {
+            conditions.text(Some(by.name()), |name| format!("m.client_key = {}", by.key(name)));
+        }
+        let state = led_by(Lead::State, "m.state");
+        if let Some(term) = states.as_deref().and_then(|states| one_of(states, &state)) {
+            conditions.push(term);
+        }
+        if let Some(channel) = channel {
+            let channel = conditions.bind(channel.as_str());
+            conditions.push(format!("{} = {channel}", dialect.unindexed("m.channel")));
+        }
+        conditions.text(template_id.as_ref(), |id| {
+            format!("{} = {id}", led_by(Lead::Template, "m.template_id"))
+        });
+        conditions.range("m.created_at", *created_at);
+        conditions
+    }
+
+    /// Nearly all messages have been sent, so that the index helps only with the other states.
+    fn lead(&self) -> Lead {
+        let is_rare = |states: &Vec<MessageState>| !states.contains(&MessageState::Sent);
+        if self.client.is_some() {
+            Lead::Client
+        } else if self.states.as_ref().is_some_and(is_rare) {
+            Lead::State
+        } else if self.template_id.is_some() {
+            Lead::Template
+        } else {
+            Lead::Time
+        }
+    }
+}
+
+/// Returns the condition of these states; none if it always holds. States are literals: the database plans by their
+/// frequency, and there are few different statements.
+fn one_of(states: &[MessageState], column: &str) -> Option<String> {
+    let requested = MessageState::ALL.into_iter().filter(|state| states.contains(state));
+    let requested: Vec<String> = requested.map(|state| format!("'{}'", state.as_str())).collect();
+    match requested.as_slice() {
+        [] => Some("FALSE".to_owned()),
+        [state] => Some(format!("{column} = {state}")),
+        all if all.len() == MessageState::ALL.len() => None,
+        several => Some(format!("{column} IN ({})", several.join(", "))),
+    }
 }

@@ -129,7 +129,7 @@ async fn refused_resend_changes_nothing(server: &TestServer) {
             ("INVALID", state, &["ids", "4"]),
             (
                 "INVALID",
-                "The text of this message has been removed, so that it can't be sent any more.",
+                "The text of this message has been removed, so it can't be resent.",
                 &["ids", "5"],
             ),
             ("NOT_FOUND", none, &["ids", "6"]),

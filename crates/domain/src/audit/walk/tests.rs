@@ -4,7 +4,7 @@ use chrono::DateTime;
 use entity::audit_record;
 use proptest::prelude::*;
 
-use super::{MOST_FINDINGS, Walk, What};
+use super::{FindingKind, MOST_FINDINGS, Walk};
 use crate::{
     audit::{Action, AuditSettings, Chain, Change, Head, Keys, Member, Subject},
     caller::Caller,
@@ -62,7 +62,7 @@ fn some_chain() -> impl Strategy<Value = (usize, Vec<usize>, usize)> {
 
 proptest! {
     #[test]
-    fn a_chain_that_nobody_touched_is_intact((count, erasures, _) in some_chain()) {
+    fn an_unchanged_chain_is_intact((count, erasures, _) in some_chain()) {
         let keys = keys("configured");
         let (records, head) = chain(&keys, count, &erasures);
         let walk = walk(&keys, &records, &head);
@@ -72,7 +72,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_done_to_one_record_is_found((count, erasures, at) in some_chain(), which in 0..13) {
+    fn every_change_of_one_record_is_found((count, erasures, at) in some_chain(), which in 0..13) {
         let keys = keys("configured");
         let (mut records, head) = chain(&keys, count, &erasures);
         let record = &mut records[at];
@@ -103,8 +103,8 @@ proptest! {
         // Without the key an attacker has the stored HMACs, and none of them is an end.
         let forged = Head { seal: at.checked_sub(1).map(|last| records[last].hmac.clone()), count: at as i64 };
         prop_assert_eq!(walk(&keys, &records[..at], &forged).is_intact(), at == 0);
-        let until = What::CutOff { until: count as i64 };
-        prop_assert!(walk(&keys, &records[..at], &head).findings.iter().any(|finding| finding.what == until));
+        let until = FindingKind::CutOff { until: count as i64 };
+        prop_assert!(walk(&keys, &records[..at], &head).findings.iter().any(|finding| finding.kind == until));
     }
 
     #[test]
@@ -119,8 +119,10 @@ proptest! {
         }
         let walked = walk(&by_age[0], &records, &head);
         let earlier = |at: usize| order[..at].iter().any(|before| *before < order[at]);
-        let expected: Vec<_> = (0..order.len()).filter(|at| earlier(*at)).map(|at| (Some(at as i64 + 1), What::EarlierKey)).collect();
-        let found: Vec<_> = walked.findings.iter().map(|finding| (finding.position, finding.what.clone())).collect();
+        let expected = (0..order.len()).filter(|at| earlier(*at));
+        let expected: Vec<_> = expected.map(|at| (Some(at as i64 + 1), FindingKind::EarlierKey)).collect();
+        let found = walked.findings.iter().map(|finding| (finding.position, finding.kind.clone()));
+        let found: Vec<_> = found.collect();
         prop_assert_eq!(found, expected);
         for age in 0..4 {
             let older = (0..order.len()).filter(|at| order[*at] > age && !earlier(*at));
@@ -148,7 +150,7 @@ fn one_more(keys: &Keys, head: &Head) -> (audit_record::Model, Head) {
 }
 
 #[test]
-fn of_many_findings_the_first_are_told_and_the_others_counted() {
+fn of_many_findings_the_first_are_reported_and_the_others_counted() {
     let keys = keys("configured");
     let (mut records, head) = chain(&keys, 500, &[]);
     records
@@ -156,6 +158,6 @@ fn of_many_findings_the_first_are_told_and_the_others_counted() {
         .for_each(|record| record.contents = Some("[]".to_owned()));
     let walk = walk(&keys, &records, &head);
     assert_eq!(walk.findings.len() as u64, MOST_FINDINGS);
-    let rest = walk.rest().map(|finding| finding.to_string());
-    assert_eq!(rest.as_deref(), Some("client: 400 more findings"));
+    let more = walk.more_findings().map(|finding| finding.to_string());
+    assert_eq!(more.as_deref(), Some("client: 400 more findings"));
 }
