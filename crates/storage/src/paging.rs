@@ -342,6 +342,14 @@ impl Total {
         }
     }
 
+    /// Decodes the number from a column; none if it wasn't requested.
+    pub fn decode(row: &QueryResult, column: usize, asked: Asked) -> Result<Option<Self>> {
+        match asked.total {
+            true => Ok(Some(Self::of(row.try_get_by_index(column)?))),
+            false => Ok(None),
+        }
+    }
+
     /// Counts rows; `rows` is a statement from its table on, such as `client c WHERE …`.
     pub async fn count<C: ConnectionTrait>(
         connection: &Connection<C>,

@@ -122,7 +122,11 @@ impl Work for Begin<'_> {
         } else {
             let altered: Vec<_> = chains.iter().filter(|chain| !chain.findings.is_empty()).collect();
             match !altered.is_empty() && altered.iter().all(|chain| chain.is_only_unverified()) {
-                true => warn_of_unknown_key(),
+                true => tracing::warn!(
+                    "the history is sealed by a key that isn't configured: set audit.key to it, or add it to \
+                     audit.previous_keys if audit.key has replaced it. Records that are written until then are \
+                     findings of `clientele audit verify`"
+                ),
                 false => altered.iter().for_each(|chain| chain.warn()),
             }
             return Ok(Step::Discard(()));
@@ -206,13 +210,6 @@ async fn have_begun(transaction: &Transaction, keys: &Keys) -> Result<bool> {
         }
     }
     Ok(true)
-}
-
-fn warn_of_unknown_key() {
-    tracing::warn!(
-        "the history is sealed by a key that isn't configured: set audit.key to it, or add it to audit.previous_keys \
-         if audit.key has replaced it. Records that are written until then are findings of `clientele audit verify`"
-    );
 }
 
 /// The result of a walk along a shared chain.

@@ -99,7 +99,7 @@ pub struct Change<'a> {
 }
 
 /// A member of a subject that changed, as text before and after; none if it had no value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// The path in the names of the GraphQL API, with the keys or ids of list members in between.
     pub path: Vec<String>,
@@ -118,10 +118,8 @@ impl Member {
     pub fn secret(name: &str) -> Self {
         Self {
             path: vec![name.to_owned()],
-            set: None,
             secret: true,
-            before: None,
-            after: None,
+            ..Self::default()
         }
     }
 }

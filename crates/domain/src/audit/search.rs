@@ -219,10 +219,7 @@ fn row(dialect: Dialect, bytes: Option<&str>) -> String {
 /// Decodes the page of one client's records, and its size in memory.
 fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<(Rows, usize)> {
     let (page, size) = window.decode_page(row, 1)?;
-    let total = asked
-        .total
-        .then(|| row.try_get_by_index(2).map(Total::of))
-        .transpose()?;
+    let total = Total::decode(row, 2, asked)?;
     let bytes: Option<i64> = row.try_get_by_index(3)?;
     let bytes = bytes.unwrap_or_default();
     Ok((Rows { page, total, bytes }, size_of::<Rows>() + size))

@@ -151,7 +151,7 @@ impl<R: FnMut(&Finding) + Send> Verification<'_, R> {
         match head {
             Head { seal: None, count: 0 } if !Chain::is_shared(chain) => {
                 self.counts.empty += 1;
-                self.totals.unrecorded(chain);
+                self.totals.unrecorded.add(chain);
             }
             _ => self.mismatched.push(chain.clone()),
         }
@@ -313,11 +313,13 @@ pub(super) fn head(row: &QueryResult, at: usize) -> Result<Head> {
     })
 }
 
-/// The number of clients of one kind, and the first of them.
+/// The number of clients with records of one kind, and the first of them.
 #[derive(Clone, Debug, Default)]
 struct ClientCount {
     count: u64,
     named: Vec<String>,
+    /// The newest of these records, and its client.
+    newest: Option<(DateTime<Utc>, String)>,
 }
 
 impl ClientCount {
@@ -353,44 +355,13 @@ fn finding(chain: &str, kind: FindingKind) -> Finding {
     }
 }
 
-/// The clients that have records under keys older than one.
-#[derive(Clone, Debug, Default)]
-struct EarlierRecords {
-    clients: ClientCount,
-    /// The newest of these records, and its client.
-    newest: Option<(DateTime<Utc>, String)>,
-}
-
-impl EarlierRecords {
-    fn add(&mut self, chain: &str, at: DateTime<Utc>) {
-        self.clients.add(chain);
-        if self.newest.as_ref().is_none_or(|(newest, _)| *newest < at) {
-            self.newest = Some((at, chain.to_owned()));
-        }
-    }
-
-    /// Only these clients had such records when the newer key came into use, and no client can get one later.
-    fn findings(&self, genesis: &Genesis) -> Vec<Finding> {
-        let too_many = |clients, most| FindingKind::TooManyEarlier { clients, most };
-        let mut findings = self
-            .clients
-            .findings(genesis.earlier, FindingKind::LateRecord, too_many);
-        if let Some((at, chain)) = &self.newest
-            && *at > genesis.since
-        {
-            findings.push(finding(chain, FindingKind::LateRecord));
-        }
-        findings
-    }
-}
-
 /// The totals of the chains that were walked.
 #[derive(Debug)]
 struct Totals<'k> {
     keys: &'k Keys,
     unrecorded: ClientCount,
-    /// By the age of the key that the records are older than.
-    earlier: Vec<EarlierRecords>,
+    /// The clients that have records under keys older than one, by the age of that key.
+    earlier: Vec<ClientCount>,
     genesis: Vec<Genesis>,
     /// True if the definitions' chain has records that can't be verified. They may allow more clients without records.
     unverified: bool,
@@ -401,14 +372,10 @@ impl<'k> Totals<'k> {
         Self {
             keys,
             unrecorded: ClientCount::default(),
-            earlier: vec![EarlierRecords::default(); keys.len()],
+            earlier: vec![ClientCount::default(); keys.len()],
             genesis: Vec::new(),
             unverified: false,
         }
-    }
-
-    fn unrecorded(&mut self, chain: &str) {
-        self.unrecorded.add(chain);
     }
 
     fn add(&mut self, walk: &Walk<'_>) {
@@ -421,18 +388,21 @@ impl<'k> Totals<'k> {
             return;
         }
         if walk.is_unrecorded() {
-            self.unrecorded(chain);
+            self.unrecorded.add(chain);
         }
         for (age, earlier) in self.earlier.iter_mut().enumerate() {
             if let Some(at) = walk.newest_before(age) {
-                earlier.add(chain, at);
+                earlier.add(chain);
+                if earlier.newest.as_ref().is_none_or(|(newest, _)| *newest < at) {
+                    earlier.newest = Some((at, chain.to_owned()));
+                }
             }
         }
     }
 
     /// Returns true if there is nothing to compare with the genesis record.
     fn is_empty(&self) -> bool {
-        self.unrecorded.count == 0 && self.earlier.iter().all(|earlier| earlier.clients.count == 0)
+        self.unrecorded.count == 0 && self.earlier.iter().all(|earlier| earlier.count == 0)
     }
 
     /// Call this after the definitions' chain was walked: it allows more while clients are seeded, and never less.
@@ -448,9 +418,19 @@ impl<'k> Totals<'k> {
                 .unrecorded
                 .findings(last.unrecorded, FindingKind::Unrecorded, too_many),
         };
+        let too_many = |clients, most| FindingKind::TooManyEarlier { clients, most };
         for genesis in &self.genesis {
-            let earlier = self.keys.age(&genesis.key_id).and_then(|age| self.earlier.get(age));
-            for finding in earlier.into_iter().flat_map(|earlier| earlier.findings(genesis)) {
+            let Some(earlier) = self.keys.age(&genesis.key_id).and_then(|age| self.earlier.get(age)) else {
+                continue;
+            };
+            let mut late = earlier.findings(genesis.earlier, FindingKind::LateRecord, too_many);
+            // Only these clients had such records when the newer key came into use, and no client can get one later.
+            if let Some((at, chain)) = &earlier.newest
+                && *at > genesis.since
+            {
+                late.push(finding(chain, FindingKind::LateRecord));
+            }
+            for finding in late {
                 if !findings.contains(&finding) {
                     findings.push(finding);
                 }

@@ -26,20 +26,12 @@ pub struct Counts {
 
 impl Counts {
     pub(super) fn add(&mut self, other: &Self) {
-        let Self {
-            chains,
-            records,
-            erased,
-            weak,
-            empty,
-            since,
-        } = other;
-        self.chains += chains;
-        self.records += records;
-        self.erased += erased;
-        self.weak += weak;
-        self.empty += empty;
-        self.since = self.since.or(*since);
+        self.chains += other.chains;
+        self.records += other.records;
+        self.erased += other.erased;
+        self.weak += other.weak;
+        self.empty += other.empty;
+        self.since = self.since.or(other.since);
     }
 }
 

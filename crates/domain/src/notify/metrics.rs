@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use entity::message;
 use prometheus_client::{
-    encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
@@ -15,37 +14,28 @@ use crate::{
 };
 use clientele_core::error::Result;
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfChannel {
-    channel: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ForReason {
-    channel: &'static str,
-    reason: &'static str,
-}
+type Labels<const N: usize> = [(&'static str, &'static str); N];
 
 /// The metrics of messages in one process. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
-    sent: Family<OfChannel, Counter>,
-    failed: Family<ForReason, Counter>,
-    deferred: Family<ForReason, Counter>,
-    open: Family<OfChannel, Gauge>,
-    queued: Family<OfChannel, Gauge>,
-    oldest: Family<OfChannel, Gauge>,
+    sent: Family<Labels<1>, Counter>,
+    failed: Family<Labels<2>, Counter>,
+    deferred: Family<Labels<2>, Counter>,
+    open: Family<Labels<1>, Gauge>,
+    queued: Family<Labels<1>, Gauge>,
+    oldest: Family<Labels<1>, Gauge>,
 }
 
 impl Metrics {
     /// Adds these metrics to a registry. All but the queue are shown from the start, as 0.
     pub fn register(&self, registry: &mut Registry) {
-        for channel in Channel::ALL.map(Channel::as_str) {
-            self.sent.get_or_create_owned(&OfChannel { channel });
-            self.open.get_or_create_owned(&OfChannel { channel });
-            for reason in Reason::ALL.map(Reason::as_str) {
-                self.failed.get_or_create_owned(&ForReason { channel, reason });
-                self.deferred.get_or_create_owned(&ForReason { channel, reason });
+        for channel in Channel::ALL {
+            self.sent.get_or_create_owned(&of_channel(channel));
+            self.open.get_or_create_owned(&of_channel(channel));
+            for reason in Reason::ALL {
+                self.failed.get_or_create_owned(&for_reason(channel, reason));
+                self.deferred.get_or_create_owned(&for_reason(channel, reason));
             }
         }
         let registry = registry.sub_registry_with_prefix("messages");
@@ -67,22 +57,26 @@ impl Metrics {
 
     /// Counts the result of an attempt.
     pub fn count_attempt(&self, channel: Channel, message: &message::Model) {
-        let channel = channel.as_str();
-        let reason = message.reason.as_deref().and_then(Reason::parse).map(Reason::as_str);
+        let reason = message.reason.as_deref().and_then(Reason::parse);
         match (MessageState::parse(&message.state), reason) {
-            (Some(MessageState::Sent), _) => self.sent.get_or_create(&OfChannel { channel }).inc(),
-            (Some(MessageState::Failed), Some(reason)) => {
-                self.failed.get_or_create(&ForReason { channel, reason }).inc()
-            }
-            (_, Some(reason)) => self.deferred.get_or_create(&ForReason { channel, reason }).inc(),
+            (Some(MessageState::Sent), _) => self.sent.get_or_create(&of_channel(channel)).inc(),
+            (Some(MessageState::Failed), Some(reason)) => self.failed.get_or_create(&for_reason(channel, reason)).inc(),
+            (_, Some(reason)) => self.deferred.get_or_create(&for_reason(channel, reason)).inc(),
             (_, None) => 0,
         };
     }
 
     pub fn breaker(&self, channel: Channel, open: bool) {
-        let channel = channel.as_str();
-        self.open.get_or_create(&OfChannel { channel }).set(open.into());
+        self.open.get_or_create(&of_channel(channel)).set(open.into());
     }
+}
+
+fn of_channel(channel: Channel) -> Labels<1> {
+    [("channel", channel.as_str())]
+}
+
+fn for_reason(channel: Channel, reason: Reason) -> Labels<2> {
+    [("channel", channel.as_str()), ("reason", reason.as_str())]
 }
 
 impl Messages {
@@ -95,14 +89,11 @@ impl Messages {
         let sql = "SELECT count(*), min(queued_at) FROM message WHERE channel = $1 AND due_at IS NOT NULL";
         for channel in Channel::ALL {
             let row = self.db.read().one(sql, [channel.as_str().into()]).await?;
-            let (queued, oldest): (i64, Option<DateTime<Utc>>) = match row {
-                Some(row) => row.try_get_many_by_index()?,
-                None => (0, None),
-            };
+            let counted = row.map_or(Ok((0, None)), |row| row.try_get_many_by_index());
+            let (queued, oldest): (i64, Option<DateTime<Utc>>) = counted?;
             let age = oldest.map_or(0, |oldest| (now - oldest).num_seconds().max(0));
-            let channel = channel.as_str();
-            self.metrics.queued.get_or_create(&OfChannel { channel }).set(queued);
-            self.metrics.oldest.get_or_create(&OfChannel { channel }).set(age);
+            self.metrics.queued.get_or_create(&of_channel(channel)).set(queued);
+            self.metrics.oldest.get_or_create(&of_channel(channel)).set(age);
         }
         Ok(())
     }

@@ -165,10 +165,7 @@ pub(super) fn keys_in_json(dialect: Dialect) -> String {
 /// Decodes a client's key with its page, and its size in memory.
 fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<((String, MessagePage), usize)> {
     let (messages, bytes) = window.decode_page(row, 1)?;
-    let total = asked
-        .total
-        .then(|| row.try_get_by_index(2).map(Total::of))
-        .transpose()?;
+    let total = Total::decode(row, 2, asked)?;
     let page = MessagePage { messages, total };
     Ok(((row.try_get_by_index(0)?, page), size_of::<MessagePage>() + bytes))
 }
@@ -189,15 +186,6 @@ pub struct MessageFilter {
     pub created_at: Option<DateTimeRange>,
 }
 
-/// The condition that an index serves; the other conditions are checked on the rows found.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Lead {
-    Client,
-    State,
-    Template,
-    Time,
-}
-
 impl MessageFilter {
     pub(super) fn conditions(&self, dialect: Dialect) -> Conditions {
         let Self {
@@ -207,8 +195,15 @@ impl MessageFilter {
             template_id,
             created_at,
         } = self;
-        let lead = self.lead();
-        let led_by = |which: Lead, column: &str| match lead == which {
+        // One index serves the first of these conditions; the others are checked on the rows found. Nearly all messages
+        // have been sent, so that the index on states helps only with the other states.
+        let by_client = client.is_some();
+        let by_state = !by_client
+            && states
+                .as_ref()
+                .is_some_and(|states| !states.contains(&MessageState::Sent));
+        let by_template = !by_client && !by_state;
+        let column = |is_indexed: bool, column: &str| match is_indexed {
             true => column.to_owned(),
             false => dialect.unindexed(column),
         };
@@ -216,7 +211,7 @@ impl MessageFilter {
         if let Some(by) = client {
             conditions.text(Some(by.name()), |name| format!("m.client_key = {}", by.key(name)));
         }
-        let state = led_by(Lead::State, "m.state");
+        let state = column(by_state, "m.state");
         if let Some(term) = states.as_deref().and_then(|states| one_of(states, &state)) {
             conditions.push(term);
         }
@@ -225,24 +220,10 @@ impl MessageFilter {
             conditions.push(format!("{} = {channel}", dialect.unindexed("m.channel")));
         }
         conditions.text(template_id.as_ref(), |id| {
-            format!("{} = {id}", led_by(Lead::Template, "m.template_id"))
+            format!("{} = {id}", column(by_template, "m.template_id"))
         });
         conditions.range("m.created_at", *created_at);
         conditions
-    }
-
-    /// Nearly all messages have been sent, so that the index helps only with the other states.
-    fn lead(&self) -> Lead {
-        let is_rare = |states: &Vec<MessageState>| !states.contains(&MessageState::Sent);
-        if self.client.is_some() {
-            Lead::Client
-        } else if self.states.as_ref().is_some_and(is_rare) {
-            Lead::State
-        } else if self.template_id.is_some() {
-            Lead::Template
-        } else {
-            Lead::Time
-        }
     }
 }
 

@@ -6,14 +6,12 @@ use std::collections::HashSet;
 use async_graphql::MaybeUndefined;
 use entity::message_template;
 
-use super::{
-    MessageConditionsInput, MessageFieldConditionInput, Plan, UpsertMessageTemplate, variants::checked_variants,
-};
+use super::{MessageConditionsInput, MessageFieldConditionInput, Plan, UpsertMessageTemplate};
 use crate::{
     caller::Rights,
     client_by::ClientRoleBy,
     definitions::Definitions,
-    enums::{Channel, ClientState, Event, Language},
+    enums::{Channel, Event, Language},
     member::{Problems, Scalars},
     notify::{
         placeholder::Placeholder,
@@ -32,7 +30,17 @@ const MOST_CONDITIONS: usize = 100;
 /// Limit of the active templates of one event and channel.
 const MOST_ACTIVE: usize = 20;
 
-/// `known` are the definitions to check the submission by, `rights` those of its caller.
+/// The definitions to check a submission by, and the problems found so far.
+pub(super) struct Check<'a> {
+    /// The template to change; none if it is created.
+    pub stored: Option<&'a Template>,
+    pub known: &'a Definitions,
+    /// The rights of the caller.
+    pub rights: &'a Rights,
+    pub problems: Problems,
+}
+
+/// Returns the template as it will be stored, or every problem.
 pub(super) fn check(
     input: &UpsertMessageTemplate,
     known: &Definitions,
@@ -50,31 +58,37 @@ pub(super) fn check(
         conditions,
         client_mutation_id: _,
     } = input;
-    let mut problems = Problems::default();
-    let mut member = Scalars {
-        scope: Vec::new(),
-        problems: &mut problems,
-    };
     let stored = known.template(template_id).map(|template| &**template);
     let before = stored.map(|template| &template.row);
+    let mut check = Check {
+        stored,
+        known,
+        rights,
+        problems: Problems::default(),
+    };
+    let mut member = Scalars {
+        scope: Vec::new(),
+        problems: &mut check.problems,
+    };
     member.definition_id("templateId", template_id, stored.is_some());
-    let encoded_key = member.definition_key(encoded_key, before.map(|row| row.encoded_key.as_str()), |key| {
-        known.template_of_key(key).is_some()
-    });
+    let is_taken = |key: &str| known.template_of_key(key).is_some();
+    let encoded_key = member.definition_key(encoded_key, before.map(|row| row.encoded_key.as_str()), is_taken);
     let name = member.required("name", name, before.map_or("", |row| &row.name));
-    let event = required("event", event.or(stored.map(|template| template.event)), &mut member);
-    let channel = required(
-        "channel",
-        channel.or(stored.map(|template| template.channel)),
-        &mut member,
-    );
-    let variants = checked_variants(variants, channel, &encoded_key, stored, known, rights, &mut problems);
+    let event = event.or(stored.map(|template| template.event));
+    let channel = channel.or(stored.map(|template| template.channel));
+    for (name, is_missing) in [("event", event.is_none()), ("channel", channel.is_none())] {
+        if is_missing {
+            let message = format!("A new template needs the member {name}.");
+            member.refuse(ProblemCode::Blank, name, message);
+        }
+    }
+    let variants = check.variants(variants, channel, &encoded_key);
     let languages: Vec<&str> = variants.iter().map(|variant| variant.language.as_str()).collect();
-    let default_language = self::default_language(*default_language, stored, &languages, &mut problems);
+    let default_language = check.default_language(*default_language, &languages);
     let active = active.unwrap_or(before.is_none_or(|row| row.active));
-    let found = problems.0.len();
-    let conditions = checked_conditions(conditions, stored, known, rights, &mut problems);
-    let are_valid = problems.0.len() == found;
+    let found = check.problems.0.len();
+    let conditions = check.conditions(conditions);
+    let are_valid = check.problems.0.len() == found;
     if let Some(stored) = stored.filter(|stored| depends_on_hidden(stored, known, rights)) {
         // Its recipients and the times of its messages would reveal the values. Its texts can be changed, and it can be
         // deactivated and deleted.
@@ -87,14 +101,14 @@ pub(super) fn check(
         for (name, _) in changes.into_iter().filter(|(_, changed)| *changed) {
             let message = "This template depends on values of custom fields that you may not see: you may change its \
                            texts, deactivate it or delete it.";
-            problems.add(ProblemCode::Forbidden, path![name], message);
+            check.problems.add(ProblemCode::Forbidden, path![name], message);
         }
     }
     if let (Some(event), Some(channel), true) = (event, channel, active) {
-        check_active_limit(event, channel, stored, known, &mut problems);
+        check.active_limit(event, channel);
     }
-    let (Some(event), Some(channel), true) = (event, channel, problems.0.is_empty()) else {
-        return Ok(Err(problems.0));
+    let (Some(event), Some(channel), true) = (event, channel, check.problems.0.is_empty()) else {
+        return Ok(Err(check.problems.0));
     };
     let row = message_template::Model {
         encoded_key,
@@ -123,177 +137,137 @@ fn depends_on_hidden(template: &Template, known: &Definitions, rights: &Rights) 
         })
 }
 
-/// Refuses a template beyond the limit of its event and channel. The transaction that changes a client writes all their
-/// messages, so that their number bounds its duration.
-///
-/// A template that is already active for the event and channel can be changed, even if there are more than the limit.
-fn check_active_limit(
-    event: Event,
-    channel: Channel,
-    stored: Option<&Template>,
-    known: &Definitions,
-    problems: &mut Problems,
-) {
-    let counts = |template: &Template| template.row.active && template.event == event && template.channel == channel;
-    let others = known.templates.iter().filter(|template| counts(template)).count();
-    if others < MOST_ACTIVE || stored.is_some_and(counts) {
-        return;
-    }
-    let message = format!(
-        "{others} templates of the event {} and the channel {} are active, and at most {MOST_ACTIVE} can be: \
-         deactivate or delete one, or store this one with active: false.",
-        event.as_str(),
-        channel.as_str()
-    );
-    problems.add(ProblemCode::TooMany, path!["active"], message);
-}
-
-/// A member that a template must have.
-fn required<T>(name: &'static str, value: Option<T>, member: &mut Scalars<'_>) -> Option<T> {
-    if value.is_none() {
-        let message = format!("A new template needs the member {name}.");
-        member.refuse(ProblemCode::Blank, name, message);
-    }
-    value
-}
-
-/// `languages` are those of the variants, in the order of the submission.
-fn default_language(
-    sent: Option<Language>,
-    stored: Option<&Template>,
-    languages: &[&str],
-    problems: &mut Problems,
-) -> String {
-    let stored = stored.map(|template| template.row.default_language.as_str());
-    let chosen = sent.map(Language::as_str).or(stored).or(languages.first().copied());
-    if let Some(chosen) = chosen
-        && !languages.is_empty()
-        && !languages.contains(&chosen)
-    {
+impl Check<'_> {
+    /// Refuses a template beyond the limit of its event and channel. The transaction that changes a client writes all
+    /// their messages, so that their number bounds its duration.
+    ///
+    /// A template that is already active for the event and channel can be changed, even if there are more than the
+    /// limit.
+    fn active_limit(&mut self, event: Event, channel: Channel) {
+        let counts =
+            |template: &Template| template.row.active && template.event == event && template.channel == channel;
+        let others = self.known.templates.iter().filter(|template| counts(template)).count();
+        if others < MOST_ACTIVE || self.stored.is_some_and(counts) {
+            return;
+        }
+        let (event, channel) = (event.as_str(), channel.as_str());
         let message = format!(
-            "There is no variant in the default language {chosen}: add one, or choose another default language."
+            "{others} templates of the event {event} and the channel {channel} are active, and at most {MOST_ACTIVE} \
+             can be: deactivate or delete one, or store this one with active: false."
         );
-        problems.add(ProblemCode::Invalid, ["defaultLanguage".into()], message);
+        self.problems.add(ProblemCode::TooMany, path!["active"], message);
     }
-    chosen.unwrap_or_default().to_owned()
-}
 
-/// Returns the resulting conditions.
-fn checked_conditions(
-    sent: &MaybeUndefined<MessageConditionsInput>,
-    stored: Option<&Template>,
-    known: &Definitions,
-    rights: &Rights,
-    problems: &mut Problems,
-) -> Conditions {
-    let input = match sent {
-        MaybeUndefined::Undefined => return stored.map(|template| template.conditions.clone()).unwrap_or_default(),
-        MaybeUndefined::Null => return Conditions::default(),
-        MaybeUndefined::Value(input) => input,
-    };
-    let MessageConditionsInput {
-        client_roles,
-        states,
-        custom_fields,
-    } = input;
-    Conditions {
-        roles: roles(listed("clientRoles", client_roles, problems), known, problems),
-        states: self::states(listed("states", states, problems)),
-        fields: {
-            let before = stored.map(|template| template.conditions.fields.as_slice());
-            let sent = listed("customFields", custom_fields, problems);
-            fields(sent, before.unwrap_or_default(), known, rights, problems)
-        },
+    /// `languages` are those of the variants, in the order of the submission.
+    fn default_language(&mut self, sent: Option<Language>, languages: &[&str]) -> String {
+        let stored = self.stored.map(|template| template.row.default_language.as_str());
+        let chosen = sent.map(Language::as_str).or(stored).or(languages.first().copied());
+        let chosen = chosen.unwrap_or_default();
+        if !languages.is_empty() && !languages.contains(&chosen) {
+            let message = format!("The default language {chosen} has no variant: add one, or choose another default.");
+            self.problems
+                .add(ProblemCode::Invalid, path!["defaultLanguage"], message);
+        }
+        chosen.to_owned()
     }
-}
 
-fn listed<'a, T>(name: &'static str, sent: &'a Option<Vec<T>>, problems: &mut Problems) -> &'a [T] {
-    let list = sent.as_deref().unwrap_or_default();
-    if list.len() > MOST_CONDITIONS {
-        let message = format!("Send at most {MOST_CONDITIONS} {name}.");
-        problems.add(ProblemCode::TooMany, path!["conditions", name], message);
-        return &[];
-    }
-    list
-}
-
-/// Returns the keys of the roles; one that is named twice counts once.
-fn roles(sent: &[ClientRoleBy], known: &Definitions, problems: &mut Problems) -> Vec<String> {
-    let mut keys: Vec<String> = Vec::new();
-    for (index, by) in sent.iter().enumerate() {
-        let (role, name) = match by {
-            ClientRoleBy::EncodedKey(key) => (known.role_of_key(key), "encodedKey"),
-            ClientRoleBy::RoleId(id) => (known.roles.iter().find(|role| role.role_id == *id), "roleId"),
+    /// Returns the resulting conditions.
+    fn conditions(&mut self, sent: &MaybeUndefined<MessageConditionsInput>) -> Conditions {
+        let stored = || self.stored.map(|template| template.conditions.clone());
+        let MessageConditionsInput {
+            client_roles,
+            states,
+            custom_fields,
+        } = match sent {
+            MaybeUndefined::Undefined => return stored().unwrap_or_default(),
+            MaybeUndefined::Null => return Conditions::default(),
+            MaybeUndefined::Value(input) => input,
         };
-        match role {
-            Some(role) if keys.contains(&role.encoded_key) => {}
-            Some(role) => keys.push(role.encoded_key.clone()),
-            None => {
-                let message = Message::from("There is no client role of this name").listed_by("clientRoles");
-                let place = path!["conditions", "clientRoles", index, name];
-                problems.add(ProblemCode::NotFound, place, message);
-            }
-        }
+        let roles = self.listed("clientRoles", client_roles);
+        let roles = self.roles(roles);
+        let mut states = self.listed("states", states).to_vec();
+        let mut seen = HashSet::new();
+        states.retain(|state| seen.insert(state.as_str()));
+        let fields = self.listed("customFields", custom_fields);
+        let fields = self.fields(fields);
+        Conditions { roles, states, fields }
     }
-    keys
-}
 
-fn states(sent: &[ClientState]) -> Vec<ClientState> {
-    let mut states = Vec::new();
-    for state in sent {
-        if !states.contains(state) {
-            states.push(*state);
+    fn listed<'l, T>(&mut self, name: &'static str, sent: &'l Option<Vec<T>>) -> &'l [T] {
+        let list = sent.as_deref().unwrap_or_default();
+        if list.len() > MOST_CONDITIONS {
+            let message = format!("Send at most {MOST_CONDITIONS} {name}.");
+            self.problems
+                .add(ProblemCode::TooMany, path!["conditions", name], message);
+            return &[];
         }
+        list
     }
-    states
-}
 
-fn fields(
-    sent: &[MessageFieldConditionInput],
-    stored: &[FieldCondition],
-    known: &Definitions,
-    rights: &Rights,
-    problems: &mut Problems,
-) -> Vec<FieldCondition> {
-    let (mut conditions, mut seen) = (Vec::new(), HashSet::new());
-    for (index, MessageFieldConditionInput { field_id, value }) in sent.iter().enumerate() {
-        let place = |name: &'static str| path!["conditions", "customFields", index, name];
-        let Some(field) = known.field(field_id) else {
-            let message = Message::from("There is no custom field with this id").listed_by("customFieldSets");
-            problems.add(ProblemCode::NotFound, place("fieldId"), message);
-            continue;
-        };
-        if !seen.insert(field_id) {
-            let message = "A field is named twice: it has one value, so that no client would be meant.";
-            problems.add(ProblemCode::Duplicate, place("fieldId"), message);
-        }
-        if value.is_empty() {
-            let message = "A condition needs a value that the field must have.";
-            problems.add(ProblemCode::Blank, place("value"), message);
-            continue;
-        }
-        // The recipients of its messages would reveal the values. A stored condition can stay in its masked form: if
-        // its value were accepted, the caller could guess it.
-        if !field.is_shown(rights) {
-            let stored = stored
-                .iter()
-                .find(|condition| condition.field_key == field.row.encoded_key);
-            match stored.filter(|_| value == HIDDEN) {
-                Some(stored) => conditions.push(stored.clone()),
+    /// Returns the keys of the roles; one that is listed twice counts once.
+    fn roles(&mut self, sent: &[ClientRoleBy]) -> Vec<String> {
+        let mut keys: Vec<String> = Vec::new();
+        for (index, by) in sent.iter().enumerate() {
+            let (role, name) = match by {
+                ClientRoleBy::EncodedKey(key) => (self.known.role_of_key(key), "encodedKey"),
+                ClientRoleBy::RoleId(id) => (self.known.roles.iter().find(|role| role.role_id == *id), "roleId"),
+            };
+            match role {
+                Some(role) if keys.contains(&role.encoded_key) => {}
+                Some(role) => keys.push(role.encoded_key.clone()),
                 None => {
-                    let message = "You may not see the values of this custom field, nor choose clients by them.";
-                    problems.add(ProblemCode::Forbidden, place("fieldId"), message);
+                    let message = Message::from("There is no client role of this name").listed_by("clientRoles");
+                    let path = path!["conditions", "clientRoles", index, name];
+                    self.problems.add(ProblemCode::NotFound, path, message);
                 }
             }
-            continue;
         }
-        match field.accept(value) {
-            Ok(value) => conditions.push(FieldCondition {
-                field_key: field.row.encoded_key.clone(),
-                value,
-            }),
-            Err((code, message)) => problems.add(code, place("value"), message),
-        }
+        keys
     }
-    conditions
+
+    fn fields(&mut self, sent: &[MessageFieldConditionInput]) -> Vec<FieldCondition> {
+        let stored = self.stored.map(|template| template.conditions.fields.as_slice());
+        let stored = stored.unwrap_or_default();
+        let (mut conditions, mut seen) = (Vec::new(), HashSet::new());
+        for (index, MessageFieldConditionInput { field_id, value }) in sent.iter().enumerate() {
+            let mut refuse = |code, name: &'static str, message: Message| {
+                self.problems
+                    .add(code, path!["conditions", "customFields", index, name], message);
+            };
+            let Some(field) = self.known.field(field_id) else {
+                let message = Message::from("There is no custom field with this id").listed_by("customFieldSets");
+                refuse(ProblemCode::NotFound, "fieldId", message);
+                continue;
+            };
+            let field_key = &field.row.encoded_key;
+            if !seen.insert(field_id) {
+                let message = "A field is listed twice: list each field once, with the one value that it must have.";
+                refuse(ProblemCode::Duplicate, "fieldId", message.into());
+            }
+            if value.is_empty() {
+                let message = "A condition needs a value that the field must have.";
+                refuse(ProblemCode::Blank, "value", message.into());
+            } else if field.is_shown(self.rights) {
+                match field.accept(value) {
+                    Ok(value) => conditions.push(FieldCondition {
+                        field_key: field_key.clone(),
+                        value,
+                    }),
+                    Err((code, message)) => refuse(code, "value", message.into()),
+                }
+            } else {
+                // The recipients of its messages would reveal the values. A stored condition can stay in its masked
+                // form: if its value were accepted, the caller could guess it.
+                let stored = stored.iter().find(|condition| condition.field_key == *field_key);
+                match stored.filter(|_| value == HIDDEN) {
+                    Some(stored) => conditions.push(stored.clone()),
+                    None => {
+                        let message = "You may not see the values of this custom field, nor choose clients by them.";
+                        refuse(ProblemCode::Forbidden, "fieldId", message.into());
+                    }
+                }
+            }
+        }
+        conditions
+    }
 }

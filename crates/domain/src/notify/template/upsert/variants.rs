@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, HashSet};
 use async_graphql::MaybeUndefined;
 use entity::message_variant;
 
-use super::MessageTemplateVariantInput;
-use crate::member::{Problems, Scalars, TEXT_LIMIT, keep};
+use super::{MessageTemplateVariantInput, check::Check};
 use crate::{
     caller::Rights,
     definitions::Definitions,
     enums::Channel,
+    member::{Scalars, TEXT_LIMIT, keep},
     notify::{
         placeholder::{Part, Placeholder, Position, parts},
-        template::{Template, Variant},
+        template::Variant,
     },
 };
 use clientele_core::{
@@ -23,83 +23,70 @@ use clientele_core::{
     text::{forbidden_in_line, forbidden_in_lines, is_blank},
 };
 
-const MOST: usize = 100;
+const MOST_VARIANTS: usize = 100;
 const LONGEST_EMAIL: usize = 100_000;
 /// The limit of providers, for a message of several parts.
 const LONGEST_SMS: usize = 1_600;
 /// Limit of the placeholders in a text: each can become a long text.
 const MOST_PLACEHOLDERS: usize = 500;
 
-/// Returns the resulting variants. One that equals the stored variant is that one, with its key. `rights` are those of
-/// the caller.
-pub(super) fn checked_variants(
-    sent: &MaybeUndefined<Vec<MessageTemplateVariantInput>>,
-    channel: Option<Channel>,
-    template_key: &str,
-    stored: Option<&Template>,
-    known: &Definitions,
-    rights: &Rights,
-    problems: &mut Problems,
-) -> Vec<message_variant::Model> {
-    let Some(list) = problems.list("variants", sent, MOST) else {
-        return kept_variants(sent, channel, stored, problems);
-    };
-    if list.is_empty() {
-        problems.add(
-            ProblemCode::Blank,
-            path!["variants"],
-            "A template needs at least one variant.",
-        );
-    }
-    let mut languages = HashSet::new();
-    let mut variants = Vec::with_capacity(list.len());
-    for (index, sent) in list.iter().enumerate() {
-        if !languages.insert(sent.language.as_str()) {
-            let message = "A language is named twice: a template has one variant for each language.";
-            problems.add(ProblemCode::Duplicate, path!["variants", index, "language"], message);
-            continue;
-        }
-        let before = stored.and_then(|template| template.variant_in(sent.language.as_str()));
-        let variant = merged(sent, template_key, before.map(|variant| &variant.row));
-        let mut check = VariantCheck {
-            member: Scalars {
-                scope: path!["variants", index].to_vec(),
-                problems,
-            },
-            known,
-            rights,
-            before,
+impl Check<'_> {
+    /// Returns the resulting variants. One that equals the stored variant is that one, with its key.
+    pub(super) fn variants(
+        &mut self,
+        sent: &MaybeUndefined<Vec<MessageTemplateVariantInput>>,
+        channel: Option<Channel>,
+        template_key: &str,
+    ) -> Vec<message_variant::Model> {
+        let Some(list) = self.problems.list("variants", sent, MOST_VARIANTS) else {
+            return self.kept_variants(sent.is_undefined(), channel);
         };
-        check.variant(&variant, channel);
-        variants.push(variant);
+        if list.is_empty() {
+            let message = "A template needs at least one variant.";
+            self.problems.add(ProblemCode::Blank, path!["variants"], message);
+        }
+        let mut languages = HashSet::new();
+        let mut variants = Vec::with_capacity(list.len());
+        for (index, sent) in list.iter().enumerate() {
+            let language = sent.language.as_str();
+            if !languages.insert(language) {
+                let message = "A language is listed twice: a template has one variant for each language.";
+                let path = path!["variants", index, "language"];
+                self.problems.add(ProblemCode::Duplicate, path, message);
+                continue;
+            }
+            let before = self.stored.and_then(|template| template.variant_in(language));
+            let variant = merged(sent, template_key, before.map(|variant| &variant.row));
+            let mut check = VariantCheck {
+                member: Scalars {
+                    scope: path!["variants", index].to_vec(),
+                    problems: &mut self.problems,
+                },
+                known: self.known,
+                rights: self.rights,
+                before,
+            };
+            check.variant(&variant, channel);
+            variants.push(variant);
+        }
+        variants
     }
-    variants
-}
 
-/// Checks the stored variants that are kept: another channel may not accept them.
-fn kept_variants(
-    sent: &MaybeUndefined<Vec<MessageTemplateVariantInput>>,
-    channel: Option<Channel>,
-    stored: Option<&Template>,
-    problems: &mut Problems,
-) -> Vec<message_variant::Model> {
-    if stored.is_none() && sent.is_undefined() {
-        problems.add(
-            ProblemCode::Blank,
-            path!["variants"],
-            "A new template needs at least one variant.",
-        );
+    /// Checks the stored variants that are kept: another channel may not accept them.
+    fn kept_variants(&mut self, is_absent: bool, channel: Option<Channel>) -> Vec<message_variant::Model> {
+        let Some(stored) = self.stored else {
+            if is_absent {
+                let message = "A new template needs at least one variant.";
+                self.problems.add(ProblemCode::Blank, path!["variants"], message);
+            }
+            return Vec::new();
+        };
+        if is_absent && channel.is_some_and(|channel| channel != stored.channel) {
+            let message = "The variants are written for another channel: send new ones with it.";
+            self.problems.add(ProblemCode::Invalid, path!["channel"], message);
+        }
+        stored.variants.iter().map(|variant| variant.row.clone()).collect()
     }
-    if sent.is_undefined()
-        && stored
-            .zip(channel)
-            .is_some_and(|(template, channel)| template.channel != channel)
-    {
-        let message = "The variants are written for another channel: send new ones with it.";
-        problems.add(ProblemCode::Invalid, path!["channel"], message);
-    }
-    let stored = stored.into_iter().flat_map(|template| &template.variants);
-    stored.map(|variant| variant.row.clone()).collect()
 }
 
 /// The variant as it will be stored: the submitted texts, and the stored ones for those that are absent.
