@@ -116,7 +116,7 @@ impl<R: FnMut(&Finding) + Send> Verification<'_, R> {
         while let Some(from) = position {
             let batch = self.chains.records_after(&from, last).await?;
             for record in &batch.records {
-                if let Some(done) = walk.take_if(|walk| walk.chain() != record.chain) {
+                if let Some(done) = walk.take_if(|walk| walk.chain != record.chain) {
                     self.compare(done, &mut heads);
                 }
                 walk.get_or_insert_with(|| Walk::new(self.keys, &record.chain))
@@ -134,16 +134,16 @@ impl<R: FnMut(&Finding) + Send> Verification<'_, R> {
 
     /// Compares a chain that was walked with its end.
     fn compare(&mut self, mut walk: Walk<'_>, heads: &mut Peekable<slice::Iter<'_, (String, Head)>>) {
-        while let Some(head) = heads.next_if(|(chain, _)| chain.as_str() < walk.chain()) {
+        while let Some(head) = heads.next_if(|(chain, _)| *chain < walk.chain) {
             self.without_records(head);
         }
-        let head = heads.next_if(|(chain, _)| *chain == walk.chain());
+        let head = heads.next_if(|(chain, _)| *chain == walk.chain);
         if let Some((_, head)) = head {
             walk.end(head);
         }
         match head {
-            Some((_, head)) if walk.is_intact() && walk.position() == head.count => self.add(&walk),
-            _ => self.mismatched.push(walk.chain().to_owned()),
+            Some((_, head)) if walk.is_intact() && walk.position == head.count => self.add(&walk),
+            _ => self.mismatched.push(walk.chain.clone()),
         }
     }
 
@@ -161,8 +161,8 @@ impl<R: FnMut(&Finding) + Send> Verification<'_, R> {
         self.counts.add(&walk.counts);
         self.unknown.add(&walk.unknown);
         self.totals.add(walk);
-        if Chain::is_shared(walk.chain()) {
-            self.shared.push(walk.chain().to_owned());
+        if Chain::is_shared(&walk.chain) {
+            self.shared.push(walk.chain.clone());
         }
     }
 
@@ -210,7 +210,7 @@ impl<C: ConnectionTrait> ChainReader<'_, C> {
             beyond.iter().for_each(|record| walk.beyond(record.position));
             walk.findings.drain(..).for_each(|finding| report(&finding));
             // The end that was read now may cover records appended since these were read.
-            let at_end = records.is_empty() || !beyond.is_empty() || walk.position() >= count;
+            let at_end = records.is_empty() || !beyond.is_empty() || walk.position >= count;
             let more = next.is_some() || !at_end;
             match (next, records.last()) {
                 (Some(next), _) => after = next,
@@ -379,7 +379,7 @@ impl<'k> Totals<'k> {
     }
 
     fn add(&mut self, walk: &Walk<'_>) {
-        let chain = walk.chain();
+        let chain = &*walk.chain;
         if chain == Chain::Definitions.name() {
             self.genesis.clone_from(&walk.genesis);
             self.unverified = !walk.unknown.is_empty();

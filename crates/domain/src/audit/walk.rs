@@ -39,8 +39,9 @@ impl Counts {
 #[derive(Debug)]
 pub(super) struct Walk<'k> {
     keys: &'k Keys,
-    chain: String,
-    position: i64,
+    pub chain: String,
+    /// The position of the last record.
+    pub position: i64,
     /// The seals that the next record can continue: of the last record as it is stored, or as it should be. Empty after
     /// a gap.
     ends: Vec<Option<String>>,
@@ -76,14 +77,6 @@ impl<'k> Walk<'k> {
             findings: Vec::new(),
             found: 0,
         }
-    }
-
-    pub fn chain(&self) -> &str {
-        &self.chain
-    }
-
-    pub fn position(&self) -> i64 {
-        self.position
     }
 
     /// Returns true if nothing was found, and everything could be verified.
