@@ -88,10 +88,8 @@ impl AuditLog {
         self.keys
             .get_or_try_init(async || {
                 let row = connection.one("SELECT key FROM audit_key", []).await?;
-                let kept: String = row
-                    .ok_or_else(|| Error::defect("the database keeps no key for the history"))?
-                    .try_get_by_index(0)?;
-                Ok(Keys::new(&self.settings, &kept))
+                let row = row.ok_or_else(|| Error::defect("the database keeps no key for the history"))?;
+                Ok(Keys::new(&self.settings, &row.try_get_by_index::<String>(0)?))
             })
             .await
     }

@@ -53,12 +53,12 @@ impl fmt::Debug for Key {
 
 impl Keys {
     /// Combines the keys of the configuration with the one in the database.
-    pub(super) fn new(settings: &AuditSettings, kept: &str) -> Self {
+    pub(super) fn new(settings: &AuditSettings, stored: &str) -> Self {
         let AuditSettings { key, previous_keys } = settings;
         let configured = !key.is_empty();
         let current = configured.then_some(key).into_iter();
         let texts = current.chain(previous_keys).map(Secret::reveal);
-        let mut all: Vec<Key> = texts.chain([kept]).map(Key::of).collect();
+        let mut all: Vec<Key> = texts.chain([stored]).map(Key::of).collect();
         if !configured {
             all.rotate_right(1);
         }
@@ -97,7 +97,7 @@ impl Keys {
     /// Returns true if this is the key in the database, though another one is configured: everyone who can read the
     /// database knows it.
     pub(super) fn is_weak(&self, id: &str) -> bool {
-        self.configured && self.all.last().is_some_and(|kept| kept.id == id)
+        self.configured && self.all.last().is_some_and(|stored| stored.id == id)
     }
 
     /// Creates the record of a change, next in the chain that ends at `head`.

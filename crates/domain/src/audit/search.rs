@@ -288,16 +288,13 @@ impl AuditFilter {
             // Literal, not bound: the index has some values only, and the database must know that it applies.
             conditions.push(format!("a.action = '{}'", action.as_str()));
         }
-        let caller = match lead {
-            Lead::Caller => "a.caller_id".to_owned(),
-            Lead::Chain | Lead::Action | Lead::Time => dialect.unindexed("a.caller_id"),
+        let column = |is_indexed: bool, column: &str| match is_indexed {
+            true => column.to_owned(),
+            false => dialect.unindexed(column),
         };
+        let caller = column(lead == Lead::Caller, "a.caller_id");
         conditions.text(caller_id.as_ref(), |id| format!("{caller} = {id}"));
-        let time = match lead {
-            Lead::Chain => dialect.unindexed("a.recorded_at"),
-            Lead::Action | Lead::Caller | Lead::Time => "a.recorded_at".to_owned(),
-        };
-        conditions.range(&time, *at);
+        conditions.range(&column(lead != Lead::Chain, "a.recorded_at"), *at);
         conditions
     }
 

@@ -147,6 +147,7 @@ impl<R: FnMut(&Finding) + Send> Verification<'_, R> {
         }
     }
 
+    /// Counts a chain that has an end and no records.
     fn without_records(&mut self, (chain, head): &(String, Head)) {
         match head {
             Head { seal: None, count: 0 } if !Chain::is_shared(chain) => {
@@ -166,6 +167,7 @@ impl<R: FnMut(&Finding) + Send> Verification<'_, R> {
         }
     }
 
+    /// Walks the chains that didn't match their ends again.
     async fn walk_mismatched(&mut self) -> Result<()> {
         for chain in std::mem::take(&mut self.mismatched) {
             self.chain(&chain).await?;

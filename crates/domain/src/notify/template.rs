@@ -128,12 +128,17 @@ impl Template {
     /// Returns true if all conditions hold for a client that was loaded with the collections of
     /// [`parts`](Self::parts).
     pub fn matches(&self, aggregate: &Aggregate) -> bool {
-        self.conditions.hold(aggregate)
+        let Conditions { roles, states, fields } = &self.conditions;
+        let client = &aggregate.client;
+        let role = roles.is_empty() || roles.contains(&client.client_role_key);
+        let state = states.is_empty() || states.iter().any(|state| state.as_str() == client.state);
+        role && state && fields.iter().all(|field| field.holds(aggregate))
     }
 
     /// Returns the collections that its conditions and placeholders need.
     pub fn parts(&self) -> ClientParts {
-        let uses = |begin: &str| self.variants.iter().any(|variant| variant.uses(begin));
+        let keys = self.variants.iter().flat_map(|variant| &variant.keys);
+        let uses = |begin: &str| keys.clone().any(|key| key.starts_with(begin));
         ClientParts {
             addresses: false,
             id_documents: uses("ID_DOCUMENT_"),
@@ -150,22 +155,7 @@ impl Template {
     }
 }
 
-impl Variant {
-    fn uses(&self, begin: &str) -> bool {
-        self.keys.iter().any(|key| key.starts_with(begin))
-    }
-}
-
 impl Conditions {
-    /// Returns true if they hold for a client, which must be loaded with its custom field values if any condition needs
-    /// them.
-    fn hold(&self, aggregate: &Aggregate) -> bool {
-        let client = &aggregate.client;
-        let role = self.roles.is_empty() || self.roles.contains(&client.client_role_key);
-        let state = self.states.is_empty() || self.states.iter().any(|state| state.as_str() == client.state);
-        role && state && self.fields.iter().all(|field| field.holds(aggregate))
-    }
-
     /// Returns true if one of them is on a value that a caller with these rights may not see.
     pub fn depend_on_hidden(&self, definitions: &Definitions, rights: &Rights) -> bool {
         self.fields.iter().any(|field| !field.is_shown(definitions, rights))
