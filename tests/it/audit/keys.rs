@@ -254,7 +254,7 @@ async fn shared_chains_cannot_return_to_an_earlier_key(server: &TestServer) {
     )
     .await;
     let nothing = "no genesis record under audit.key: recreated under an earlier key, or no server has started with \
-  audit.key yet";
+                   audit.key yet";
     assert_eq!(
         verify(&second).await.2,
         [format!("~definitions: {nothing}"), format!("~users: {nothing}")]

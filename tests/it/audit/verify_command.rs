@@ -261,7 +261,7 @@ fn missing_key_is_named_once() {
     );
     let (output, failure, code) = run(&["audit", "verify"], &[other, previous, quiet]);
     let nothing = "no genesis record under audit.key: recreated under an earlier key, or no server has started with \
-  audit.key yet";
+                   audit.key yet";
     assert_eq!(
         output,
         format!(

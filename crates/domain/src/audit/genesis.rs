@@ -25,7 +25,7 @@ pub(crate) struct LastGenesis {
 }
 
 impl AuditLog {
-    /// Begins the audit log at the first start of a server, and records at a later start that another key is in use. Must run
+    /// Begins the audit log at the first start, and records at a later start that another key is in use. Must run
     /// before anything is written. Doesn't touch an audit log with findings: verification reports them.
     pub async fn start(&self, now: DateTime<Utc>) -> Result<()> {
         self.db.write(&Begin { audit: self, now }).await
