@@ -3,12 +3,12 @@
 use super::{Failure, print};
 use clientele_core::{error::Result as Outcome, text::escaped};
 use clientele_domain::access::Listing;
-use clientele_storage::paging::{Asked, Order, Range, Window};
+use clientele_storage::paging::{Order, Range, Requested, Window};
 
 const PART: u32 = 500;
 
 /// Lists are printed without a total.
-pub(super) const ROWS: Asked = Asked {
+pub(super) const ROWS: Requested = Requested {
     rows: true,
     total: false,
     contents: false,

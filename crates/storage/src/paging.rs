@@ -23,14 +23,14 @@ const LONGEST_CURSOR: usize = 8_192;
 
 /// The parts of a list that are selected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Asked {
+pub struct Requested {
     pub rows: bool,
     pub total: bool,
     /// The contents of the rows, where they can be large.
     pub contents: bool,
 }
 
-impl Asked {
+impl Requested {
     pub fn or(self, other: Self) -> Self {
         Self {
             rows: self.rows || other.rows,
@@ -343,7 +343,7 @@ impl Total {
     }
 
     /// Decodes the number from a column; none if it wasn't requested.
-    pub fn decode(row: &QueryResult, column: usize, asked: Asked) -> Result<Option<Self>> {
+    pub fn decode(row: &QueryResult, column: usize, asked: Requested) -> Result<Option<Self>> {
         match asked.total {
             true => Ok(Some(Self::of(row.try_get_by_index(column)?))),
             false => Ok(None),

@@ -13,7 +13,7 @@ use clientele_domain::{
     definitions::{Definitions, DefinitionsCache},
     notify::{MessageKey, MessagePage, Messages, render::Compiled},
 };
-use clientele_storage::paging::{Asked, Window};
+use clientele_storage::paging::{Requested, Window};
 
 /// The loaders of a request.
 pub type Loaders = DataLoader<Source>;
@@ -82,7 +82,7 @@ impl Loader<ClientKey> for Source {
 pub struct PageKey {
     pub client_key: String,
     pub window: Arc<Window>,
-    pub requested: Asked,
+    pub requested: Requested,
 }
 
 impl Loader<PageKey> for Source {
@@ -90,7 +90,7 @@ impl Loader<PageKey> for Source {
     type Error = Error;
 
     async fn load(&self, keys: &[PageKey]) -> Result<HashMap<PageKey, Self::Value>, Error> {
-        let mut by_window: HashMap<(&Arc<Window>, Asked), Vec<&str>> = HashMap::new();
+        let mut by_window: HashMap<(&Arc<Window>, Requested), Vec<&str>> = HashMap::new();
         for key in keys {
             let clients = by_window.entry((&key.window, key.requested)).or_default();
             clients.push(&key.client_key);
@@ -124,7 +124,7 @@ impl Loader<MessageKey> for Source {
 pub struct HistoryKey {
     pub client_key: String,
     pub window: Arc<Window>,
-    pub requested: Asked,
+    pub requested: Requested,
 }
 
 impl Loader<HistoryKey> for Source {
@@ -132,7 +132,7 @@ impl Loader<HistoryKey> for Source {
     type Error = Error;
 
     async fn load(&self, keys: &[HistoryKey]) -> Result<HashMap<HistoryKey, Self::Value>, Error> {
-        let mut by_window: HashMap<(&Arc<Window>, Asked), Vec<&str>> = HashMap::new();
+        let mut by_window: HashMap<(&Arc<Window>, Requested), Vec<&str>> = HashMap::new();
         for key in keys {
             let clients = by_window.entry((&key.window, key.requested)).or_default();
             clients.push(&key.client_key);

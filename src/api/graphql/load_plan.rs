@@ -5,7 +5,7 @@
 
 use super::page::PageArguments;
 use clientele_domain::{audit, client::ClientParts, notify::NEWEST_FIRST};
-use clientele_storage::paging::{Asked, Window};
+use clientele_storage::paging::{Requested, Window};
 use graphql_server::{
     GraphqlError,
     object::{SelectedField, Selection},
@@ -47,8 +47,8 @@ pub fn history_window(history: &SelectedField) -> Result<Window, GraphqlError> {
 }
 
 /// The parts of a list that the selection of its page needs.
-pub fn requested(page: &Selection) -> Asked {
-    Asked {
+pub fn requested(page: &Selection) -> Requested {
+    Requested {
         rows: ROWS.iter().any(|name| page.selects(name)),
         total: TOTAL.iter().any(|name| page.selects(name)),
         contents: selected(page).any(|record| record.selects("changes")),
@@ -75,9 +75,9 @@ pub struct Level<'p> {
     /// The selections of the messages in pages of these clients' messages.
     messages: Vec<&'p Selection>,
     /// The pages of these clients' messages, and the parts of each that any level needs.
-    pub pages: Vec<(Window, Asked)>,
+    pub pages: Vec<(Window, Requested)>,
     /// The pages of these clients' audit log.
-    pub histories: Vec<(Window, Asked)>,
+    pub histories: Vec<(Window, Requested)>,
     /// True if the texts of these messages are selected.
     pub content: bool,
     /// True if their templates are selected.
@@ -179,7 +179,7 @@ fn selects_any(selections: &[&Selection], names: &[&str]) -> bool {
 }
 
 /// A page can be on several levels: it is loaded once, with all parts that any of them needs.
-fn unite<'p>(levels: &mut [Level<'p>], pages: impl for<'a> Fn(&'a mut Level<'p>) -> &'a mut Vec<(Window, Asked)>) {
+fn unite<'p>(levels: &mut [Level<'p>], pages: impl for<'a> Fn(&'a mut Level<'p>) -> &'a mut Vec<(Window, Requested)>) {
     let mut all = Vec::new();
     for level in &mut *levels {
         for (window, requested) in pages(level) {
@@ -196,7 +196,7 @@ fn unite<'p>(levels: &mut [Level<'p>], pages: impl for<'a> Fn(&'a mut Level<'p>)
 
 /// Adds a page in the order of the selection, so that several objects of a request load the same pages at the same
 /// time.
-fn add(pages: &mut Vec<(Window, Asked)>, window: Window, requested: Asked) {
+fn add(pages: &mut Vec<(Window, Requested)>, window: Window, requested: Requested) {
     match pages.iter_mut().find(|(known, _)| *known == window) {
         Some((_, known)) => *known = known.or(requested),
         None => pages.push((window, requested)),

@@ -22,7 +22,7 @@ use clientele_domain::{
     definitions::Definitions,
     notify::{Content, MessagePage, shown_content},
 };
-use clientele_storage::paging::{Asked, Window};
+use clientele_storage::paging::{Requested, Window};
 use graphql_server::{Code, GraphqlError};
 
 /// The data around rows.
@@ -223,7 +223,7 @@ impl Loading<'_> {
         &mut self,
         rows: &Rows<'_>,
         window: &Window,
-        requested: Asked,
+        requested: Requested,
     ) -> Result<Vec<Arc<MessagePage>>, Error> {
         let known = self.found.pages.entry(window.clone()).or_default();
         let keys = rows.client_keys();
@@ -247,7 +247,7 @@ impl Loading<'_> {
         &mut self,
         rows: &Rows<'_>,
         window: &Window,
-        requested: Asked,
+        requested: Requested,
     ) -> async_graphql::Result<()> {
         let known = self.found.histories.entry(window.clone()).or_default();
         let keys = rows.client_keys();

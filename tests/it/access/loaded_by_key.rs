@@ -8,7 +8,7 @@ use clientele::{
     client::ClientParts,
     error::Error,
     notify::{self, MessageKey},
-    paging::{Asked, Order, Range, Window},
+    paging::{Order, Range, Requested, Window},
 };
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ async fn loading_by_key_requires_view_permission(server: &TestServer) {
     let text = |place: &str| ana.pointer(place).and_then(Value::as_str).expect("a key").to_owned();
     let (client_key, encoded_key) = (text("/encodedKey"), text("/messages/nodes/0/encodedKey"));
     let services = &server.services;
-    let requested = Asked {
+    let requested = Requested {
         rows: true,
         total: true,
         contents: true,

@@ -2,7 +2,7 @@
 
 use async_graphql::MaybeUndefined::Undefined;
 use clientele::error::Error;
-use clientele::paging::Asked;
+use clientele::paging::Requested;
 use clientele::paging::Window;
 use clientele::{
     access::{ChangePassword, DeleteUser, RevokeToken, UpsertUser},
@@ -232,7 +232,7 @@ async fn every_account_function_checks_permissions(server: &TestServer) {
         },
     );
     let before = server.snapshot().await;
-    let requested = Asked {
+    let requested = Requested {
         rows: true,
         total: true,
         contents: false,

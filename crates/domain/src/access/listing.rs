@@ -5,7 +5,7 @@ use sea_orm::{FromQueryResult, Value};
 
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::Database;
-use clientele_storage::paging::{Asked, Conditions, Order, Page, Total, Window};
+use clientele_storage::paging::{Conditions, Order, Page, Requested, Total, Window};
 
 /// A page of a list, and the number of all entries. Rows or total are absent if not requested.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub(super) async fn read<E: Table, T>(
     db: &Database,
     order: &Order,
     window: &Window,
-    asked: Asked,
+    asked: Requested,
     of: impl Fn(E::Model) -> Result<T>,
 ) -> Result<Listing<T>> {
     let connection = db.read();

@@ -30,7 +30,7 @@ use clientele_core::{
 };
 use clientele_storage::{
     db::Transaction,
-    paging::{Asked, Cursor, Order, Window},
+    paging::{Cursor, Order, Requested, Window},
 };
 
 /// The prefix of every token, so that a leaked one can be recognised.
@@ -102,7 +102,7 @@ pub struct RevokeToken {
 
 impl Accounts {
     /// Returns a page of all tokens in order of creation, including revoked and expired ones.
-    pub async fn tokens(&self, caller: &Caller, window: &Window, asked: Asked) -> Result<Listing<Token>> {
+    pub async fn tokens(&self, caller: &Caller, window: &Window, asked: Requested) -> Result<Listing<Token>> {
         caller.require(Permission::ManageUsers)?;
         listing::read::<api_token::Entity, _>(&self.db, &BY_CREATION, window, asked, Token::of).await
     }

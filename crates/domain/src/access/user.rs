@@ -26,7 +26,7 @@ use clientele_core::{
 };
 use clientele_storage::{
     db::Transaction,
-    paging::{Asked, Cursor, Order, Window},
+    paging::{Cursor, Order, Requested, Window},
 };
 
 /// The name of the first user.
@@ -92,7 +92,7 @@ pub struct ChangePassword {
 
 impl Accounts {
     /// Returns a page of all users, by name.
-    pub async fn users(&self, caller: &Caller, window: &Window, asked: Asked) -> Result<Listing<User>> {
+    pub async fn users(&self, caller: &Caller, window: &Window, asked: Requested) -> Result<Listing<User>> {
         caller.require(Permission::ManageUsers)?;
         listing::read::<api_user::Entity, _>(&self.db, &BY_NAME, window, asked, User::of).await
     }

@@ -25,7 +25,7 @@ use clientele_core::{
 };
 use clientele_storage::{
     db::Dialect,
-    paging::{Asked, Conditions, DateTimeRange, Total, Window, counting, decode_row},
+    paging::{Conditions, DateTimeRange, Requested, Total, Window, counting, decode_row},
 };
 
 /// Limit of the contents that are read at once, in bytes. A record has what a request sent, and a page has 500.
@@ -51,7 +51,7 @@ impl AuditLog {
         caller: &Caller,
         filter: &AuditFilter,
         window: &Window,
-        asked: Asked,
+        asked: Requested,
     ) -> Result<Result<HistoryPage, Problem>> {
         caller.require(Permission::Audit)?;
         if let Some(ClientBy::ClientId(_) | ClientBy::Either(_)) = filter.client {
@@ -86,7 +86,7 @@ impl AuditLog {
         &self,
         client_keys: &[&str],
         window: &Window,
-        asked: Asked,
+        asked: Requested,
     ) -> Result<HashMap<String, Unchecked<Rows>>> {
         let connection = self.db.read();
         let dialect = connection.dialect;
@@ -217,7 +217,7 @@ fn row(dialect: Dialect, bytes: Option<&str>) -> String {
 }
 
 /// Decodes the page of one client's records, and its size in memory.
-fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<(Rows, usize)> {
+fn of_client(row: &QueryResult, window: &Window, asked: Requested) -> Result<(Rows, usize)> {
     let (page, size) = window.decode_page(row, 1)?;
     let total = Total::decode(row, 2, asked)?;
     let bytes: Option<i64> = row.try_get_by_index(3)?;

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_is_told_to_whoever_writes_a_template() {
+    fn description_lists_every_name() {
         let schema = include_str!("../../../../schema.graphql");
         let description = schema
             .split("input MessageTemplateVariantInput")
@@ -193,10 +193,10 @@ mod tests {
             .unwrap_or_default();
         let description = description.rsplit("input ").next().unwrap_or_default();
         for item in Name::items() {
-            let told = description
+            let is_listed = description
                 .split([' ', ',', ';', '.', '\n'])
                 .any(|word| word == item.name);
-            assert!(told, "{}", item.name);
+            assert!(is_listed, "{}", item.name);
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 use clientele_core::error::{Error, Result};
 use clientele_storage::{
     db::Dialect,
-    paging::{Asked, Conditions, Cursor, DateTimeRange, Order, Page, Total, Window, counting, decode_row},
+    paging::{Conditions, Cursor, DateTimeRange, Order, Page, Requested, Total, Window, counting, decode_row},
 };
 
 /// The order of every list of messages.
@@ -82,7 +82,7 @@ impl Messages {
         caller: &Caller,
         filter: &MessageFilter,
         window: &Window,
-        asked: Asked,
+        asked: Requested,
     ) -> Result<MessagePage> {
         caller.require(Permission::ViewMessages)?;
         let connection = self.db.read();
@@ -110,7 +110,7 @@ impl Messages {
         &self,
         client_keys: &[&str],
         window: &Window,
-        asked: Asked,
+        asked: Requested,
     ) -> Result<HashMap<String, Unchecked<Arc<MessagePage>>>> {
         let connection = self.db.read();
         let dialect = connection.dialect;
@@ -163,7 +163,7 @@ pub(super) fn keys_in_json(dialect: Dialect) -> String {
 }
 
 /// Decodes a client's key with its page, and its size in memory.
-fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<((String, MessagePage), usize)> {
+fn of_client(row: &QueryResult, window: &Window, asked: Requested) -> Result<((String, MessagePage), usize)> {
     let (messages, bytes) = window.decode_page(row, 1)?;
     let total = Total::decode(row, 2, asked)?;
     let page = MessagePage { messages, total };
