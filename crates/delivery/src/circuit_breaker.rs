@@ -74,8 +74,8 @@ impl CircuitBreaker {
         self.state().shut
     }
 
-    /// Records how the provider treated the message of this key, before another attempt can take the free permit. Returns
-    /// the outcome for the message.
+    /// Records how the provider treated the message of this key, before another attempt can take the free permit.
+    /// Returns the outcome for the message.
     pub(super) fn note(&self, key: &str, outcome: Outcome, now: DateTime<Utc>) -> Outcome {
         let mut state = self.state();
         let was_open = state.circuit.is_open();

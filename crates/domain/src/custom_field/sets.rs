@@ -28,8 +28,8 @@ use clientele_storage::db::Transaction;
 pub struct UpsertCustomFieldSet {
     /// The set.
     pub set: CustomFieldSetInput,
-    /// Replaces the fields of the set, at most 1,000. A field whose `fieldId` exists is changed; another one is added. A
-    /// stored field that isn't listed is deleted, or deactivated if clients have values for it. Omit the list to keep
+    /// Replaces the fields of the set, at most 1,000. A field whose `fieldId` exists is changed; another one is added.
+    /// A stored field that isn't listed is deleted, or deactivated if clients have values for it. Omit the list to keep
     /// the fields; `[]` deletes all; null is refused.
     pub fields: MaybeUndefined<Vec<CustomFieldInput>>,
     /// An ID of your choice, which the payload returns unchanged.

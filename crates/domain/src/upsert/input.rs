@@ -132,8 +132,8 @@ pub struct ClientInput {
     /// The home phone number, up to 255 characters.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub home_phone: MaybeUndefined<String>,
-    /// The first mobile phone number, up to 255 characters. It receives text messages; if it is blank, the second number
-    /// does.
+    /// The first mobile phone number, up to 255 characters. It receives text messages; if it is blank, the second
+    /// number does.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub mobile_phone1: MaybeUndefined<String>,
     /// The second mobile phone number, up to 255 characters.
