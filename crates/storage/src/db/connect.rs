@@ -78,8 +78,8 @@ async fn connect_pool(
         inner,
         dialect,
         pooled: true,
-        // The writer's statements are never repeated.
-        interrupter: interrupter.filter(|_| purpose != Purpose::Writing),
+        // The writer's serves only to close: its statements run in transactions, which are never repeated.
+        interrupter,
         availability: None,
         metrics: Metrics::default(),
     })
