@@ -103,7 +103,7 @@ enum Command {
 /// The number of tasks that a core runs before it looks at sockets and timers again. Some tasks write pages of clients:
 /// after tokio's default of 61 of those, a refusal would come late.
 const EVENT_INTERVAL: u32 = 16;
-/// How long the end of the program waits for blocking calls, such as the lookup of a host name.
+/// The time that the end of the program waits for blocking calls, such as the lookup of a host name.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs the command that the program's arguments name.

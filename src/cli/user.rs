@@ -57,7 +57,7 @@ pub(super) enum Command {
 pub(super) struct UserSettings {
     #[command(flatten)]
     grant: Grant,
-    /// Whether the user can sign in.
+    /// True if the user can sign in.
     #[arg(long, value_name = "true|false")]
     active: Option<bool>,
 }

@@ -40,7 +40,7 @@ impl Origins {
 /// The settings from the command line, which take precedence over all others.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Flags {
-    /// Where to accept connections; port 0 picks a free one [env: CLIENTELE_LISTEN] [default: 127.0.0.1:8080]
+    /// Address to accept connections on; port 0 picks a free one [env: CLIENTELE_LISTEN] [default: 127.0.0.1:8080]
     #[arg(long, global = true, value_name = "ADDR:PORT")]
     pub listen: Option<ListenAddress>,
     /// sqlite:FILE or postgres://… [env: DATABASE_URL] [default: sqlite:clientele.db]

@@ -183,9 +183,9 @@ pub(super) struct Genesis {
     pub key_id: String,
     /// When the key came into use.
     pub since: chrono::DateTime<Utc>,
-    /// How many clients may lack the record of their creation.
+    /// The limit of clients without a record of their creation.
     pub unrecorded: i64,
-    /// How many clients may have records under earlier keys.
+    /// The limit of clients with records under earlier keys.
     pub earlier: i64,
 }
 
