@@ -92,7 +92,8 @@ impl Command {
     }
 }
 
-async fn look(url: &str) -> Database {
+/// Opens the database to read it.
+pub async fn look(url: &str) -> Database {
     let database = Database::connect_to_look(url, &DatabaseSettings::default()).await;
     database.expect("the database is there")
 }

@@ -87,8 +87,6 @@ where
 /// Commits an empty change.
 async fn probe_writing(pool: &DatabaseConnection, dialect: Dialect) -> Result<()> {
     let transaction = TransactionConnection::begin(pool, dialect, None).await?;
-    transaction
-        .execute_unprepared("UPDATE definition_version SET version = version")
-        .await?;
+    transaction.execute_unprepared(dialect.empty_change()).await?;
     Ok(transaction.commit().await?)
 }
