@@ -12,6 +12,9 @@ pub struct Model {
     pub encoded_key: String,
     pub position: i32,
     pub value: String,
+    pub state: String,
+    /// A decimal in its canonical text.
+    pub score: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -15,6 +15,7 @@ mod m20261124_creators;
 mod m20261126_rare_actions;
 mod m20261128_user_names;
 mod m20261128_view_metrics;
+mod m20261129_options;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_rare_actions::Migration),
             Box::new(m20261128_view_metrics::Migration),
             Box::new(m20261128_user_names::Migration),
+            Box::new(m20261129_options::Migration),
         ]
     }
 }

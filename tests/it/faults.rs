@@ -1,7 +1,8 @@
 //! Database failures under a started server: acknowledged changes are stored, refused ones leave nothing.
 //!
 //! The server is the real program with its default settings. Each test makes one kind of operation fail at every step
-//! in turn, until the operation succeeds because no step is left.
+//! in
+//! turn, until the operation succeeds because no step is left.
 
 mod commands;
 mod full_disk;
@@ -15,7 +16,9 @@ mod system_calls;
 mod triggers;
 mod work;
 mod worker;
-
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},

@@ -31,12 +31,12 @@ use clientele_storage::db::{Connection, Database};
 pub const NO_GROUP: i32 = -1;
 
 text_enum! {
-    /// The state of a custom field.
+    /// The state of a custom field, or of an option.
     #[graphql(name = "CustomFieldState")]
     FieldState {
-        /// The field takes values.
+        /// The field takes values; the option can be chosen.
         Active = "ACTIVE",
-        /// The field keeps its values but takes no new ones.
+        /// Clients keep the values that they have, and no new ones are accepted.
         Deactivated = "DEACTIVATED",
     }
 }
@@ -77,6 +77,11 @@ impl Field {
     /// Returns true if a caller with these rights may change its values.
     pub fn is_editable(&self, rights: &Rights) -> bool {
         rights.edits(&self.set.set_id)
+    }
+
+    /// Finds an option by its value.
+    pub fn option(&self, value: &str) -> Option<&custom_field_option::Model> {
+        self.options.iter().find(|option| option.value == value)
     }
 
     pub fn links_clients(&self) -> bool {

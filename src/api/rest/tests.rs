@@ -130,16 +130,12 @@ impl Server {
             field_id: id.to_owned(),
             encoded_key: Given(format!("{}Key", id.replace('_', ""))),
             name: Given(format!("The {id}")),
-            description: Undefined,
             kind: Some(kind),
-            state: None,
-            required: None,
-            pattern: Undefined,
-            max_length: Undefined,
-            options: Undefined,
+            ..CustomFieldInput::default()
         };
         let options = ["LOW", "HIGH"].map(|value| CustomFieldOptionInput {
             value: value.to_owned(),
+            ..CustomFieldOptionInput::default()
         });
         let fields = vec![
             CustomFieldInput {

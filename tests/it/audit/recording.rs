@@ -235,6 +235,7 @@ async fn definitions_are_recorded_in_one_chain(server: &TestServer) {
             "fields.colour.state: - → ACTIVE",
             "fields.colour.position: - → 0",
             "fields.colour.required: - → false",
+            "fields.colour.unique: - → false",
             r#"fields.colour.options: - → ["red","blue"]"#
         ]
     );
@@ -246,7 +247,9 @@ async fn definitions_are_recorded_in_one_chain(server: &TestServer) {
             "roleId: - → vip",
             "name: - → VIP",
             "isDefault: - → true",
-            "position: - → 1"
+            "position: - → 1",
+            "allowsAddresses: - → true",
+            "requiresIdDocument: - → false"
         ]
     );
     assert_eq!(

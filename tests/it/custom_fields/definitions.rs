@@ -175,13 +175,13 @@ async fn used_field_is_deactivated_instead_of_deleted(server: &TestServer) {
         &[("DEACTIVATED", "input.customInformation.0.value")],
     )
     .await;
-    // A client keeps a value whose option was removed.
+    // An option that a client has is deactivated instead of deleted.
     let fields = json!([{ "fieldId": "size", "state": "ACTIVE", "options": [{ "value": "M" }] }]);
     upsert_set(server, change(fields)).await;
     let read = data(server, &query, json!({})).await;
     assert_eq!(
         read["clients"]["nodes"][0]["customInformation"][1],
-        json!({ "value": "L", "option": null, "field": { "fieldId": "size", "state": "ACTIVE" } })
+        json!({ "value": "L", "option": { "value": "L" }, "field": { "fieldId": "size", "state": "ACTIVE" } })
     );
     // A field without values is deleted.
     store(server, json!({ "client": client, "customInformation": [] }), "version").await;

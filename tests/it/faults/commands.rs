@@ -92,8 +92,7 @@ impl Command {
     }
 }
 
-/// Opens the database to read it.
-pub async fn look(url: &str) -> Database {
+async fn look(url: &str) -> Database {
     let database = Database::connect_to_look(url, &DatabaseSettings::default()).await;
     database.expect("the database is there")
 }

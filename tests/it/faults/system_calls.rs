@@ -2,8 +2,7 @@
 
 use super::{
     Ledger, NO_WORKER, SHORT_LOG,
-    commands::{Kind, look},
-    count,
+    commands::Kind,
     injector::{Call, INPUT_OUTPUT, Injector, NO_SPACE},
     operation::{Caller, Operation},
 };
@@ -86,38 +85,6 @@ async fn one_sync_fails() {
 #[tokio::test]
 async fn one_read_of_a_new_connection_fails() {
     every_call_fails(Call::Read, 1, INPUT_OUTPUT, true).await;
-}
-
-/// A commit whose sync fails is in the log of the database, where the next process finds it unless it is overwritten.
-#[tokio::test]
-async fn a_refused_change_is_not_stored_after_a_crash() {
-    let injector = Injector::new();
-    let [preload, control] = injector.environment();
-    let mut refused = 0;
-    for skipped in 0..3 {
-        let directory = program::directory();
-        let url = format!("sqlite:{}", directory.path().join("clientele.db").display());
-        let server = Server::open(&[
-            (preload.0, &*preload.1),
-            (control.0, &*control.1),
-            ("DATABASE_URL", &*url),
-            NO_WORKER,
-            SHORT_LOG,
-        ]);
-        let caller = Caller::of(&server.address);
-        let prepared = Operation::GraphqlClient.prepare(&caller, "ines").await;
-        injector.arm(Call::Sync, skipped, i32::MAX, INPUT_OUTPUT);
-        let acknowledged = prepared.run(&caller).await.is_some();
-        server.signal("KILL");
-        server.wait();
-        injector.disarm();
-        refused += i32::from(!acknowledged);
-        let database = look(&url).await;
-        let clients = count(&database, "SELECT count(*) FROM client").await;
-        database.close().await;
-        assert_eq!(clients == 1, acknowledged, "sync {skipped}");
-    }
-    assert!(refused > 0, "no fault made the change fail");
 }
 
 /// Lets each call of each command fail, with all calls that follow.

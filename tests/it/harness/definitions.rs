@@ -1,6 +1,6 @@
 //! Short ways to define custom fields.
 
-use async_graphql::MaybeUndefined::{Undefined, Value};
+use async_graphql::MaybeUndefined::Value;
 use clientele::{
     caller::Caller,
     custom_field::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet},
@@ -16,13 +16,8 @@ pub fn field(id: &str, kind: Kind) -> CustomFieldInput {
         field_id: id.to_owned(),
         encoded_key: Value(format!("{id}Key")),
         name: Value(format!("The {id}")),
-        description: Undefined,
         kind: Some(kind),
-        state: None,
-        required: None,
-        pattern: Undefined,
-        max_length: Undefined,
-        options: Undefined,
+        ..CustomFieldInput::default()
     }
 }
 
@@ -33,6 +28,7 @@ pub fn options(values: &[&str]) -> async_graphql::MaybeUndefined<Vec<CustomField
             .iter()
             .map(|value| CustomFieldOptionInput {
                 value: (*value).to_owned(),
+                ..CustomFieldOptionInput::default()
             })
             .collect(),
     )

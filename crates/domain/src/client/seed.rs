@@ -160,6 +160,7 @@ fn custom_fields() -> UpsertCustomFieldSet {
     };
     let option = |value: &str| CustomFieldOptionInput {
         value: value.to_owned(),
+        ..CustomFieldOptionInput::default()
     };
     let risk = CustomFieldInput {
         options: Value(OPTIONS.map(option).to_vec()),

@@ -4,7 +4,7 @@
 
 mod check;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use async_graphql::{InputObject, MaybeUndefined};
 use entity::{Table, custom_field, custom_field_option, custom_field_set};
@@ -18,6 +18,7 @@ use clientele_core::{
     error::{Error, Result},
     path,
     problem::{Problem, ProblemCode},
+    scalar::Decimal,
 };
 use clientele_storage::db::Transaction;
 
@@ -79,11 +80,15 @@ pub struct CustomFieldInput {
     pub options: MaybeUndefined<Vec<CustomFieldOptionInput>>,
 }
 
-/// A value that a SELECTION field offers.
-#[derive(InputObject, Clone, Debug)]
+/// A value that a SELECTION field offers. If it exists, omitted members stay as they are.
+#[derive(InputObject, Clone, Debug, Default)]
 pub struct CustomFieldOptionInput {
     /// The value, up to 255 characters, unique within the field.
     pub value: String,
+    /// The state of the option. ACTIVE by default.
+    pub state: Option<FieldState>,
+    /// A number that the bank gives to the option, for example for a rating.
+    pub score: MaybeUndefined<Decimal>,
 }
 
 /// A set with its fields as they will be stored.
@@ -141,14 +146,11 @@ async fn write(plan: &Plan, before: &Definitions, transaction: &Transaction) -> 
         let kept: HashSet<&str> = wanted.iter().map(|option| option.encoded_key.as_str()).collect();
         let keys = stored.iter().map(|option| option.encoded_key.as_str());
         gone.extend(keys.filter(|key| !kept.contains(key)));
-        let known: HashSet<(&str, i32)> = stored
-            .iter()
-            .map(|option| (option.encoded_key.as_str(), option.position))
-            .collect();
+        let known: HashMap<&str, _> = stored.iter().map(|option| (&*option.encoded_key, option)).collect();
         options.extend(
             wanted
                 .iter()
-                .filter(|option| !known.contains(&(option.encoded_key.as_str(), option.position))),
+                .filter(|option| known.get(&*option.encoded_key) != Some(option)),
         );
     }
     let new_set = before.set_of_key(&plan.set.encoded_key) != Some(&plan.set);
@@ -219,9 +221,21 @@ fn field_members(before: Option<FieldRow<'_>>, after: Option<FieldRow<'_>>, foun
     let columns = [Name, Description, Kind, State, Pattern, MaxLength, Position, Required];
     members.columns(before.map(|(row, _)| row), after.map(|(row, _)| row), columns);
     let options = |(_, options): FieldRow<'_>| {
-        let values: Vec<&str> = options.iter().map(|option| option.value.as_str()).collect();
-        (!values.is_empty()).then(|| serde_json::json!(values).to_string())
+        let options: Vec<_> = options.iter().map(recorded).collect();
+        (!options.is_empty()).then(|| serde_json::Value::Array(options).to_string())
     };
     let [before, after] = [before, after].map(|field| field.and_then(options));
     members.text("options", before.as_deref(), after.as_deref());
+}
+
+/// An option in an audit record: its value, or an object if it has more than that.
+fn recorded(option: &custom_field_option::Model) -> serde_json::Value {
+    let custom_field_option::Model {
+        value, state, score, ..
+    } = option;
+    if state == FieldState::Active.as_str() && score.is_none() {
+        serde_json::json!(value)
+    } else {
+        serde_json::json!({ "value": value, "state": state, "score": score })
+    }
 }

@@ -7,7 +7,7 @@ use clientele_core::{
     text_enum,
 };
 
-use super::Field;
+use super::{Field, FieldState};
 
 text_enum! {
     /// The type of a custom field's values.
@@ -88,8 +88,14 @@ impl Field {
         let refuse = |code, takes: &str| Err((code, format!("The field {id} takes {takes}.")));
         match self.kind {
             Kind::Text | Kind::LongText => self.accept_text(sent),
-            Kind::Selection if self.options.iter().any(|option| option.value == sent) => Ok(sent.to_owned()),
-            Kind::Selection => refuse(ProblemCode::NotAnOption, "one of its options only"),
+            Kind::Selection => match self.option(sent) {
+                Some(option) if option.state == FieldState::Active.as_str() => Ok(sent.to_owned()),
+                Some(_) => {
+                    let message = format!("This option of the field {id} is deactivated: choose another one.");
+                    Err((ProblemCode::NotAnOption, message))
+                }
+                None => refuse(ProblemCode::NotAnOption, "one of its options only"),
+            },
             Kind::Number => match Decimal::parse(sent) {
                 Some(decimal) => Ok(decimal.0),
                 None => {

@@ -35,15 +35,6 @@ impl Dialect {
         }
     }
 
-    /// A change that writes to the database and alters nothing. On SQLite, an UPDATE to the same values writes no page;
-    /// `user_version` is not used otherwise.
-    pub(super) fn empty_change(self) -> &'static str {
-        match self {
-            Self::Postgres => "UPDATE definition_version SET version = version",
-            Self::Sqlite => "PRAGMA user_version = 0",
-        }
-    }
-
     /// The expression for a JSON array of the given expressions.
     pub fn json_array(self, items: &str) -> String {
         match self {

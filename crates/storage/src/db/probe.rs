@@ -87,6 +87,8 @@ where
 /// Commits an empty change.
 async fn probe_writing(pool: &DatabaseConnection, dialect: Dialect) -> Result<()> {
     let transaction = TransactionConnection::begin(pool, dialect, None).await?;
-    transaction.execute_unprepared(dialect.empty_change()).await?;
+    transaction
+        .execute_unprepared("UPDATE definition_version SET version = version")
+        .await?;
     Ok(transaction.commit().await?)
 }

@@ -25,9 +25,6 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::{Dialect, metrics::Metrics};
 
-/// Begins a transaction on SQLite. A deferred one would fail at its first write after another connection has written.
-const BEGIN_WRITING: &str = "BEGIN IMMEDIATE";
-
 /// An open transaction. Dropping it closes its connection, so that the database rolls back.
 pub struct TransactionConnection {
     connection: Mutex<PooledConnection>,
@@ -89,14 +86,14 @@ impl TransactionConnection {
         };
         let begin = match dialect {
             Dialect::Postgres => "BEGIN",
-            Dialect::Sqlite => BEGIN_WRITING,
+            // A deferred transaction would fail at its first write after another connection has written.
+            Dialect::Sqlite => "BEGIN IMMEDIATE",
         };
         transaction.control(begin).await?;
         Ok(transaction)
     }
 
-    /// Commits. On an error, either all changes of the transaction are stored or none. On SQLite none are, as long as
-    /// the file can be written to.
+    /// Commits. On an error, either all changes of the transaction are stored or none.
     ///
     /// # Errors
     /// When a statement failed before; then nothing is committed.
@@ -104,26 +101,8 @@ impl TransactionConnection {
         if *self.failed.get_mut() {
             return Err(already_failed());
         }
-        let committed = self.control("COMMIT").await;
-        if committed.is_err() && self.dialect == Dialect::Sqlite {
-            // If this fails as well, there is nothing else to try.
-            let _ = self.overwrite_failed_commit().await;
-        }
-        committed?;
+        self.control("COMMIT").await?;
         self.confirm_end().await
-    }
-
-    /// Writes an empty change over a commit that failed.
-    ///
-    /// If only the sync failed, the commit is in the write-ahead log, complete: no connection reads it while the
-    /// database is open, but the next process to open it would.
-    async fn overwrite_failed_commit(&mut self) -> Result<(), DbErr> {
-        // Fails if the error has ended the transaction.
-        let _ = self.control("ROLLBACK").await;
-        for sql in [BEGIN_WRITING, self.dialect.empty_change(), "COMMIT"] {
-            self.control(sql).await?;
-        }
-        Ok(())
     }
 
     pub(super) async fn rollback(mut self) -> Result<(), DbErr> {

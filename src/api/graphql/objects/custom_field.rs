@@ -53,9 +53,8 @@ object! {
     maybe_boolean checked "The value of a CHECKBOX field; null for other types."
         => |row| row.text(Kind::Checkbox).map(|text| text == "TRUE");
     maybe<CustomFieldOption> option "The value of a SELECTION field; null for other types, and for a value that the \
-        field no longer offers." => |row| {
-            let value = row.text(Kind::Selection);
-            row.field.options.iter().find(|option| Some(option.value.as_str()) == value)
+        field no longer has." => |row| {
+            row.text(Kind::Selection).and_then(|value| row.field.option(value))
         };
     maybe<Client> linkedClient "The client that a CLIENT_LINK field links to; null for other types. Requires \
         VIEW_CLIENT." needs ViewClient => |row| {

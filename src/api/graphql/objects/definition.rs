@@ -35,6 +35,8 @@ object! {
 
     text encodedKey "The key of the option." => |row| &row.encoded_key;
     text value "The value." => |row| &row.value;
+    enum<FieldState> state "ACTIVE if the option can be chosen." => |row| &row.state;
+    maybe_decimal score "A number that the bank gives to the option." => |row| row.score.as_deref();
 }
 
 object! {

@@ -104,7 +104,7 @@ impl Root {
                         "description": "Of it",
                       "type": "TEXT", "state": "ACTIVE", "required": true, "pattern": "@@", "maxLength": 2 },
                     { "fieldId": choice, "encodedKey": format!("choiceKey{number}"), "name": "A choice",
-                      "type": "SELECTION", "options": [{ "value": "a" }, { "value": "b" }] }]);
+                      "type": "SELECTION", "options": [{ "value": "a", "score": "1.5" }, { "value": "b" }] }]);
                 define(server, &format!("set{number}"), fields).await;
                 names.push(("<text>", text));
                 names.push(("<choice>", choice));

@@ -254,10 +254,18 @@ pub fn custom_field_set(schema: &Schema) -> Table {
     let own = json!({ "set": { "setId": "<set>" } });
     let fields = json!({ "fields": [{ "fieldId": "<text>" }, { "fieldId": "<choice>" }] });
     let fields = with(own.clone(), fields);
+    let mut with_options = fields.clone();
+    with_options["fields"][1]["options"] = json!([{ "value": "a" }, { "value": "b" }]);
     let places = [
         ("UpsertCustomFieldSetInput", "", "", own.clone()),
         ("CustomFieldSetInput", "/set", "", own),
         ("CustomFieldInput", "/fields/0", "/fields/0", fields.clone()),
+        (
+            "CustomFieldOptionInput",
+            "/fields/1/options/0",
+            "/fields/1/options/0",
+            with_options,
+        ),
     ];
     let mut table = Table::derive(schema, Root::CustomFieldSet, places);
     table.fixed_key("CustomFieldSetInput");
@@ -271,8 +279,9 @@ pub fn custom_field_set(schema: &Schema) -> Table {
     options.value(json!([{ "value": "z" }]));
     options.on_value(becomes(
         "/fields/1/options",
-        json!([{ "encodedKey": "<new>", "value": "z" }]),
+        json!([{ "encodedKey": "<new>", "value": "z", "state": "ACTIVE", "score": null }]),
     ));
+    table.field("CustomFieldOptionInput.score").value(json!("7.25"));
     table
 }
 

@@ -204,13 +204,14 @@ async fn unique_members_are_unique_in_the_database(server: &TestServer) {
     let stored = upsert(server, &submission(0)).await.client;
     let (key, id) = (&stored.client.encoded_key, &stored.client.client_id);
     let other = upsert(server, &trevor()).await.client.client.encoded_key;
+    let role = "INSERT INTO client_role (encoded_key, role_id, name, is_default, position)";
     for statement in [
         format!("INSERT INTO client_id_claim (client_id, client_key) VALUES ('{id}', '{other}')"),
         format!("INSERT INTO client SELECT * FROM client WHERE encoded_key = '{key}'"),
         format!("INSERT INTO address SELECT * FROM address WHERE client_key = '{key}'"),
         format!("INSERT INTO id_document SELECT * FROM id_document WHERE client_key = '{key}'"),
-        "INSERT INTO client_role SELECT 'other', role_id, name, description, FALSE, 1 FROM client_role".to_owned(),
-        "INSERT INTO client_role SELECT 'other', 'other', name, description, TRUE, 1 FROM client_role".to_owned(),
+        format!("{role} SELECT 'other', role_id, name, FALSE, 1 FROM client_role"),
+        format!("{role} SELECT 'other', 'other', name, TRUE, 1 FROM client_role"),
     ] {
         let error = server.write(&statement).await.expect_err(&statement);
         assert!(matches!(error, Error::Conflict), "{statement}: {error:?}");

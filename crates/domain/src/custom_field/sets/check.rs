@@ -8,11 +8,11 @@ use entity::{custom_field, custom_field_option, custom_field_set};
 
 use super::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, Plan, UpsertCustomFieldSet};
 use crate::definitions::{Definitions, Field, FieldState, Kind, SetUsage};
-use crate::member::{Problems, Scalars, TEXT_LIMIT};
+use crate::member::{Problems, Scalars, TEXT_LIMIT, keep};
 use clientele_core::{
     path,
     problem::{Problem, ProblemCode},
-    scalar::new_key,
+    scalar::{Decimal, new_key},
     text::is_blank,
 };
 
@@ -220,7 +220,7 @@ fn max_length(
     Some(length)
 }
 
-/// Options that are offered already keep their keys.
+/// Options that are offered already keep their keys, and the members that the input omits.
 fn options(
     sent: &MaybeUndefined<Vec<CustomFieldOptionInput>>,
     stored: Option<&Field>,
@@ -229,8 +229,8 @@ fn options(
     member: &mut Scalars<'_>,
 ) -> Vec<custom_field_option::Model> {
     let stored = stored.map(|field| field.options.as_slice()).unwrap_or_default();
-    let values: Vec<&str> = match sent {
-        MaybeUndefined::Undefined => stored.iter().map(|option| option.value.as_str()).collect(),
+    let list = match sent {
+        MaybeUndefined::Undefined => None,
         MaybeUndefined::Null => {
             member.refuse(
                 ProblemCode::NullList,
@@ -239,20 +239,14 @@ fn options(
             );
             return Vec::new();
         }
-        MaybeUndefined::Value(list) => list
-            .iter()
-            .map(|CustomFieldOptionInput { value }| value.as_str())
-            .collect(),
+        MaybeUndefined::Value(list) if list.len() > MOST => {
+            let message = format!("A field has at most {MOST} options.");
+            member.refuse(ProblemCode::TooMany, "options", message);
+            return Vec::new();
+        }
+        MaybeUndefined::Value(list) => Some(list),
     };
-    if values.len() > MOST {
-        member.refuse(
-            ProblemCode::TooMany,
-            "options",
-            format!("A field has at most {MOST} options."),
-        );
-        return Vec::new();
-    }
-    match (kind == Kind::Selection, values.is_empty()) {
+    match (kind == Kind::Selection, list.map_or(stored.is_empty(), Vec::is_empty)) {
         (true, true) => member.refuse(
             ProblemCode::Blank,
             "options",
@@ -265,26 +259,33 @@ fn options(
         ),
         _ => {}
     }
-    let keys: HashMap<&str, &str> = stored
-        .iter()
-        .map(|option| (option.value.as_str(), option.encoded_key.as_str()))
-        .collect();
+    let Some(list) = list else { return stored.to_vec() };
+    let known: HashMap<&str, &custom_field_option::Model> =
+        stored.iter().map(|option| (&*option.value, option)).collect();
     let mut seen = HashSet::new();
-    for value in &values {
+    let mut options = Vec::with_capacity(list.len());
+    for (position, CustomFieldOptionInput { value, state, score }) in list.iter().enumerate() {
+        let before = known.get(&**value).copied();
         // A stored value is accepted, even if the rules have changed.
-        let is_stored = keys.contains_key(value);
-        if is_blank(value) && !is_stored || !seen.insert(value) {
+        if is_blank(value) && before.is_none() || !seen.insert(value) {
             let message = "Each option needs a value of its own that isn't blank.";
             member.refuse(ProblemCode::Duplicate, "options", message);
-        } else if !is_stored {
+        } else if before.is_none() {
             member.fits("options", value, TEXT_LIMIT);
         }
+        let stored_state = before.map_or(FieldState::Active.as_str(), |option| &option.state);
+        options.push(custom_field_option::Model {
+            field_key: field_key.to_owned(),
+            encoded_key: before.map_or_else(new_key, |option| option.encoded_key.clone()),
+            position: position as i32,
+            value: value.clone(),
+            state: state.map_or(stored_state, FieldState::as_str).to_owned(),
+            score: keep(
+                score,
+                before.and_then(|option| option.score.clone()),
+                |Decimal(score)| score,
+            ),
+        });
     }
-    let option = |(position, value): (usize, &&str)| custom_field_option::Model {
-        field_key: field_key.to_owned(),
-        encoded_key: keys.get(*value).map_or_else(new_key, |key| (*key).to_owned()),
-        position: position as i32,
-        value: (*value).to_owned(),
-    };
-    values.iter().enumerate().map(option).collect()
+    options
 }
