@@ -18,6 +18,9 @@ pub struct Model {
     pub required: bool,
     pub pattern: Option<String>,
     pub max_length: Option<i32>,
+    /// True if no two clients have the same value.
+    #[serde(default)]
+    pub is_unique: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -13,6 +13,7 @@ pub mod client;
 pub mod client_id_claim;
 pub mod client_role;
 pub mod custom_field;
+pub mod custom_field_claim;
 pub mod custom_field_option;
 pub mod custom_field_set;
 pub mod custom_field_value;

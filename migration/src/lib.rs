@@ -16,6 +16,7 @@ mod m20261126_rare_actions;
 mod m20261128_user_names;
 mod m20261128_view_metrics;
 mod m20261129_options;
+mod m20261129_unique_values;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_view_metrics::Migration),
             Box::new(m20261128_user_names::Migration),
             Box::new(m20261129_options::Migration),
+            Box::new(m20261129_unique_values::Migration),
         ]
     }
 }

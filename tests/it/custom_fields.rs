@@ -3,3 +3,4 @@
 mod definitions;
 mod texts;
 mod types;
+mod unique;

@@ -119,6 +119,16 @@ pub struct Problem {
     pub custom_field: Option<Arc<str>>,
     /// The stored version, when it differs from the expected one.
     pub stored_version: Option<i64>,
+    /// The clients whose data the problem is about.
+    pub clients: Option<ConcernedClients>,
+}
+
+/// The clients that a change of a definition concerns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConcernedClients {
+    pub count: i64,
+    /// The ids of the first few; none if the caller may not view clients.
+    pub ids: Vec<String>,
 }
 
 impl Problem {
@@ -129,6 +139,7 @@ impl Problem {
             path: path.into_iter().collect(),
             custom_field: None,
             stored_version: None,
+            clients: None,
         }
     }
 

@@ -101,6 +101,16 @@ impl Decimal {
         let is_bare = matches!(trimmed, "" | "-");
         Some(Self(format!("{trimmed}{}", if is_bare { "0" } else { "" })))
     }
+
+    /// The form in which equal numbers are equal texts: without zeros before the first digit, and without `-0`. Takes a
+    /// canonical text.
+    pub fn comparable(canonical: &str) -> String {
+        match (canonical.trim_start_matches(['-', '0']), canonical.starts_with('-')) {
+            ("", _) => "0".to_owned(),
+            (digits, true) => format!("-{digits}"),
+            (digits, false) => digits.to_owned(),
+        }
+    }
 }
 
 /// A decimal number of up to 30 digits. It is a string, so that it keeps its precision.
@@ -188,6 +198,29 @@ mod tests {
             "1234567890123456789012345678901",
         ] {
             assert_eq!(Decimal::parse(sent), None, "{sent}");
+        }
+    }
+
+    #[test]
+    fn equal_numbers_have_one_comparable_form() {
+        for (sent, form) in [
+            ("1", "1"),
+            ("1.0", "1"),
+            ("01", "1"),
+            ("1.", "1"),
+            ("0.5", ".5"),
+            (".50", ".5"),
+            ("-00.5", "-.5"),
+            ("0", "0"),
+            ("-0", "0"),
+            ("-.0", "0"),
+            ("000", "0"),
+            ("100", "100"),
+            ("-100", "-100"),
+            ("10.010", "10.01"),
+        ] {
+            let found = Decimal::parse(sent).map(|decimal| Decimal::comparable(&decimal.0));
+            assert_eq!(found.as_deref(), Some(form), "{sent}");
         }
     }
 }

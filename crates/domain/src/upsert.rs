@@ -3,6 +3,7 @@
 //! lock → read → check → compare → write. Every API calls [`Clients::upsert`], and nothing else writes clients.
 
 mod check;
+mod claims;
 mod diff;
 mod input;
 mod replay;
@@ -271,6 +272,11 @@ impl Upsert<'_> {
             after.addresses.get_or_insert_default();
             after.id_documents.get_or_insert_default();
             after.custom_values.get_or_insert_default();
+        }
+        let taken = self.claim_values(before.as_ref(), &after, &definitions, transaction);
+        let taken = taken.await?;
+        if !taken.is_empty() {
+            return Ok(Step::Discard(Err(taken)));
         }
         let diff = ClientDiff::between(before.as_ref(), &after);
         let (outcome, event) = match &before {

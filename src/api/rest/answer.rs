@@ -277,7 +277,7 @@ impl Serialize for Definition<'_> {
         members.put("dataType", data_type)?;
         members.put("isRequired", row.required)?;
         members.put("state", if self.0.is_active() { "NORMAL" } else { "DEACTIVATED" })?;
-        members.put("unique", false)?;
+        members.put("unique", row.is_unique)?;
         members.put_some("valueLength", length)?;
         members.put_some("description", row.description.as_ref())?;
         members.put_some("validationPattern", row.pattern.as_ref())?;

@@ -224,6 +224,7 @@ fn code_of(problem: &Problem) -> Code {
         (Section::CustomInformation, Deactivated, _) => codes::CUSTOM_FIELD_DEACTIVATED,
         (Section::CustomInformation, GroupIndex, _) => codes::INCONSISTENT_VALUE_WITH_SET_TYPE,
         (Section::CustomInformation, Duplicate, _) => codes::DUPLICATE_CUSTOM_FIELD_VALUES,
+        (Section::CustomInformation, Taken, _) => codes::DUPLICATE_UNIQUE_VALUE,
         (Section::CustomInformation, Required, _) => codes::REQUIRED_CUSTOM_FIELD_MISSING,
         (Section::CustomInformation, InvalidCharacter, _) => codes::INVALID_STRING_VALUE,
 
@@ -389,6 +390,7 @@ mod tests {
                 913,
             ),
             (Duplicate, path!["customInformation", 0, "fieldId"].to_vec(), 400, 918),
+            (Taken, path!["customInformation", 0, "value"].to_vec(), 400, 926),
             (Required, path!["customInformation"].to_vec(), 400, 902),
             (
                 InvalidCharacter,

@@ -234,6 +234,7 @@ fn name(column: &str) -> String {
     match column {
         "client_role_key" => "clientRole".to_owned(),
         "kind" => "type".to_owned(),
+        "is_unique" => "unique".to_owned(),
         _ => {
             let mut words = column.split('_');
             let first = words.next().unwrap_or_default().to_owned();

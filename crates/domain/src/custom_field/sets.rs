@@ -3,6 +3,8 @@
 //! A field that isn't listed is deleted if no client has a value for it, and otherwise deactivated.
 
 mod check;
+mod concerned;
+mod unique;
 
 use std::collections::{HashMap, HashSet};
 
@@ -70,6 +72,9 @@ pub struct CustomFieldInput {
     pub state: Option<FieldState>,
     /// True if every client must have a value. False by default.
     pub required: Option<bool>,
+    /// True if no two clients may have the same value. Only for TEXT, NUMBER, DATE and links; false by default. It is
+    /// refused while clients have the same value.
+    pub unique: Option<bool>,
     /// For TEXT and LONG_TEXT: the required form of a value, in which `#` is a digit, `@` a letter, `$` a digit or
     /// letter, and any other character itself.
     pub pattern: MaybeUndefined<String>,
@@ -120,9 +125,14 @@ impl DefinitionInput for UpsertCustomFieldSet {
             Ok(plan) => plan,
             Err(problems) => return Ok(Err(problems)),
         };
+        let duplicates = unique::duplicates(&plan, present, caller, transaction).await?;
+        if !duplicates.is_empty() {
+            return Ok(Err(duplicates));
+        }
         let key = plan.set.encoded_key.clone();
         let mut changes = Vec::new();
         if write(&plan, present, transaction).await? {
+            unique::claim(&plan, present, transaction).await?;
             changes.push(DefinitionChange {
                 subject: Subject::CustomFieldSet,
                 key: key.clone(),
@@ -217,8 +227,18 @@ fn field_members(before: Option<FieldRow<'_>>, after: Option<FieldRow<'_>>, foun
         return;
     };
     let mut members = Members::below(found, &["fields", id]);
-    use custom_field::Column::{Description, Kind, MaxLength, Name, Pattern, Position, Required, State};
-    let columns = [Name, Description, Kind, State, Pattern, MaxLength, Position, Required];
+    use custom_field::Column::{Description, IsUnique, Kind, MaxLength, Name, Pattern, Position, Required, State};
+    let columns = [
+        Name,
+        Description,
+        Kind,
+        State,
+        Pattern,
+        MaxLength,
+        Position,
+        Required,
+        IsUnique,
+    ];
     members.columns(before.map(|(row, _)| row), after.map(|(row, _)| row), columns);
     let options = |(_, options): FieldRow<'_>| {
         let options: Vec<_> = options.iter().map(recorded).collect();

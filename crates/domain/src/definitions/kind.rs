@@ -43,6 +43,33 @@ impl Kind {
         }
     }
 
+    /// Returns true if its values can be unique across clients. They must be short enough for an index.
+    pub fn can_be_unique(self) -> bool {
+        match self {
+            Self::Text | Self::Number | Self::Date | Self::ClientLink | Self::UserLink | Self::GroupLink => true,
+            Self::LongText | Self::Selection | Self::Checkbox => false,
+        }
+    }
+
+    /// The form of a stored value in which equal values are equal texts.
+    pub fn comparable(self, value: &str) -> String {
+        match self {
+            Self::Number => Decimal::comparable(value),
+            _ => value.to_owned(),
+        }
+    }
+
+    /// The SQL expression of [`comparable`](Self::comparable).
+    pub fn comparable_sql(self, value: &str) -> String {
+        match self {
+            Self::Number => format!(
+                "CASE WHEN ltrim({value}, '-0') = '' THEN '0' WHEN {value} LIKE '-%' \
+                 THEN '-' || ltrim({value}, '-0') ELSE ltrim({value}, '-0') END"
+            ),
+            _ => value.to_owned(),
+        }
+    }
+
     /// The limit in characters, for the types that are free text.
     pub fn longest(self) -> Option<usize> {
         match self {

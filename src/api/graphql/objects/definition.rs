@@ -21,6 +21,7 @@ object! {
     enum<Kind> type "The type of the values." => |(field, _)| field.kind.as_str();
     enum<FieldState> state "ACTIVE if the field takes new values." => |(field, _)| &field.row.state;
     boolean required "True if every client must have a value." => |(field, _)| field.row.required;
+    boolean unique "True if no two clients can have the same value." => |(field, _)| field.row.is_unique;
     maybe_text pattern "The required form of a text, in which `#` is a digit, `@` a letter, `$` a digit or letter, and \
         any other character itself; null if any text is allowed." => |(field, _)| field.row.pattern.as_deref();
     maybe_int maxLength "The maximum length of a text, in characters; null for other types."

@@ -40,6 +40,10 @@ object! {
     text message "A sentence that says what is wrong." => |row| row.message.to_string();
     texts path "The path to the problem in the arguments: it starts with `input`, and list positions count from 0."
         => |row| once("input".to_owned()).chain(row.path.iter().map(ToString::to_string)).collect();
+    maybe_int clientCount "The number of clients whose data doesn't allow this change of a definition; null for other \
+        problems." => |row| row.clients.as_ref().map(|clients| clients.count);
+    texts clientIds "The IDs of up to three of these clients. Requires VIEW_CLIENT: without it, empty."
+        => |row| row.clients.iter().flat_map(|clients| clients.ids.clone()).collect();
 }
 
 /// A payload: its name, the stored object, the mutation and the fields, to which it adds those of every payload.

@@ -124,6 +124,7 @@ fn field(
         kind,
         state,
         required,
+        unique,
         pattern,
         max_length,
         options,
@@ -162,8 +163,13 @@ fn field(
         required: required.unwrap_or(before.is_some_and(|field| field.required)),
         pattern: member.text("pattern", pattern, before.and_then(|field| field.pattern.clone())),
         max_length: self::max_length(max_length, before, kind, &mut member),
+        is_unique: unique.unwrap_or(before.is_some_and(|field| field.is_unique)),
         encoded_key,
     };
+    if row.is_unique && !kind.can_be_unique() {
+        let message = "Only TEXT, NUMBER, DATE and link fields can be unique: send false.";
+        member.refuse(ProblemCode::Invalid, "unique", message);
+    }
     if row.pattern.is_some() && kind.longest().is_none() {
         member.refuse(
             ProblemCode::Invalid,

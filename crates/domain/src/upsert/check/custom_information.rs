@@ -189,8 +189,8 @@ type Refusal = (ProblemCode, &'static str, Message);
 
 /// Returns the value and linked key to store, for a caller who may change them.
 ///
-/// Unique values must be checked here. A value of another client (926) can be reported only to callers who may change
-/// the set, as the error reveals that the value exists.
+/// Unique values are claimed later, and only those that passed here: the refusal of a claim reveals that another client
+/// has the value.
 fn decide(
     field: &Field,
     value: &MaybeUndefined<String>,
