@@ -1,6 +1,7 @@
 //! Definitions of custom fields and of client roles.
 
 mod definitions;
+mod groups;
 mod texts;
 mod types;
 mod unique;

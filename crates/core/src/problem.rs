@@ -54,6 +54,8 @@ text_enum! {
         Required = "REQUIRED",
         /// A group index is given in a set that isn't grouped, or missing in one that is.
         GroupIndex = "GROUP_INDEX",
+        /// The group indexes of a set aren't 0, 1, 2 and so on.
+        GroupGap = "GROUP_GAP",
         /// You lack a permission for this, or a right to a custom field set.
         Forbidden = "FORBIDDEN",
         /// The idempotency key was used for another request.

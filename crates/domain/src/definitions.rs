@@ -47,6 +47,8 @@ text_enum! {
     SetUsage {
         /// One value for each field.
         Single = "SINGLE",
+        /// One value for each field in each of any number of groups, which are numbered from 0.
+        Grouped = "GROUPED",
     }
 }
 
@@ -64,7 +66,12 @@ impl Field {
         self.row.state == FieldState::Active.as_str()
     }
 
-    /// Returns true if every client needs a value for it.
+    /// Returns true if clients can have several values for it, each in a group.
+    pub fn is_grouped(&self) -> bool {
+        self.set.usage == SetUsage::Grouped.as_str()
+    }
+
+    /// Returns true if every client needs a value for it; in a grouped set, every group.
     pub fn is_demanded(&self) -> bool {
         self.row.required && self.is_active()
     }

@@ -70,7 +70,7 @@ pub struct CustomFieldInput {
     pub kind: Option<Kind>,
     /// The state of the field. ACTIVE by default.
     pub state: Option<FieldState>,
-    /// True if every client must have a value. False by default.
+    /// True if every client must have a value; in a GROUPED set, every group. False by default.
     pub required: Option<bool>,
     /// True if no two clients may have the same value. Only for TEXT, NUMBER, DATE and links; false by default. It is
     /// refused while clients have the same value.

@@ -224,7 +224,8 @@ pub struct AddressInput {
 pub struct CustomFieldValueInput {
     /// The ID of the custom field.
     pub field_id: String,
-    /// The position in a grouped set. Omit it for a field of a SINGLE set.
+    /// The group of a field of a GROUPED set. The groups in the list must be 0, 1, 2 and so on, without gaps. Omit it
+    /// for a field of a SINGLE set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group_index: Option<i32>,
     /// The value as text: a number as `12.50`, a date as `YYYY-MM-DD`, a checkbox as `TRUE` or `FALSE`, a selection as

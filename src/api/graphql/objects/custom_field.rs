@@ -42,7 +42,7 @@ object! {
     id id "The global ID." => |row| global_id::encode(Self::NAME, &[&row.value.client_key, &row.value.encoded_key]);
     text encodedKey "The key of the value. Inputs name values by their field instead." => |row| &row.value.encoded_key;
     one<CustomField> field "The definition of the field." => |row| (row.field, &*row.loaded.definitions);
-    maybe_int groupIndex "The position in a grouped set; null in a SINGLE set."
+    maybe_int groupIndex "The index of the group in a GROUPED set; null in a SINGLE set."
         => |row| (row.value.group_index != NO_GROUP).then_some(row.value.group_index.into());
     maybe_text value "The value as text, for any type of field; null for links." => |row| row.value.value.as_deref();
     maybe_text linkedKey "The key of the linked object; null unless the field is a link."

@@ -102,7 +102,7 @@ impl Root {
                 let fields = json!([
                     { "fieldId": text, "encodedKey": format!("textKey{number}"), "name": "A text",
                         "description": "Of it",
-                      "type": "TEXT", "state": "ACTIVE", "required": true, "pattern": "@@", "maxLength": 2 },
+                      "type": "TEXT", "state": "ACTIVE", "required": true, "unique": true, "pattern": "@@", "maxLength": 2 },
                     { "fieldId": choice, "encodedKey": format!("choiceKey{number}"), "name": "A choice",
                       "type": "SELECTION", "options": [{ "value": "a", "score": "1.5" }, { "value": "b" }] }]);
                 define(server, &format!("set{number}"), fields).await;

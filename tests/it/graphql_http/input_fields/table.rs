@@ -270,8 +270,9 @@ pub fn custom_field_set(schema: &Schema) -> Table {
     let mut table = Table::derive(schema, Root::CustomFieldSet, places);
     table.fixed_key("CustomFieldSetInput");
     table.fixed_key("CustomFieldInput");
-    // The enum has no other value.
-    table.field("CustomFieldSetInput.usage").value(json!("SINGLE"));
+    table
+        .field("CustomFieldSetInput.usage")
+        .on_value(Then::Refused("NOT_EDITABLE"));
     table.field("CustomFieldInput.pattern").value(json!("##"));
     let max_length = table.field("CustomFieldInput.maxLength");
     max_length.on_null(becomes("/fields/0/maxLength", json!(255)));

@@ -103,9 +103,20 @@ fn set(input: &CustomFieldSetInput, known: &Definitions, problems: &mut Problems
         encoded_key: member.definition_key(encoded_key, stored.map(|set| set.encoded_key.as_str()), is_taken),
         set_id: set_id.clone(),
         name: member.required("name", name, stored.map_or("", |set| &set.name)),
-        usage: usage.unwrap_or(SetUsage::Single).as_str().to_owned(),
+        usage: self::usage(*usage, stored.map(|set| set.usage.as_str()), &mut member),
         position: stored.map_or(known.sets.len() as i32, |set| set.position),
     }
+}
+
+fn usage(sent: Option<SetUsage>, stored: Option<&str>, member: &mut Scalars<'_>) -> String {
+    let sent = sent.map(SetUsage::as_str);
+    if let (Some(sent), Some(stored)) = (sent, stored)
+        && sent != stored
+    {
+        let message = "The usage of a set can't change after its creation: leave usage out.";
+        member.refuse(ProblemCode::NotEditable, "usage", message);
+    }
+    stored.or(sent).unwrap_or(SetUsage::Single.as_str()).to_owned()
 }
 
 fn field(

@@ -30,7 +30,11 @@ impl<'a> ValueSource<'a> {
     pub fn new(aggregate: &'a Aggregate, definitions: &'a Definitions, now: DateTime<Utc>) -> Self {
         let mut by_field = HashMap::new();
         for value in aggregate.custom_values.iter().flatten() {
-            by_field.entry(&*value.field_key).or_insert(value);
+            // Of a grouped set, the first group counts.
+            let first: &mut &custom_field_value::Model = by_field.entry(&*value.field_key).or_insert(value);
+            if value.group_index < first.group_index {
+                *first = value;
+            }
         }
         Self {
             aggregate,

@@ -1,10 +1,10 @@
-//! Checks custom field values, which are matched by their field's id.
+//! Checks custom field values, which are matched by their field's id, and in a grouped set by their group's index too.
 //!
 //! A list replaces the values that the caller may change. The others stay as they are and aren't demanded; see
 //! [`in_place`] for their positions.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -46,7 +46,7 @@ pub(super) fn check(
         .iter()
         .map(|value| ((value.field_key.as_str(), value.group_index), value))
         .collect();
-    let mut seen = HashSet::new();
+    let (mut seen, mut groups) = (HashSet::new(), Groups::new());
     let mut values = Vec::new();
     for (index, value) in list.unwrap_or_default().iter().enumerate() {
         let CustomFieldValueInput {
@@ -65,15 +65,29 @@ pub(super) fn check(
             continue;
         }
         let group_index = group_index.unwrap_or(NO_GROUP);
-        if group_index != NO_GROUP {
-            let message = Message::from(format!("The set of {field_id} isn't grouped: leave "))
-                .member("groupIndex")
-                .text(" out.");
-            problems.add(ProblemCode::GroupIndex, path![LIST, index, "groupIndex"], message);
+        if (group_index != NO_GROUP) != field.is_grouped() {
+            let message = match field.is_grouped() {
+                true => Message::from(format!("The set of {field_id} is grouped: send ")).member("groupIndex"),
+                false => Message::from(format!("The set of {field_id} isn't grouped: leave "))
+                    .member("groupIndex")
+                    .text(" out"),
+            };
+            let place = path![LIST, index, "groupIndex"];
+            problems.add(ProblemCode::GroupIndex, place, message.text("."));
             continue;
         }
+        if field.is_grouped() {
+            groups
+                .entry(&field.set.set_id)
+                .or_default()
+                .entry(group_index)
+                .or_insert(index);
+        }
         if !seen.insert((field.row.encoded_key.as_str(), group_index)) {
-            let message = format!("The field {field_id} is named twice.");
+            let message = match field.is_grouped() {
+                true => format!("The field {field_id} is named twice in the group {group_index}."),
+                false => format!("The field {field_id} is named twice."),
+            };
             problems.add(ProblemCode::Duplicate, path![LIST, index, "fieldId"], message);
             continue;
         }
@@ -106,9 +120,17 @@ pub(super) fn check(
             }),
         }
     }
+    gaps(&groups, problems);
     let is_demanded = |field: &&Arc<Field>| field.is_demanded() && field.is_editable(rights);
     for field in context.definitions.fields.iter().filter(is_demanded) {
-        if !seen.contains(&(field.row.encoded_key.as_str(), NO_GROUP)) {
+        let has = |group_index| seen.contains(&(field.row.encoded_key.as_str(), group_index));
+        let is_complete = match field.is_grouped() {
+            true => groups
+                .get(&*field.set.set_id)
+                .is_none_or(|groups| groups.keys().copied().all(has)),
+            false => has(NO_GROUP),
+        };
+        if !is_complete {
             let id = field.row.field_id.as_str();
             let message = format!("The custom field {id} requires a value.");
             problems.0.push(Problem {
@@ -118,6 +140,23 @@ pub(super) fn check(
         }
     }
     Some(in_place(kept, values))
+}
+
+/// The groups that a list has of each grouped set, by the set's id: each group index, and where it comes first.
+type Groups<'a> = BTreeMap<&'a str, BTreeMap<i32, usize>>;
+
+/// Groups are numbered 0, 1, 2…: reports the first index of each set that isn't the next one.
+fn gaps(groups: &Groups<'_>, problems: &mut Problems) {
+    for (set, groups) in groups {
+        let next = groups
+            .iter()
+            .zip(0..)
+            .find(|((group_index, _), next)| *group_index != next);
+        if let Some(((_, index), next)) = next {
+            let message = format!("The groups of the set {set} must have the indexes 0, 1, 2…: {next} is missing.");
+            problems.add(ProblemCode::GroupGap, path![LIST, *index, "groupIndex"], message);
+        }
+    }
 }
 
 /// Returns the stored values that a list of this caller doesn't replace.
