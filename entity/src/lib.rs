@@ -15,6 +15,7 @@ pub mod client_role;
 pub mod custom_field;
 pub mod custom_field_claim;
 pub mod custom_field_option;
+pub mod custom_field_role;
 pub mod custom_field_set;
 pub mod custom_field_value;
 pub mod definition_version;

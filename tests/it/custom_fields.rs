@@ -2,6 +2,7 @@
 
 mod definitions;
 mod groups;
+mod roles;
 mod texts;
 mod types;
 mod unique;

@@ -50,6 +50,8 @@ text_enum! {
         UnknownPlaceholder = "UNKNOWN_PLACEHOLDER",
         /// The custom field takes no new values.
         Deactivated = "DEACTIVATED",
+        /// The custom field isn't available to clients of this role.
+        NotAvailable = "NOT_AVAILABLE",
         /// A required custom field has no value.
         Required = "REQUIRED",
         /// A group index is given in a set that isn't grouped, or missing in one that is.

@@ -6,7 +6,9 @@ mod roles;
 mod sets;
 
 pub use roles::UpsertClientRole;
-pub use sets::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet};
+pub use sets::{
+    CustomFieldInput, CustomFieldOptionInput, CustomFieldRoleInput, CustomFieldSetInput, UpsertCustomFieldSet,
+};
 
 use std::sync::Arc;
 

@@ -13,14 +13,17 @@ use std::{collections::HashMap, sync::Arc};
 
 pub use change::shared_lock;
 pub(crate) use change::{Applied, DefinitionChange, DefinitionInput, change};
-use entity::{client_role, custom_field, custom_field_option, custom_field_set, message_template, message_variant};
+use entity::{
+    client_role, custom_field, custom_field_option, custom_field_role, custom_field_set, message_template,
+    message_variant,
+};
 pub use excerpt::Excerpt;
 pub use kind::Kind;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 pub use template::{Conditions, FieldCondition, Template, Variant};
 use tokio::sync::RwLock;
 
-use crate::caller::Rights;
+use crate::{caller::Rights, client_by::ClientRoleBy};
 use clientele_core::{
     error::{Error, Result},
     text_enum,
@@ -58,6 +61,8 @@ pub struct Field {
     pub row: custom_field::Model,
     pub kind: Kind,
     pub options: Vec<custom_field_option::Model>,
+    /// The client roles that it is available to; empty for all.
+    pub roles: Vec<custom_field_role::Model>,
     pub set: Arc<custom_field_set::Model>,
 }
 
@@ -71,9 +76,16 @@ impl Field {
         self.set.usage == SetUsage::Grouped.as_str()
     }
 
-    /// Returns true if every client needs a value for it; in a grouped set, every group.
-    pub fn is_demanded(&self) -> bool {
-        self.row.required && self.is_active()
+    /// Returns true if clients of this role can have values for it.
+    pub fn is_available(&self, role_key: &str) -> bool {
+        self.roles.is_empty() || self.roles.iter().any(|role| role.role_key == role_key)
+    }
+
+    /// Returns true if every client of this role needs a value for it; in a grouped set, every group.
+    pub fn is_demanded(&self, role_key: &str) -> bool {
+        let of_role = |role: &custom_field_role::Model| role.is_required && role.role_key == role_key;
+        let is_required = self.row.required || self.roles.iter().any(of_role);
+        is_required && self.is_active() && self.is_available(role_key)
     }
 
     /// Returns true if a caller with these rights may see its values.
@@ -150,6 +162,14 @@ impl Definitions {
         self.roles.iter().find(|role| role.encoded_key == key)
     }
 
+    /// Finds a role by its key or id.
+    pub fn role(&self, by: &ClientRoleBy) -> Option<&client_role::Model> {
+        match by {
+            ClientRoleBy::EncodedKey(key) => self.role_of_key(key),
+            ClientRoleBy::RoleId(id) => self.roles.iter().find(|role| role.role_id == *id),
+        }
+    }
+
     pub fn template_of_key(&self, key: &str) -> Option<&Arc<Template>> {
         self.templates.iter().find(|template| template.row.encoded_key == key)
     }
@@ -193,6 +213,11 @@ impl Definitions {
         for option in stored.all(connection).await? {
             options.entry(option.field_key.clone()).or_default().push(option);
         }
+        let mut field_roles: HashMap<String, Vec<custom_field_role::Model>> = HashMap::new();
+        let stored = custom_field_role::Entity::find().order_by_asc(custom_field_role::Column::Position);
+        for role in stored.all(connection).await? {
+            field_roles.entry(role.field_key.clone()).or_default().push(role);
+        }
         let sets: Vec<_> = sets.into_iter().map(Arc::new).collect();
         let mut fields = Vec::with_capacity(rows.len());
         for set in &sets {
@@ -204,6 +229,7 @@ impl Definitions {
                     row: row.clone(),
                     kind,
                     options,
+                    roles: field_roles.remove(&row.encoded_key).unwrap_or_default(),
                     set: set.clone(),
                 }));
             }

@@ -222,6 +222,7 @@ fn code_of(problem: &Problem) -> Code {
         (Section::CustomInformation, TooLong, _) => codes::MAX_CUSTOM_FIELD_VALUE_LENGTH_EXCEEDED,
         (Section::CustomInformation, PatternMismatch, _) => codes::INCONSISTENT_CUSTOM_FIELD_VALUE_WITH_PATTERN,
         (Section::CustomInformation, Deactivated, _) => codes::CUSTOM_FIELD_DEACTIVATED,
+        (Section::CustomInformation, NotAvailable, _) => codes::CUSTOM_FIELD_NOT_AVAILABLE_FOR_ENTITY,
         (Section::CustomInformation, GroupIndex, _) => codes::INCONSISTENT_VALUE_WITH_SET_TYPE,
         (Section::CustomInformation, GroupGap, _) => codes::GROUPED_INDEXES_NOT_CONSECUTIVE,
         (Section::CustomInformation, Duplicate, _) => codes::DUPLICATE_CUSTOM_FIELD_VALUES,
@@ -383,6 +384,7 @@ mod tests {
                 917,
             ),
             (Deactivated, path!["customInformation", 0, "value"].to_vec(), 400, 908),
+            (NotAvailable, path!["customInformation", 0, "value"].to_vec(), 400, 910),
             (NotFound, path!["customInformation", 0, "linkedKey"].to_vec(), 400, 911),
             (
                 GroupIndex,

@@ -159,7 +159,7 @@ impl Server {
             set_id: "facts".to_owned(),
             encoded_key: Undefined,
             name: Given("Facts".to_owned()),
-            usage: None,
+            ..CustomFieldSetInput::default()
         };
         let input = UpsertCustomFieldSet {
             set,

@@ -51,7 +51,7 @@ impl TestServer {
                 set_id: set.to_owned(),
                 encoded_key: Value(format!("{set}Key")),
                 name: Value(format!("The {set}")),
-                usage: None,
+                ..CustomFieldSetInput::default()
             },
             fields: Value(fields),
             client_mutation_id: None,

@@ -9,12 +9,13 @@ mod unique;
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::{InputObject, MaybeUndefined};
-use entity::{Table, custom_field, custom_field_option, custom_field_set};
+use entity::{Table, custom_field, custom_field_option, custom_field_role, custom_field_set};
 
 use crate::{
     audit::{Action, Member, Members, Subject},
     caller::Caller,
-    definitions::{Applied, DefinitionChange, DefinitionInput, Definitions, FieldState, Kind, SetUsage},
+    client_by::ClientRoleBy,
+    definitions::{Applied, DefinitionChange, DefinitionInput, Definitions, Field, FieldState, Kind, SetUsage},
 };
 use clientele_core::{
     error::{Error, Result},
@@ -51,6 +52,8 @@ pub struct CustomFieldSetInput {
     /// The number of values that a client can have for each field. SINGLE by default. It can't be changed after
     /// creation.
     pub usage: Option<SetUsage>,
+    /// The position among all sets, from 0. A new set comes last by default.
+    pub position: Option<i32>,
 }
 
 /// The definition of a custom field. If it exists, omitted values stay as they are; null clears a value that isn't
@@ -80,9 +83,22 @@ pub struct CustomFieldInput {
     pub pattern: MaybeUndefined<String>,
     /// For TEXT and LONG_TEXT: the maximum length of a value in characters, if it is lower than the limit of the type.
     pub max_length: MaybeUndefined<i32>,
+    /// Replaces the client roles that the field is available to, at most 1,000; `[]` makes it available to all. Clients
+    /// of other roles keep the values that they already have. Omit it to keep the roles; null is refused.
+    pub client_roles: MaybeUndefined<Vec<CustomFieldRoleInput>>,
     /// For SELECTION: replaces the options, at most 1,000, in this order. Clients keep the values that they already
     /// have. Omit it to keep the options; null is refused.
     pub options: MaybeUndefined<Vec<CustomFieldOptionInput>>,
+}
+
+/// A client role that a custom field is available to.
+#[derive(InputObject, Clone, Debug)]
+pub struct CustomFieldRoleInput {
+    /// The role.
+    pub client_role: ClientRoleBy,
+    /// True if every client of this role must have a value, even if the field isn't required in general. False by
+    /// default.
+    pub required: Option<bool>,
 }
 
 /// A value that a SELECTION field offers. If it exists, omitted members stay as they are.
@@ -100,9 +116,30 @@ pub struct CustomFieldOptionInput {
 #[derive(Debug)]
 struct Plan {
     set: custom_field_set::Model,
-    fields: Vec<(custom_field::Model, Vec<custom_field_option::Model>)>,
+    /// Other sets that get another position.
+    moved: Vec<custom_field_set::Model>,
+    fields: Vec<PlannedField>,
     /// Keys of unlisted fields without any values.
     removed: Vec<String>,
+}
+
+/// A field as it will be stored.
+#[derive(Debug)]
+struct PlannedField {
+    row: custom_field::Model,
+    options: Vec<custom_field_option::Model>,
+    roles: Vec<custom_field_role::Model>,
+}
+
+impl PlannedField {
+    /// A stored field that doesn't change.
+    fn kept(field: &Field) -> Self {
+        Self {
+            row: field.row.clone(),
+            options: field.options.clone(),
+            roles: field.roles.clone(),
+        }
+    }
 }
 
 impl DefinitionInput for UpsertCustomFieldSet {
@@ -139,6 +176,7 @@ impl DefinitionInput for UpsertCustomFieldSet {
                 action: Action::of(present.set_of_key(&key)),
                 members: members(&plan, present),
             });
+            changes.extend(plan.moved.iter().map(|set| moved(set, present)));
         }
         Ok(Ok(Applied { key, changes }))
     }
@@ -147,39 +185,48 @@ impl DefinitionInput for UpsertCustomFieldSet {
 /// Writes the differences, a table at a time. Returns true if there were any.
 async fn write(plan: &Plan, before: &Definitions, transaction: &Transaction) -> Result<bool> {
     let (mut fields, mut options, mut gone) = (Vec::new(), Vec::new(), Vec::new());
-    for (row, wanted) in &plan.fields {
-        let stored = before.field_of_key(&row.encoded_key);
-        if stored.map(|field| &field.row) != Some(row) {
-            fields.push(row);
+    let (mut roles, mut of_fields) = (Vec::new(), Vec::new());
+    for field in &plan.fields {
+        let stored = before.field_of_key(&field.row.encoded_key);
+        if stored.map(|stored| &stored.row) != Some(&field.row) {
+            fields.push(&field.row);
         }
-        let stored = stored.map(|field| field.options.as_slice()).unwrap_or_default();
-        let kept: HashSet<&str> = wanted.iter().map(|option| option.encoded_key.as_str()).collect();
+        if stored.map_or(&[][..], |stored| &stored.roles) != field.roles {
+            of_fields.push(field.row.encoded_key.as_str());
+            roles.extend(&field.roles);
+        }
+        let stored = stored.map(|stored| stored.options.as_slice()).unwrap_or_default();
+        let kept: HashSet<&str> = field.options.iter().map(|option| &*option.encoded_key).collect();
         let keys = stored.iter().map(|option| option.encoded_key.as_str());
         gone.extend(keys.filter(|key| !kept.contains(key)));
         let known: HashMap<&str, _> = stored.iter().map(|option| (&*option.encoded_key, option)).collect();
-        options.extend(
-            wanted
-                .iter()
-                .filter(|option| known.get(&*option.encoded_key) != Some(option)),
-        );
+        let changed = |option: &&custom_field_option::Model| known.get(&*option.encoded_key) != Some(option);
+        options.extend(field.options.iter().filter(changed));
     }
     let new_set = before.set_of_key(&plan.set.encoded_key) != Some(&plan.set);
+    let sets = Vec::from_iter(plan.moved.iter().chain(new_set.then_some(&plan.set)));
     let removed: Vec<&str> = plan.removed.iter().map(String::as_str).collect();
-    if !new_set && fields.is_empty() && options.is_empty() && gone.is_empty() && removed.is_empty() {
+    if sets.is_empty()
+        && fields.is_empty()
+        && options.is_empty()
+        && gone.is_empty()
+        && removed.is_empty()
+        && of_fields.is_empty()
+    {
         return Ok(false);
     }
-    if new_set {
-        transaction.put::<custom_field_set::Entity>(&[&plan.set]).await?;
-    }
-    delete::<custom_field_option::Entity>(&gone, transaction).await?;
-    delete::<custom_field::Entity>(&removed, transaction).await?;
+    transaction.put::<custom_field_set::Entity>(&sets).await?;
+    delete::<custom_field_option::Entity>("encoded_key", &gone, transaction).await?;
+    delete::<custom_field::Entity>("encoded_key", &removed, transaction).await?;
+    delete::<custom_field_role::Entity>("field_key", &of_fields, transaction).await?;
     transaction.put::<custom_field::Entity>(&fields).await?;
     transaction.put::<custom_field_option::Entity>(&options).await?;
+    transaction.put::<custom_field_role::Entity>(&roles).await?;
     Ok(true)
 }
 
-async fn delete<T: Table>(keys: &[&str], transaction: &Transaction) -> Result<()> {
-    let which = transaction.dialect.is_one_of("encoded_key", "$1");
+async fn delete<T: Table>(column: &str, keys: &[&str], transaction: &Transaction) -> Result<()> {
+    let which = transaction.dialect.is_one_of(column, "$1");
     let keys = serde_json::to_string(keys).map_err(Error::internal)?;
     transaction
         .run(format!("DELETE FROM {} WHERE {which}", T::table()), [keys.into()])
@@ -200,30 +247,42 @@ async fn fields_in_use(set_id: &str, transaction: &Transaction) -> Result<HashSe
         .collect()
 }
 
+/// The change of a set that only gets another position.
+fn moved(set: &custom_field_set::Model, before: &Definitions) -> DefinitionChange {
+    let (mut members, stored) = (Vec::new(), before.set_of_key(&set.encoded_key));
+    Members::new(&mut members).columns(stored, Some(set), [custom_field_set::Column::Position]);
+    DefinitionChange {
+        subject: Subject::CustomFieldSet,
+        key: set.encoded_key.clone(),
+        action: Action::of(stored),
+        members,
+    }
+}
+
 /// Returns the members in which the plan differs from the stored set; all members of a new set.
 fn members(plan: &Plan, before: &Definitions) -> Vec<Member> {
     let mut found = Vec::new();
     use custom_field_set::Column::{Name, Position, SetId, Usage};
     let stored = before.set_of_key(&plan.set.encoded_key);
     Members::new(&mut found).columns(stored, Some(&plan.set), [SetId, Name, Usage, Position]);
-    for (row, options) in &plan.fields {
-        let stored = before.field_of_key(&row.encoded_key);
-        let stored = stored.map(|field| (&field.row, field.options.as_slice()));
-        field_members(stored, Some((row, options)), &mut found);
+    for field in &plan.fields {
+        let stored = before.field_of_key(&field.row.encoded_key).map(PlannedField::kept);
+        field_members(stored.as_ref(), Some(field), before, &mut found);
     }
     for key in &plan.removed {
-        let stored = before.field_of_key(key);
-        let stored = stored.map(|field| (&field.row, field.options.as_slice()));
-        field_members(stored, None, &mut found);
+        let stored = before.field_of_key(key).map(PlannedField::kept);
+        field_members(stored.as_ref(), None, before, &mut found);
     }
     found
 }
 
-/// A field with its options.
-type FieldRow<'a> = (&'a custom_field::Model, &'a [custom_field_option::Model]);
-
-fn field_members(before: Option<FieldRow<'_>>, after: Option<FieldRow<'_>>, found: &mut Vec<Member>) {
-    let Some(id) = after.or(before).map(|(row, _)| &row.field_id) else {
+fn field_members(
+    before: Option<&PlannedField>,
+    after: Option<&PlannedField>,
+    definitions: &Definitions,
+    found: &mut Vec<Member>,
+) {
+    let Some(id) = after.or(before).map(|field| &field.row.field_id) else {
         return;
     };
     let mut members = Members::below(found, &["fields", id]);
@@ -239,13 +298,20 @@ fn field_members(before: Option<FieldRow<'_>>, after: Option<FieldRow<'_>>, foun
         Required,
         IsUnique,
     ];
-    members.columns(before.map(|(row, _)| row), after.map(|(row, _)| row), columns);
-    let options = |(_, options): FieldRow<'_>| {
-        let options: Vec<_> = options.iter().map(recorded).collect();
-        (!options.is_empty()).then(|| serde_json::Value::Array(options).to_string())
+    members.columns(before.map(|field| &field.row), after.map(|field| &field.row), columns);
+    let list = |recorded: Vec<serde_json::Value>| {
+        (!recorded.is_empty()).then(|| serde_json::Value::Array(recorded).to_string())
     };
-    let [before, after] = [before, after].map(|field| field.and_then(options));
-    members.text("options", before.as_deref(), after.as_deref());
+    let options = |field: &PlannedField| list(field.options.iter().map(recorded).collect());
+    let [options_before, options_after] = [before, after].map(|field| field.and_then(options));
+    members.text("options", options_before.as_deref(), options_after.as_deref());
+    let role = |role: &custom_field_role::Model| {
+        let id = definitions.role_of_key(&role.role_key).map(|role| &role.role_id);
+        serde_json::json!({ "roleId": id, "required": role.is_required })
+    };
+    let roles = |field: &PlannedField| list(field.roles.iter().map(role).collect());
+    let [roles_before, roles_after] = [before, after].map(|field| field.and_then(roles));
+    members.text("clientRoles", roles_before.as_deref(), roles_after.as_deref());
 }
 
 /// An option in an audit record: its value, or an object if it has more than that.

@@ -74,15 +74,14 @@ impl Excerpt {
             put(&mut all.sets, set.clone(), |set| &set.encoded_key);
         }
         for Excerpted { field: row } in self.fields {
-            let options = present
-                .field_of_key(&row.encoded_key)
-                .map(|field| field.options.clone());
+            let now = present.field_of_key(&row.encoded_key);
             let (kind, set) = Kind::parse(&row.kind).zip(sets.get(&row.set_key)).ok_or_else(|| {
                 Error::defect("a custom field was kept without its set, or with a type that isn't known")
             })?;
             let field = Field {
                 kind,
-                options: options.unwrap_or_default(),
+                options: now.map(|field| field.options.clone()).unwrap_or_default(),
+                roles: now.map(|field| field.roles.clone()).unwrap_or_default(),
                 set: set.clone(),
                 row,
             };

@@ -71,7 +71,7 @@ pub(super) fn check(input: &UpsertClient, context: &ValidationContext<'_>) -> Re
     let id_documents = members::id_documents(&input.id_documents, key, stored.unwrap_or_default(), &mut problems);
     let stored = context.stored.and_then(|stored| stored.addresses.as_deref());
     let addresses = members::addresses(&input.addresses, key, stored.unwrap_or_default(), &mut problems);
-    let custom_values = custom_information::check(&input.custom_information, key, context, &mut problems);
+    let custom_values = custom_information::check(&input.custom_information, &client, context, &mut problems);
     let Problems(mut problems) = problems;
     if problems.is_empty() {
         return Ok(Aggregate {
@@ -106,9 +106,11 @@ impl UpsertClient {
     /// back unchanged.
     fn depends_on_stored(&self, problem: &Problem) -> bool {
         match problem.code {
-            ProblemCode::NotOwned | ProblemCode::NotEditable | ProblemCode::Forbidden | ProblemCode::Deactivated => {
-                true
-            }
+            ProblemCode::NotOwned
+            | ProblemCode::NotEditable
+            | ProblemCode::Forbidden
+            | ProblemCode::Deactivated
+            | ProblemCode::NotAvailable => true,
             ProblemCode::Blank | ProblemCode::Required => self.leaves_out(&problem.path),
             _ => false,
         }
@@ -329,19 +331,18 @@ impl Scalars<'_> {
     }
 
     fn client_role(&mut self, sent: &MaybeUndefined<ClientRoleBy>, stored: String, known: &Definitions) -> String {
-        let (role, name) = match sent {
+        let by = match sent {
             MaybeUndefined::Undefined => return stored,
             MaybeUndefined::Null => return known.default_role().encoded_key.clone(),
-            MaybeUndefined::Value(ClientRoleBy::EncodedKey(key)) => {
-                (known.roles.iter().find(|role| role.encoded_key == *key), "encodedKey")
-            }
-            MaybeUndefined::Value(ClientRoleBy::RoleId(id)) => {
-                (known.roles.iter().find(|role| role.role_id == *id), "roleId")
-            }
+            MaybeUndefined::Value(by) => by,
         };
-        match role {
+        match known.role(by) {
             Some(role) => role.encoded_key.clone(),
             None => {
+                let name = match by {
+                    ClientRoleBy::EncodedKey(_) => "encodedKey",
+                    ClientRoleBy::RoleId(_) => "roleId",
+                };
                 let message = Message::from("There is no client role of this name").listed_by("clientRoles");
                 self.problems
                     .add(ProblemCode::NotFound, path!["client", "clientRole", name], message);

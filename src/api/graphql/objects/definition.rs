@@ -1,12 +1,14 @@
 //! The definitions that clients follow: custom fields, their options and sets; and client roles.
 
-use entity::{client_role, custom_field_option, custom_field_set};
+use entity::{client_role, custom_field_option, custom_field_role, custom_field_set};
 
 use crate::api::graphql::global_id;
 use clientele_domain::definitions::{self, Definitions, FieldState, Kind, SetUsage};
 
 /// A custom field, and all definitions.
 pub type FieldRow<'a> = (&'a definitions::Field, &'a Definitions);
+/// A client role of a custom field, and all definitions.
+pub type FieldRoleRow<'a> = (&'a custom_field_role::Model, &'a Definitions);
 /// A set of custom fields, and all definitions.
 pub type SetRow<'a> = (&'a custom_field_set::Model, &'a Definitions);
 
@@ -26,9 +28,19 @@ object! {
         any other character itself; null if any text is allowed." => |(field, _)| field.row.pattern.as_deref();
     maybe_int maxLength "The maximum length of a text, in characters; null for other types."
         => |(field, _)| field.longest().map(|length| length as i64);
+    list<CustomFieldRole> clientRoles "The client roles that the field is available to; empty if it is available to \
+        all." => |(field, definitions)| field.roles.iter().map(|role| (role, definitions));
     list<CustomFieldOption> options "The options of a SELECTION field, in order; empty for other types."
         => |(field, _)| &field.options;
     one<CustomFieldSet> set "The set that the field belongs to." => |(field, definitions)| (&field.set, definitions);
+}
+
+object! {
+    type CustomFieldRole = FieldRoleRow<'a>, "A client role that a custom field is available to.";
+
+    known<ClientRole> clientRole "The role." => |(row, definitions)| definitions.role_of_key(&row.role_key);
+    boolean required "True if every client of this role must have a value, even if the field isn't required in general."
+        => |(row, _)| row.is_required;
 }
 
 object! {
@@ -48,6 +60,7 @@ object! {
     text setId "The ID of the set, which inputs use to name it." => |(set, _)| &set.set_id;
     text name "The display name." => |(set, _)| &set.name;
     enum<SetUsage> usage "The number of values that a client can have for each field." => |(set, _)| &set.usage;
+    int position "The position among all sets, from 0." => |(set, _)| set.position.into();
     list<CustomField> fields "The fields of the set in order, including deactivated ones." => |(set, definitions)|
         definitions.fields_of(&set.encoded_key).into_iter().map(|field| (field, definitions));
 }

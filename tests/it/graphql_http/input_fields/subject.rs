@@ -65,12 +65,14 @@ impl Root {
 
     /// Defines what the subjects of this kind refer to.
     pub async fn prepare(self, server: &TestServer) {
-        if let Self::Client | Self::MessageTemplate = self {
+        if let Self::Client | Self::MessageTemplate | Self::CustomFieldSet = self {
             for role in ["standard", "first", "second"] {
                 let is_default = role == "standard";
                 let role = json!({ "roleId": role, "encodedKey": role, "name": role, "isDefault": is_default });
                 define_role(server, role).await;
             }
+        }
+        if let Self::Client | Self::MessageTemplate = self {
             let fields = json!([{ "fieldId": "nick", "name": "Nick", "type": "TEXT" },
                 { "fieldId": "boss", "name": "Boss", "type": "USER_LINK" }]);
             define(server, "facts", fields).await;
@@ -102,7 +104,8 @@ impl Root {
                 let fields = json!([
                     { "fieldId": text, "encodedKey": format!("textKey{number}"), "name": "A text",
                         "description": "Of it",
-                      "type": "TEXT", "state": "ACTIVE", "required": true, "unique": true, "pattern": "@@", "maxLength": 2 },
+                      "type": "TEXT", "state": "ACTIVE", "required": true, "unique": true, "pattern": "@@", "maxLength": 2,
+                      "clientRoles": [{ "clientRole": { "roleId": "first" }, "required": true }] },
                     { "fieldId": choice, "encodedKey": format!("choiceKey{number}"), "name": "A choice",
                       "type": "SELECTION", "options": [{ "value": "a", "score": "1.5" }, { "value": "b" }] }]);
                 define(server, &format!("set{number}"), fields).await;

@@ -254,12 +254,30 @@ pub fn custom_field_set(schema: &Schema) -> Table {
     let own = json!({ "set": { "setId": "<set>" } });
     let fields = json!({ "fields": [{ "fieldId": "<text>" }, { "fieldId": "<choice>" }] });
     let fields = with(own.clone(), fields);
+    let with_role = |role: Value| {
+        let mut fields = fields.clone();
+        fields["fields"][0]["clientRoles"] = json!([role]);
+        fields
+    };
+    let first = with_role(json!({ "clientRole": { "roleId": "first" } }));
     let mut with_options = fields.clone();
     with_options["fields"][1]["options"] = json!([{ "value": "a" }, { "value": "b" }]);
     let places = [
         ("UpsertCustomFieldSetInput", "", "", own.clone()),
         ("CustomFieldSetInput", "/set", "", own),
         ("CustomFieldInput", "/fields/0", "/fields/0", fields.clone()),
+        (
+            "CustomFieldRoleInput",
+            "/fields/0/clientRoles/0",
+            "/fields/0/clientRoles/0",
+            first,
+        ),
+        (
+            "ClientRoleBy",
+            "/fields/0/clientRoles/0/clientRole",
+            "/fields/0/clientRoles/0/clientRole",
+            fields.clone(),
+        ),
         (
             "CustomFieldOptionInput",
             "/fields/1/options/0",
@@ -273,6 +291,16 @@ pub fn custom_field_set(schema: &Schema) -> Table {
     table
         .field("CustomFieldSetInput.usage")
         .on_value(Then::Refused("NOT_EDITABLE"));
+    table.field("CustomFieldSetInput.position").value(json!(0));
+    let roles = table.field("CustomFieldInput.clientRoles");
+    roles.value(json!([{ "clientRole": { "roleId": "second" } }]));
+    let second = json!([{ "clientRole": role("second"), "required": false }]);
+    roles.on_value(becomes("/fields/0/clientRoles", second));
+    let required = table.field("CustomFieldRoleInput.required").value(json!(true));
+    let not_required = becomes("/fields/0/clientRoles/0/required", json!(false));
+    required.on_absent(not_required.clone()).on_null(not_required);
+    let place = "/fields/0/clientRoles/0/clientRole";
+    table.role_by(place, &with_role(json!({ "clientRole": {}, "required": true })), place);
     table.field("CustomFieldInput.pattern").value(json!("##"));
     let max_length = table.field("CustomFieldInput.maxLength");
     max_length.on_null(becomes("/fields/0/maxLength", json!(255)));

@@ -4,14 +4,17 @@
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::MaybeUndefined;
-use entity::{custom_field, custom_field_option, custom_field_set};
+use entity::{custom_field, custom_field_option, custom_field_role, custom_field_set};
 
-use super::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, Plan, UpsertCustomFieldSet};
+use super::{
+    CustomFieldInput, CustomFieldOptionInput, CustomFieldRoleInput, CustomFieldSetInput, Plan, PlannedField,
+    UpsertCustomFieldSet,
+};
 use crate::definitions::{Definitions, Field, FieldState, Kind, SetUsage};
 use crate::member::{Problems, Scalars, TEXT_LIMIT, keep};
 use clientele_core::{
     path,
-    problem::{Problem, ProblemCode},
+    problem::{Message, Problem, ProblemCode},
     scalar::{Decimal, new_key},
     text::is_blank,
 };
@@ -32,15 +35,14 @@ pub(super) fn check(
     let mut problems = Problems::default();
     let set = self::set(set, known, &mut problems);
     let mut plan = Plan {
+        moved: moved(&set, known),
         set,
         fields: Vec::new(),
         removed: Vec::new(),
     };
     let stored = known.fields_of(&plan.set.encoded_key);
     match problems.list("fields", fields, MOST) {
-        None => plan
-            .fields
-            .extend(stored.iter().map(|field| (field.row.clone(), field.options.clone()))),
+        None => plan.fields.extend(stored.into_iter().map(PlannedField::kept)),
         Some(list) => {
             let (mut ids, mut keys) = (HashSet::new(), HashSet::new());
             for (index, field) in list.iter().enumerate() {
@@ -64,14 +66,10 @@ pub(super) fn check(
                 .filter(|field| !ids.contains(field.row.field_id.as_str()))
             {
                 if used.contains(&field.row.encoded_key) {
-                    let position = plan.fields.len() as i32;
-                    let state = FieldState::Deactivated.as_str().to_owned();
-                    let row = custom_field::Model {
-                        position,
-                        state,
-                        ..field.row.clone()
-                    };
-                    plan.fields.push((row, field.options.clone()));
+                    let mut kept = PlannedField::kept(field);
+                    kept.row.position = plan.fields.len() as i32;
+                    kept.row.state = FieldState::Deactivated.as_str().to_owned();
+                    plan.fields.push(kept);
                 } else {
                     plan.removed.push(field.row.encoded_key.clone());
                 }
@@ -91,6 +89,7 @@ fn set(input: &CustomFieldSetInput, known: &Definitions, problems: &mut Problems
         encoded_key,
         name,
         usage,
+        position,
     } = input;
     let mut member = Scalars {
         scope: path!["set"].to_vec(),
@@ -104,8 +103,31 @@ fn set(input: &CustomFieldSetInput, known: &Definitions, problems: &mut Problems
         set_id: set_id.clone(),
         name: member.required("name", name, stored.map_or("", |set| &set.name)),
         usage: self::usage(*usage, stored.map(|set| set.usage.as_str()), &mut member),
-        position: stored.map_or(known.sets.len() as i32, |set| set.position),
+        position: self::position(*position, stored.map(|set| set.position), known, &mut member),
     }
+}
+
+/// The position of the set; the last one is free for a new set.
+fn position(sent: Option<i32>, stored: Option<i32>, known: &Definitions, member: &mut Scalars<'_>) -> i32 {
+    let last = known.sets.len() as i32 - i32::from(stored.is_some());
+    let position = sent.or(stored).unwrap_or(last);
+    if sent.is_some() && !(0..=last).contains(&position) {
+        let message = format!("position must be from 0 to {last}.");
+        member.refuse(ProblemCode::Invalid, "position", message);
+    }
+    position
+}
+
+/// Returns the other sets that get another position when this set has its own.
+fn moved(set: &custom_field_set::Model, known: &Definitions) -> Vec<custom_field_set::Model> {
+    let others = known.sets.iter().filter(|other| other.encoded_key != set.encoded_key);
+    let places = (0..).filter(|place| *place != set.position);
+    let moved = others.zip(places).filter(|(other, place)| other.position != *place);
+    let moved = moved.map(|(other, position)| custom_field_set::Model {
+        position,
+        ..custom_field_set::Model::clone(other)
+    });
+    moved.collect()
 }
 
 fn usage(sent: Option<SetUsage>, stored: Option<&str>, member: &mut Scalars<'_>) -> String {
@@ -126,7 +148,7 @@ fn field(
     known: &Definitions,
     used: &HashSet<String>,
     problems: &mut Problems,
-) -> (custom_field::Model, Vec<custom_field_option::Model>) {
+) -> PlannedField {
     let CustomFieldInput {
         field_id,
         encoded_key,
@@ -138,6 +160,7 @@ fn field(
         unique,
         pattern,
         max_length,
+        client_roles,
         options,
     } = input;
     let mut member = Scalars {
@@ -188,8 +211,58 @@ fn field(
             "Only TEXT and LONG_TEXT fields have a pattern: send null.",
         );
     }
+    let roles = roles(client_roles, stored, known, &row.encoded_key, &mut member);
     let options = self::options(options, stored, kind, &row.encoded_key, &mut member);
-    (row, options)
+    PlannedField { row, options, roles }
+}
+
+/// The client roles that the field is available to, each once.
+fn roles(
+    sent: &MaybeUndefined<Vec<CustomFieldRoleInput>>,
+    stored: Option<&Field>,
+    known: &Definitions,
+    field_key: &str,
+    member: &mut Scalars<'_>,
+) -> Vec<custom_field_role::Model> {
+    let mut refuse = |code, message: Message| member.refuse(code, "clientRoles", message);
+    let list = match sent {
+        MaybeUndefined::Undefined => return stored.map(|field| field.roles.clone()).unwrap_or_default(),
+        MaybeUndefined::Null => {
+            let message = "Send [] to make the field available to all roles, or leave it out to keep the roles.";
+            refuse(ProblemCode::NullList, message.into());
+            return Vec::new();
+        }
+        MaybeUndefined::Value(list) if list.len() > MOST => {
+            refuse(
+                ProblemCode::TooMany,
+                format!("A field has at most {MOST} roles.").into(),
+            );
+            return Vec::new();
+        }
+        MaybeUndefined::Value(list) => list,
+    };
+    let (mut roles, mut seen) = (Vec::new(), HashSet::new());
+    for CustomFieldRoleInput { client_role, required } in list {
+        match known.role(client_role) {
+            None => {
+                let message = Message::from("There is no client role of this name").listed_by("clientRoles");
+                refuse(ProblemCode::NotFound, message);
+            }
+            Some(role) if !seen.insert(&role.encoded_key) => {
+                refuse(
+                    ProblemCode::Duplicate,
+                    "A role is named twice: name each role once.".into(),
+                );
+            }
+            Some(role) => roles.push(custom_field_role::Model {
+                field_key: field_key.to_owned(),
+                role_key: role.encoded_key.clone(),
+                position: roles.len() as i32,
+                is_required: required.unwrap_or_default(),
+            }),
+        }
+    }
+    roles
 }
 
 fn kind(sent: Option<Kind>, stored: Option<&Field>, in_use: bool, member: &mut Scalars<'_>) -> Kind {
@@ -290,13 +363,13 @@ fn options(
         } else if before.is_none() {
             member.fits("options", value, TEXT_LIMIT);
         }
-        let stored_state = before.map_or(FieldState::Active.as_str(), |option| &option.state);
+        let stored_state = || before.map_or_else(|| FieldState::Active.as_str().to_owned(), |it| it.state.clone());
         options.push(custom_field_option::Model {
             field_key: field_key.to_owned(),
             encoded_key: before.map_or_else(new_key, |option| option.encoded_key.clone()),
             position: position as i32,
             value: value.clone(),
-            state: state.map_or(stored_state, FieldState::as_str).to_owned(),
+            state: state.map_or_else(stored_state, |state| state.as_str().to_owned()),
             score: keep(
                 score,
                 before.and_then(|option| option.score.clone()),

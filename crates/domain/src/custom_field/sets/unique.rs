@@ -70,7 +70,8 @@ fn changed<'a>(
     present: &'a Definitions,
     is_unique: bool,
 ) -> impl Iterator<Item = (usize, (&'a custom_field::Model, Kind))> {
-    plan.fields.iter().enumerate().filter_map(move |(index, (row, _))| {
+    plan.fields.iter().enumerate().filter_map(move |(index, field)| {
+        let row = &field.row;
         let stored = present.field_of_key(&row.encoded_key)?;
         let changes = row.is_unique == is_unique && stored.row.is_unique != is_unique;
         changes.then_some((index, (row, Kind::parse(&row.kind)?)))

@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_graphql::MaybeUndefined;
-use entity::custom_field_value::Model as Stored;
+use entity::{client, custom_field_value::Model as Stored};
 
 use super::ValidationContext;
 use crate::member::Problems;
@@ -27,7 +27,7 @@ const LIST: &str = "customInformation";
 
 pub(super) fn check(
     sent: &MaybeUndefined<Vec<CustomFieldValueInput>>,
-    client_key: &str,
+    client: &client::Model,
     context: &ValidationContext<'_>,
     problems: &mut Problems,
 ) -> Option<Vec<Stored>> {
@@ -104,9 +104,9 @@ pub(super) fn check(
             }
             continue;
         }
-        match decide(field, value, linked_key, before, context) {
+        match decide(field, value, linked_key, before, client, context) {
             Ok((value, linked_key)) => values.push(Stored {
-                client_key: client_key.to_owned(),
+                client_key: client.encoded_key.clone(),
                 field_key: field.row.encoded_key.clone(),
                 group_index,
                 encoded_key: before.map_or_else(new_key, |before| before.encoded_key.clone()),
@@ -121,7 +121,7 @@ pub(super) fn check(
         }
     }
     gaps(&groups, problems);
-    let is_demanded = |field: &&Arc<Field>| field.is_demanded() && field.is_editable(rights);
+    let is_demanded = |field: &&Arc<Field>| field.is_demanded(&client.client_role_key) && field.is_editable(rights);
     for field in context.definitions.fields.iter().filter(is_demanded) {
         let has = |group_index| seen.contains(&(field.row.encoded_key.as_str(), group_index));
         let is_complete = match field.is_grouped() {
@@ -235,6 +235,7 @@ fn decide(
     value: &MaybeUndefined<String>,
     linked_key: &MaybeUndefined<String>,
     before: Option<&Stored>,
+    client: &client::Model,
     context: &ValidationContext<'_>,
 ) -> Result<(Option<String>, Option<String>), Refusal> {
     let id = &field.row.field_id;
@@ -261,7 +262,7 @@ fn decide(
         }
         (MaybeUndefined::Value(text), _) if !text.is_empty() => text,
         _ => {
-            let code = if field.is_demanded() {
+            let code = if field.is_demanded(&client.client_role_key) {
                 ProblemCode::Required
             } else {
                 ProblemCode::Blank
@@ -275,6 +276,10 @@ fn decide(
     if !field.is_active() {
         let message = format!("The field {id} is deactivated: it takes no new values.").into();
         return Err((ProblemCode::Deactivated, member, message));
+    }
+    if !field.is_available(&client.client_role_key) {
+        let message = format!("The field {id} isn't available to clients of this role: leave it out.").into();
+        return Err((ProblemCode::NotAvailable, member, message));
     }
     let text = field
         .accept(text)
