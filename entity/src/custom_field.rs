@@ -21,6 +21,9 @@ pub struct Model {
     /// True if no two clients have the same value.
     #[serde(default)]
     pub is_unique: bool,
+    /// The selection whose value decides which options are available.
+    #[serde(default)]
+    pub parent_key: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

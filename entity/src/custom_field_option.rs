@@ -15,6 +15,8 @@ pub struct Model {
     pub state: String,
     /// A decimal in its canonical text.
     pub score: Option<String>,
+    /// The values of the parent field that the option is available for, as a JSON array; null for all.
+    pub for_values: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -15,6 +15,7 @@ mod m20261124_creators;
 mod m20261126_rare_actions;
 mod m20261128_user_names;
 mod m20261128_view_metrics;
+mod m20261129_dependent_fields;
 mod m20261129_field_roles;
 mod m20261129_options;
 mod m20261129_unique_values;
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_options::Migration),
             Box::new(m20261129_unique_values::Migration),
             Box::new(m20261129_field_roles::Migration),
+            Box::new(m20261129_dependent_fields::Migration),
         ]
     }
 }

@@ -1,6 +1,7 @@
 //! Definitions of custom fields and of client roles.
 
 mod definitions;
+mod dependent;
 mod groups;
 mod roles;
 mod texts;

@@ -52,6 +52,8 @@ text_enum! {
         Deactivated = "DEACTIVATED",
         /// The custom field isn't available to clients of this role.
         NotAvailable = "NOT_AVAILABLE",
+        /// The value depends on the value of another custom field, which has none.
+        ParentRequired = "PARENT_REQUIRED",
         /// A required custom field has no value.
         Required = "REQUIRED",
         /// A group index is given in a set that isn't grouped, or missing in one that is.

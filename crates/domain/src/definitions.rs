@@ -103,6 +103,12 @@ impl Field {
         self.options.iter().find(|option| option.value == value)
     }
 
+    /// Returns true if the option with this value is available when the parent field has `parent_value`.
+    pub fn is_option_for(&self, value: &str, parent_value: &str) -> bool {
+        let for_values = self.option(value).map(for_values).unwrap_or_default();
+        for_values.is_empty() || for_values.iter().any(|value| value == parent_value)
+    }
+
     pub fn links_clients(&self) -> bool {
         self.kind == Kind::ClientLink
     }
@@ -116,6 +122,14 @@ impl Field {
                 .map_or(longest, |length| longest.min(length as usize)),
         )
     }
+}
+
+/// The values of the parent field that an option is available for; empty for all.
+pub fn for_values(option: &custom_field_option::Model) -> Vec<String> {
+    let values = option.for_values.as_deref();
+    values
+        .and_then(|values| serde_json::from_str(values).ok())
+        .unwrap_or_default()
 }
 
 /// All definitions at one version.

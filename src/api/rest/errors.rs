@@ -223,6 +223,7 @@ fn code_of(problem: &Problem) -> Code {
         (Section::CustomInformation, PatternMismatch, _) => codes::INCONSISTENT_CUSTOM_FIELD_VALUE_WITH_PATTERN,
         (Section::CustomInformation, Deactivated, _) => codes::CUSTOM_FIELD_DEACTIVATED,
         (Section::CustomInformation, NotAvailable, _) => codes::CUSTOM_FIELD_NOT_AVAILABLE_FOR_ENTITY,
+        (Section::CustomInformation, ParentRequired, _) => codes::DEPENDENT_CUSTOM_FIELD_VALUE_REQUIRED,
         (Section::CustomInformation, GroupIndex, _) => codes::INCONSISTENT_VALUE_WITH_SET_TYPE,
         (Section::CustomInformation, GroupGap, _) => codes::GROUPED_INDEXES_NOT_CONSECUTIVE,
         (Section::CustomInformation, Duplicate, _) => codes::DUPLICATE_CUSTOM_FIELD_VALUES,
@@ -385,6 +386,12 @@ mod tests {
             ),
             (Deactivated, path!["customInformation", 0, "value"].to_vec(), 400, 908),
             (NotAvailable, path!["customInformation", 0, "value"].to_vec(), 400, 910),
+            (
+                ParentRequired,
+                path!["customInformation", 0, "value"].to_vec(),
+                400,
+                912,
+            ),
             (NotFound, path!["customInformation", 0, "linkedKey"].to_vec(), 400, 911),
             (
                 GroupIndex,

@@ -4,6 +4,7 @@
 
 mod check;
 mod concerned;
+mod dependent;
 mod unique;
 
 use std::collections::{HashMap, HashSet};
@@ -15,7 +16,7 @@ use crate::{
     audit::{Action, Member, Members, Subject},
     caller::Caller,
     client_by::ClientRoleBy,
-    definitions::{Applied, DefinitionChange, DefinitionInput, Definitions, Field, FieldState, Kind, SetUsage},
+    definitions::{self, Applied, DefinitionChange, DefinitionInput, Definitions, Field, FieldState, Kind, SetUsage},
 };
 use clientele_core::{
     error::{Error, Result},
@@ -78,6 +79,9 @@ pub struct CustomFieldInput {
     /// True if no two clients may have the same value. Only for TEXT, NUMBER, DATE and links; false by default. It is
     /// refused while clients have the same value.
     pub unique: Option<bool>,
+    /// For SELECTION: the ID of another SELECTION field of the set, whose value decides which options are available. A
+    /// value then needs a value of that field, in a GROUPED set in the same group.
+    pub parent_field_id: MaybeUndefined<String>,
     /// For TEXT and LONG_TEXT: the required form of a value, in which `#` is a digit, `@` a letter, `$` a digit or
     /// letter, and any other character itself.
     pub pattern: MaybeUndefined<String>,
@@ -110,6 +114,9 @@ pub struct CustomFieldOptionInput {
     pub state: Option<FieldState>,
     /// A number that the bank gives to the option, for example for a rating.
     pub score: MaybeUndefined<Decimal>,
+    /// For a field with a parent field: the values of the parent that the option is available for, at most 1,000; `[]`
+    /// makes it available for all. Omit it to keep the values; null is refused.
+    pub for_values: MaybeUndefined<Vec<String>>,
 }
 
 /// A set with its fields as they will be stored.
@@ -268,6 +275,10 @@ fn members(plan: &Plan, before: &Definitions) -> Vec<Member> {
     for field in &plan.fields {
         let stored = before.field_of_key(&field.row.encoded_key).map(PlannedField::kept);
         field_members(stored.as_ref(), Some(field), before, &mut found);
+        let parent = |field: &PlannedField| dependent::id_of(field.row.parent_key.as_deref()?, plan, before);
+        let [stored, parent] = [stored.as_ref().and_then(parent), parent(field)];
+        let mut members = Members::below(&mut found, &["fields", &field.row.field_id]);
+        members.text("parentFieldId", stored.as_deref(), parent.as_deref());
     }
     for key in &plan.removed {
         let stored = before.field_of_key(key).map(PlannedField::kept);
@@ -317,11 +328,16 @@ fn field_members(
 /// An option in an audit record: its value, or an object if it has more than that.
 fn recorded(option: &custom_field_option::Model) -> serde_json::Value {
     let custom_field_option::Model {
-        value, state, score, ..
+        value,
+        state,
+        score,
+        for_values,
+        ..
     } = option;
-    if state == FieldState::Active.as_str() && score.is_none() {
+    if state == FieldState::Active.as_str() && score.is_none() && for_values.is_none() {
         serde_json::json!(value)
     } else {
-        serde_json::json!({ "value": value, "state": state, "score": score })
+        let for_values = definitions::for_values(option);
+        serde_json::json!({ "value": value, "state": state, "score": score, "forValues": for_values })
     }
 }

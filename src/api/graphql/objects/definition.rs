@@ -28,6 +28,11 @@ object! {
         any other character itself; null if any text is allowed." => |(field, _)| field.row.pattern.as_deref();
     maybe_int maxLength "The maximum length of a text, in characters; null for other types."
         => |(field, _)| field.longest().map(|length| length as i64);
+    maybe_text parentFieldId "The ID of the SELECTION field of the set whose value decides which options are available; \
+        null if there is none." => |(field, definitions)| {
+            let parent = definitions.field_of_key(field.row.parent_key.as_deref()?);
+            parent.map(|parent| parent.row.field_id.as_str())
+        };
     list<CustomFieldRole> clientRoles "The client roles that the field is available to; empty if it is available to \
         all." => |(field, definitions)| field.roles.iter().map(|role| (role, definitions));
     list<CustomFieldOption> options "The options of a SELECTION field, in order; empty for other types."
@@ -49,6 +54,8 @@ object! {
     text encodedKey "The key of the option." => |row| &row.encoded_key;
     text value "The value." => |row| &row.value;
     enum<FieldState> state "ACTIVE if the option can be chosen." => |row| &row.state;
+    texts forValues "For a field with a parent field: the values of the parent that the option is available for; empty \
+        if it is available for all." => |row| definitions::for_values(row);
     maybe_decimal score "A number that the bank gives to the option." => |row| row.score.as_deref();
 }
 

@@ -100,17 +100,23 @@ impl Root {
                 }
             }
             Self::CustomFieldSet => {
-                let (text, choice) = (format!("text{number}"), format!("choice{number}"));
+                let [text, choice, parent, other] =
+                    ["text", "choice", "parent", "other"].map(|name| format!("{name}{number}"));
                 let fields = json!([
                     { "fieldId": text, "encodedKey": format!("textKey{number}"), "name": "A text",
                         "description": "Of it",
                       "type": "TEXT", "state": "ACTIVE", "required": true, "unique": true, "pattern": "@@", "maxLength": 2,
                       "clientRoles": [{ "clientRole": { "roleId": "first" }, "required": true }] },
                     { "fieldId": choice, "encodedKey": format!("choiceKey{number}"), "name": "A choice",
-                      "type": "SELECTION", "options": [{ "value": "a", "score": "1.5" }, { "value": "b" }] }]);
+                      "type": "SELECTION", "options": [{ "value": "a", "score": "1.5" }, { "value": "b" }],
+                      "parentFieldId": parent },
+                    { "fieldId": parent, "name": "A parent", "type": "SELECTION", "options": [{ "value": "p" }] },
+                    { "fieldId": other, "name": "Another", "type": "SELECTION", "options": [{ "value": "p" }] }]);
                 define(server, &format!("set{number}"), fields).await;
                 names.push(("<text>", text));
                 names.push(("<choice>", choice));
+                names.push(("<parent>", parent));
+                names.push(("<other>", other));
                 names.push(("<set>", format!("set{number}")));
             }
             Self::ClientRole => {

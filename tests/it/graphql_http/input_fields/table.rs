@@ -252,7 +252,8 @@ pub fn client(schema: &Schema) -> Table {
 
 pub fn custom_field_set(schema: &Schema) -> Table {
     let own = json!({ "set": { "setId": "<set>" } });
-    let fields = json!({ "fields": [{ "fieldId": "<text>" }, { "fieldId": "<choice>" }] });
+    let fields = json!({ "fields": [{ "fieldId": "<text>" }, { "fieldId": "<choice>" }, { "fieldId": "<parent>" },
+        { "fieldId": "<other>" }] });
     let fields = with(own.clone(), fields);
     let with_role = |role: Value| {
         let mut fields = fields.clone();
@@ -308,8 +309,14 @@ pub fn custom_field_set(schema: &Schema) -> Table {
     options.value(json!([{ "value": "z" }]));
     options.on_value(becomes(
         "/fields/1/options",
-        json!([{ "encodedKey": "<new>", "value": "z", "state": "ACTIVE", "score": null }]),
+        json!([{ "encodedKey": "<new>", "value": "z", "state": "ACTIVE", "score": null,
+            "forValues": [] }]),
     ));
+    table.field("CustomFieldOptionInput.forValues").value(json!(["p"]));
+    let parent = table.field("CustomFieldInput.parentFieldId").base(&fields, "/fields/1");
+    parent.place = "/fields/1/parentFieldId".to_owned();
+    parent.value(json!("<other>"));
+    parent.on_null(becomes("/fields/1/parentFieldId", Value::Null));
     table.field("CustomFieldOptionInput.score").value(json!("7.25"));
     table
 }

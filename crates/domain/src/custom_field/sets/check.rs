@@ -8,7 +8,7 @@ use entity::{custom_field, custom_field_option, custom_field_role, custom_field_
 
 use super::{
     CustomFieldInput, CustomFieldOptionInput, CustomFieldRoleInput, CustomFieldSetInput, Plan, PlannedField,
-    UpsertCustomFieldSet,
+    UpsertCustomFieldSet, dependent,
 };
 use crate::definitions::{Definitions, Field, FieldState, Kind, SetUsage};
 use crate::member::{Problems, Scalars, TEXT_LIMIT, keep};
@@ -76,6 +76,11 @@ pub(super) fn check(
             }
         }
     }
+    dependent::resolve(
+        fields.value().map(Vec::as_slice).unwrap_or_default(),
+        &mut plan,
+        &mut problems,
+    );
     if problems.0.is_empty() {
         Ok(plan)
     } else {
@@ -160,6 +165,7 @@ fn field(
         unique,
         pattern,
         max_length,
+        parent_field_id: _, // resolved when all fields are known
         client_roles,
         options,
     } = input;
@@ -197,6 +203,7 @@ fn field(
         required: required.unwrap_or(before.is_some_and(|field| field.required)),
         pattern: member.text("pattern", pattern, before.and_then(|field| field.pattern.clone())),
         max_length: self::max_length(max_length, before, kind, &mut member),
+        parent_key: before.and_then(|field| field.parent_key.clone()),
         is_unique: unique.unwrap_or(before.is_some_and(|field| field.is_unique)),
         encoded_key,
     };
@@ -354,7 +361,13 @@ fn options(
         stored.iter().map(|option| (&*option.value, option)).collect();
     let mut seen = HashSet::new();
     let mut options = Vec::with_capacity(list.len());
-    for (position, CustomFieldOptionInput { value, state, score }) in list.iter().enumerate() {
+    for (position, option) in list.iter().enumerate() {
+        let CustomFieldOptionInput {
+            value,
+            state,
+            score,
+            for_values,
+        } = option;
         let before = known.get(&**value).copied();
         // A stored value is accepted, even if the rules have changed.
         if is_blank(value) && before.is_none() || !seen.insert(value) {
@@ -375,7 +388,39 @@ fn options(
                 before.and_then(|option| option.score.clone()),
                 |Decimal(score)| score,
             ),
+            for_values: self::for_values(
+                for_values,
+                position,
+                before.and_then(|it| it.for_values.clone()),
+                member,
+            ),
         });
     }
     options
+}
+
+/// The values of the parent field that an option is available for, as they are stored.
+fn for_values(
+    sent: &MaybeUndefined<Vec<String>>,
+    index: usize,
+    stored: Option<String>,
+    member: &mut Scalars<'_>,
+) -> Option<String> {
+    let mut refuse = |code, message: String| {
+        let place = member.scope.iter().cloned().chain(path!["options", index, "forValues"]);
+        member.problems.add(code, place, message);
+    };
+    match sent {
+        MaybeUndefined::Undefined => stored,
+        MaybeUndefined::Null => {
+            let message = "Send [] to make the option available for all values, or leave it out to keep them.";
+            refuse(ProblemCode::NullList, message.to_owned());
+            stored
+        }
+        MaybeUndefined::Value(values) if values.len() > MOST => {
+            refuse(ProblemCode::TooMany, format!("An option has at most {MOST} forValues."));
+            stored
+        }
+        MaybeUndefined::Value(values) => (!values.is_empty()).then(|| serde_json::json!(values).to_string()),
+    }
 }

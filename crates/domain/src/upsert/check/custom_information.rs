@@ -3,6 +3,8 @@
 //! A list replaces the values that the caller may change. The others stay as they are and aren't demanded; see
 //! [`in_place`] for their positions.
 
+mod dependent;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
@@ -47,7 +49,7 @@ pub(super) fn check(
         .map(|value| ((value.field_key.as_str(), value.group_index), value))
         .collect();
     let (mut seen, mut groups) = (HashSet::new(), Groups::new());
-    let mut values = Vec::new();
+    let (mut values, mut indexes) = (Vec::new(), Vec::new());
     for (index, value) in list.unwrap_or_default().iter().enumerate() {
         let CustomFieldValueInput {
             field_id,
@@ -76,7 +78,7 @@ pub(super) fn check(
             problems.add(ProblemCode::GroupIndex, place, message.text("."));
             continue;
         }
-        if field.is_grouped() {
+        if field.is_grouped() && field.is_editable(rights) {
             groups
                 .entry(&field.set.set_id)
                 .or_default()
@@ -105,15 +107,18 @@ pub(super) fn check(
             continue;
         }
         match decide(field, value, linked_key, before, client, context) {
-            Ok((value, linked_key)) => values.push(Stored {
-                client_key: client.encoded_key.clone(),
-                field_key: field.row.encoded_key.clone(),
-                group_index,
-                encoded_key: before.map_or_else(new_key, |before| before.encoded_key.clone()),
-                position: 0, // set below, with the kept values
-                value,
-                linked_key,
-            }),
+            Ok((value, linked_key)) => {
+                values.push(Stored {
+                    client_key: client.encoded_key.clone(),
+                    field_key: field.row.encoded_key.clone(),
+                    group_index,
+                    encoded_key: before.map_or_else(new_key, |before| before.encoded_key.clone()),
+                    position: 0, // set below, with the kept values
+                    value,
+                    linked_key,
+                });
+                indexes.push(index);
+            }
             Err((code, member, message)) => problems.0.push(Problem {
                 custom_field: Some(field_id.as_str().into()),
                 ..Problem::new(code, path![LIST, index, member], message)
@@ -121,6 +126,13 @@ pub(super) fn check(
         }
     }
     gaps(&groups, problems);
+    let list = dependent::List {
+        values: &values,
+        indexes: &indexes,
+        named: &seen,
+        stored: &stored,
+    };
+    list.check(context.definitions, problems);
     let is_demanded = |field: &&Arc<Field>| field.is_demanded(&client.client_role_key) && field.is_editable(rights);
     for field in context.definitions.fields.iter().filter(is_demanded) {
         let has = |group_index| seen.contains(&(field.row.encoded_key.as_str(), group_index));

@@ -1,0 +1,71 @@
+//! Checks selections whose options depend on the value of another selection, their parent.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{LIST, Stored};
+use crate::{definitions::Definitions, member::Problems};
+use clientele_core::{
+    path,
+    problem::{Problem, ProblemCode},
+};
+
+/// A field's key and a group index.
+type Place<'a> = (&'a str, i32);
+
+/// The values of a list that have been accepted so far.
+pub(super) struct List<'a> {
+    pub values: &'a [Stored],
+    /// The position of each value in the list.
+    pub indexes: &'a [usize],
+    /// The values that the list names, including those that were refused.
+    pub named: &'a HashSet<Place<'a>>,
+    pub stored: &'a HashMap<Place<'a>, &'a Stored>,
+}
+
+impl List<'_> {
+    /// A value and its parent that are both stored already are accepted, even if the options have changed.
+    pub fn check(&self, definitions: &Definitions, problems: &mut Problems) {
+        let placed = |value| {
+            let Stored {
+                field_key, group_index, ..
+            } = value;
+            ((field_key.as_str(), *group_index), value)
+        };
+        let values: HashMap<Place<'_>, &Stored> = self.values.iter().map(placed).collect();
+        for (value, index) in self.values.iter().zip(self.indexes) {
+            let Some(field) = definitions.field_of_key(&value.field_key) else {
+                continue;
+            };
+            let Some(parent_key) = &field.row.parent_key else {
+                continue;
+            };
+            let parent = values.get(&(parent_key.as_str(), value.group_index));
+            let parent_value = parent.and_then(|parent| parent.value.as_deref());
+            let stored = |key: &str| self.stored.get(&(key, value.group_index))?.value.as_deref();
+            let is_stored = stored(&value.field_key) == value.value.as_deref() && stored(parent_key) == parent_value;
+            let is_refused = parent.is_none() && self.named.contains(&(&**parent_key, value.group_index));
+            if is_stored || is_refused {
+                continue;
+            }
+            let parent_id = definitions
+                .field_of_key(parent_key)
+                .map_or("", |parent| &parent.row.field_id);
+            let id = &field.row.field_id;
+            let (code, message) = match (parent_value, value.value.as_deref()) {
+                (None, _) => {
+                    let message = format!("The field {id} depends on the field {parent_id}: send a value of it, too.");
+                    (ProblemCode::ParentRequired, message)
+                }
+                (Some(parent_value), Some(value)) if !field.is_option_for(value, parent_value) => {
+                    let message = format!("The field {id} doesn't have this option with this value of {parent_id}.");
+                    (ProblemCode::NotAnOption, message)
+                }
+                _ => continue,
+            };
+            problems.0.push(Problem {
+                custom_field: Some(id.as_str().into()),
+                ..Problem::new(code, path![LIST, *index, "value"], message)
+            });
+        }
+    }
+}
