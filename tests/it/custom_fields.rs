@@ -2,6 +2,7 @@
 
 mod definitions;
 mod dependent;
+mod effects;
 mod groups;
 mod roles;
 mod texts;

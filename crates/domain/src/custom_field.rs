@@ -10,14 +10,12 @@ pub use sets::{
     CustomFieldInput, CustomFieldOptionInput, CustomFieldRoleInput, CustomFieldSetInput, UpsertCustomFieldSet,
 };
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 
 use crate::{
     audit::AuditLog,
     caller::{Caller, Permission},
-    definitions::{self, Definitions},
+    definitions::{self, ChangedDefinitions},
 };
 use clientele_core::{error::Result, problem::Problem};
 use clientele_storage::db::Database;
@@ -34,7 +32,7 @@ impl CustomFields {
         Self { db, audit }
     }
 
-    /// Creates the set that `input` describes, or changes the one it names. Returns all definitions and the set's key.
+    /// Creates the set that `input` describes, or changes the one it names.
     ///
     /// # Errors
     /// Every problem as the inner error, internal errors as the outer one. Nothing is written with either.
@@ -43,13 +41,12 @@ impl CustomFields {
         caller: &Caller,
         input: &UpsertCustomFieldSet,
         now: DateTime<Utc>,
-    ) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
+    ) -> Result<Result<ChangedDefinitions, Vec<Problem>>> {
         caller.require(Permission::ManageCustomFields)?;
         definitions::change(&self.db, &self.audit, caller, input, now).await
     }
 
-    /// Creates the role that `input` describes, or changes the one it names. Returns all definitions and the role's
-    /// key.
+    /// Creates the role that `input` describes, or changes the one it names.
     ///
     /// # Errors
     /// Those of [`Self::upsert_set`].
@@ -58,7 +55,7 @@ impl CustomFields {
         caller: &Caller,
         input: &UpsertClientRole,
         now: DateTime<Utc>,
-    ) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
+    ) -> Result<Result<ChangedDefinitions, Vec<Problem>>> {
         caller.require(Permission::ManageCustomFields)?;
         definitions::change(&self.db, &self.audit, caller, input, now).await
     }

@@ -11,8 +11,8 @@ mod template;
 
 use std::{collections::HashMap, sync::Arc};
 
-pub use change::shared_lock;
 pub(crate) use change::{Applied, DefinitionChange, DefinitionInput, change};
+pub use change::{ChangedDefinitions, shared_lock};
 use entity::{
     client_role, custom_field, custom_field_option, custom_field_role, custom_field_set, message_template,
     message_variant,

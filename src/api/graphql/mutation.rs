@@ -88,7 +88,10 @@ impl Mutation {
     ) -> Result<RawObject<UpsertCustomFieldSetPayload>> {
         let custom_fields = context.data::<CustomFields>()?;
         let outcome = custom_fields.upsert_set(caller(context)?, &input, super::now()).await?;
-        let stored = written(&outcome, |(all, key)| Some((all.set_of_key(key)?, &**all)))?;
+        let stored = written(&outcome, |changed| {
+            let all = &*changed.definitions;
+            Some(((all.set_of_key(&changed.key)?, all), changed.warnings.as_slice()))
+        })?;
         answer(context, stored, input.client_mutation_id.as_deref())
     }
 
@@ -102,7 +105,7 @@ impl Mutation {
         let outcome = custom_fields
             .upsert_role(caller(context)?, &input, super::now())
             .await?;
-        let stored = written(&outcome, |(definitions, key)| definitions.role_of_key(key))?;
+        let stored = written(&outcome, |changed| changed.definitions.role_of_key(&changed.key))?;
         answer(context, stored, input.client_mutation_id.as_deref())
     }
 
@@ -117,8 +120,9 @@ impl Mutation {
         let templates = context.data::<Templates>()?;
         let outcome = templates.upsert(caller, &input, super::now()).await?;
         let rights = &*caller.rights;
-        let stored = written(&outcome, |(all, key)| {
-            Some((&**all.template_of_key(key)?, &**all, rights))
+        let stored = written(&outcome, |changed| {
+            let all = &*changed.definitions;
+            Some((&**all.template_of_key(&changed.key)?, all, rights))
         })?;
         answer(context, stored, input.client_mutation_id.as_deref())
     }

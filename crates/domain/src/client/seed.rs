@@ -47,7 +47,7 @@ impl Clients {
     /// Stores the invented clients 0 to `count` that are missing, and a set of custom fields for them. Calls `progress`
     /// with the number of those that exist.
     pub async fn seed(&self, count: u32, now: DateTime<Utc>, progress: impl Fn(u32)) -> Result<()> {
-        let (definitions, _) = CustomFields::new(self.db.clone(), self.audit.clone())
+        let seeded = CustomFields::new(self.db.clone(), self.audit.clone())
             .upsert_set(&Caller::operator(), &custom_fields(), now)
             .await?
             .map_err(|_| Error::defect("other custom fields have the ids of those of the invented clients"))?;
@@ -57,7 +57,7 @@ impl Clients {
             let until = count.min(done.saturating_add(BATCH));
             let batch = Batch {
                 clients: self,
-                definitions: &definitions,
+                definitions: &seeded.definitions,
                 from: done,
                 until,
                 genesis: genesis.as_ref(),

@@ -64,7 +64,11 @@ impl DefinitionInput for UpsertClientRole {
             }
             changes.push(change(before, &role));
         }
-        Ok(Ok(Applied { key, changes }))
+        Ok(Ok(Applied {
+            key,
+            changes,
+            warnings: Vec::new(),
+        }))
     }
 }
 

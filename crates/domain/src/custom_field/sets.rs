@@ -5,6 +5,7 @@
 mod check;
 mod concerned;
 mod dependent;
+mod effects;
 mod unique;
 
 use std::collections::{HashMap, HashSet};
@@ -12,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 use async_graphql::{InputObject, MaybeUndefined};
 use entity::{Table, custom_field, custom_field_option, custom_field_role, custom_field_set};
 
+use self::effects::Effects;
 use crate::{
     audit::{Action, Member, Members, Subject},
     caller::Caller,
@@ -90,8 +92,8 @@ pub struct CustomFieldInput {
     /// Replaces the client roles that the field is available to, at most 1,000; `[]` makes it available to all. Clients
     /// of other roles keep the values that they already have. Omit it to keep the roles; null is refused.
     pub client_roles: MaybeUndefined<Vec<CustomFieldRoleInput>>,
-    /// For SELECTION: replaces the options, at most 1,000, in this order. Clients keep the values that they already
-    /// have. Omit it to keep the options; null is refused.
+    /// For SELECTION: replaces the options, at most 1,000, in this order. A stored option that isn't listed is deleted,
+    /// or deactivated if clients have it. Omit it to keep the options; null is refused.
     pub options: MaybeUndefined<Vec<CustomFieldOptionInput>>,
 }
 
@@ -164,15 +166,22 @@ impl DefinitionInput for UpsertCustomFieldSet {
             let problem = Problem::new(ProblemCode::Forbidden, path!["set", "setId"], message);
             return Ok(Err(vec![problem]));
         }
-        let used = fields_in_use(id, transaction).await?;
+        let used = InUse::read(id, transaction).await?;
+        let effects = Effects {
+            present,
+            used: &used,
+            caller,
+            transaction,
+        };
         let plan = match check::check(self, present, &used) {
             Ok(plan) => plan,
-            Err(problems) => return Ok(Err(problems)),
+            Err(problems) => return Ok(Err(effects.of_refused(self, problems).await?)),
         };
         let duplicates = unique::duplicates(&plan, present, caller, transaction).await?;
         if !duplicates.is_empty() {
             return Ok(Err(duplicates));
         }
+        let warnings = effects.of(&plan).await?;
         let key = plan.set.encoded_key.clone();
         let mut changes = Vec::new();
         if write(&plan, present, transaction).await? {
@@ -185,7 +194,7 @@ impl DefinitionInput for UpsertCustomFieldSet {
             });
             changes.extend(plan.moved.iter().map(|set| moved(set, present)));
         }
-        Ok(Ok(Applied { key, changes }))
+        Ok(Ok(Applied { key, changes, warnings }))
     }
 }
 
@@ -241,17 +250,36 @@ async fn delete<T: Table>(column: &str, keys: &[&str], transaction: &Transaction
         .map(|_| ())
 }
 
-/// Returns the keys of a set's fields that have values.
-async fn fields_in_use(set_id: &str, transaction: &Transaction) -> Result<HashSet<String>> {
-    if set_id.contains('\0') {
-        return Ok(HashSet::new());
+/// The fields and options of a set that clients have values of.
+#[derive(Debug, Default)]
+struct InUse {
+    /// The keys of the fields.
+    fields: HashSet<String>,
+    /// The keys of the options.
+    options: HashSet<String>,
+}
+
+impl InUse {
+    async fn read(set_id: &str, transaction: &Transaction) -> Result<Self> {
+        if set_id.contains('\0') {
+            return Ok(Self::default());
+        }
+        // The index has the beginning of a value.
+        let sql = "SELECT FALSE, f.encoded_key FROM custom_field f \
+             JOIN custom_field_set s ON s.encoded_key = f.set_key WHERE s.set_id = $1 \
+             AND EXISTS (SELECT 1 FROM custom_field_value v WHERE v.field_key = f.encoded_key) \
+             UNION ALL SELECT TRUE, o.encoded_key FROM custom_field_option o \
+             JOIN custom_field f ON f.encoded_key = o.field_key JOIN custom_field_set s ON s.encoded_key = f.set_key \
+             WHERE s.set_id = $1 AND EXISTS (SELECT 1 FROM custom_field_value v WHERE v.field_key = o.field_key \
+             AND substr(coalesce(v.value, v.linked_key), 1, 100) = substr(o.value, 1, 100) AND v.value = o.value)";
+        let mut used = Self::default();
+        for row in transaction.all(sql, [set_id.into()]).await? {
+            let (is_option, key): (bool, String) = row.try_get_many_by_index()?;
+            let keys = if is_option { &mut used.options } else { &mut used.fields };
+            keys.insert(key);
+        }
+        Ok(used)
     }
-    let sql = "SELECT f.encoded_key FROM custom_field f JOIN custom_field_set s ON s.encoded_key = f.set_key \
-               WHERE s.set_id = $1 AND EXISTS (SELECT 1 FROM custom_field_value v WHERE v.field_key = f.encoded_key)";
-    let rows = transaction.all(sql, [set_id.into()]).await?;
-    rows.iter()
-        .map(|row| row.try_get_by_index(0).map_err(Error::from))
-        .collect()
 }
 
 /// The change of a set that only gets another position.

@@ -43,6 +43,19 @@ pub(crate) struct Applied {
     pub key: String,
     /// The changes to record; none if nothing was written.
     pub changes: Vec<DefinitionChange>,
+    /// What the change means for stored clients.
+    pub warnings: Vec<Problem>,
+}
+
+/// The result of a change of definitions.
+#[derive(Clone, Debug)]
+pub struct ChangedDefinitions {
+    /// All definitions after the change.
+    pub definitions: Arc<Definitions>,
+    /// The key of the definition concerned.
+    pub key: String,
+    /// What the change means for stored clients.
+    pub warnings: Vec<Problem>,
 }
 
 /// A change to record.
@@ -53,14 +66,14 @@ pub(crate) struct DefinitionChange {
     pub members: Vec<Member>,
 }
 
-/// Applies `input` in one transaction. Returns all definitions after it, and the key of the one concerned.
+/// Applies `input` in one transaction.
 pub(crate) async fn change(
     db: &Database,
     audit: &AuditLog,
     caller: &Caller,
     input: &impl DefinitionInput,
     now: DateTime<Utc>,
-) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
+) -> Result<Result<ChangedDefinitions, Vec<Problem>>> {
     let work = Changing {
         audit,
         caller,
@@ -78,7 +91,7 @@ struct Changing<'a, T> {
 }
 
 impl<T: DefinitionInput> Work for Changing<'_, T> {
-    type Output = Result<(Arc<Definitions>, String), Vec<Problem>>;
+    type Output = Result<ChangedDefinitions, Vec<Problem>>;
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
         // Allows one change of definitions at a time, and none while clients are written by them.
@@ -87,12 +100,16 @@ impl<T: DefinitionInput> Work for Changing<'_, T> {
             transaction.one(lock, []).await?;
         }
         let present = Definitions::load(transaction).await?;
-        let Applied { key, changes } = match self.input.apply(self.caller, &present, transaction).await? {
+        let Applied { key, changes, warnings } = match self.input.apply(self.caller, &present, transaction).await? {
             Ok(applied) => applied,
             Err(problems) => return Ok(Step::Discard(Err(problems))),
         };
         if changes.is_empty() {
-            return Ok(Step::Discard(Ok((Arc::new(present), key))));
+            return Ok(Step::Discard(Ok(ChangedDefinitions {
+                definitions: Arc::new(present),
+                key,
+                warnings,
+            })));
         }
         // Makes the definitions that servers have cached stale.
         let version = rand::rng().random_range(1..i64::MAX);
@@ -108,6 +125,10 @@ impl<T: DefinitionInput> Work for Changing<'_, T> {
             };
             self.audit.record(transaction, self.caller, &change, self.now).await?;
         }
-        Ok(Step::Commit(Ok((Arc::new(Definitions::load(transaction).await?), key))))
+        Ok(Step::Commit(Ok(ChangedDefinitions {
+            definitions: Arc::new(Definitions::load(transaction).await?),
+            key,
+            warnings,
+        })))
     }
 }

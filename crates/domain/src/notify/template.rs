@@ -4,8 +4,6 @@
 mod upsert;
 mod values;
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 use entity::client;
 
@@ -23,7 +21,7 @@ use crate::{
     caller::{Caller, Permission, Rights},
     client::{Aggregate, ClientParts, Clients},
     client_by::ClientBy,
-    definitions::{self, Definitions},
+    definitions::{self, ChangedDefinitions, Definitions},
     enums::{Channel, Language},
 };
 use clientele_core::{error::Result, problem::Problem, text::is_blank};
@@ -55,8 +53,7 @@ impl Templates {
         Self { db, audit, clients }
     }
 
-    /// Creates the template that `input` describes, or changes the one it names. Returns all definitions and the
-    /// template's key.
+    /// Creates the template that `input` describes, or changes the one it names.
     ///
     /// # Errors
     /// Every problem as the inner error, internal errors as the outer one. Nothing is written with either.
@@ -65,7 +62,7 @@ impl Templates {
         caller: &Caller,
         input: &UpsertMessageTemplate,
         now: DateTime<Utc>,
-    ) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
+    ) -> Result<Result<ChangedDefinitions, Vec<Problem>>> {
         caller.require(Permission::ManageTemplates)?;
         definitions::change(&self.db, &self.audit, caller, input, now).await
     }
@@ -82,7 +79,7 @@ impl Templates {
     ) -> Result<Result<String, Vec<Problem>>> {
         caller.require(Permission::ManageTemplates)?;
         let deleted = definitions::change(&self.db, &self.audit, caller, input, now).await?;
-        Ok(deleted.map(|(_, key)| key))
+        Ok(deleted.map(|deleted| deleted.key))
     }
 
     /// Renders a template for a client, in the client's language unless another is given; none if one of the two

@@ -46,6 +46,21 @@ object! {
         => |row| row.clients.iter().flat_map(|clients| clients.ids.clone()).collect();
 }
 
+object! {
+    type DefinitionWarning = &'a Problem, "An effect of a stored change of a definition on clients. What they have stored \
+        stays readable.";
+
+    enum<ProblemCode> code "The code that a client would get for the value now." => |row| row.code.as_str();
+    text message "A sentence that says what the change means." => |row| row.message.to_string();
+    texts path "The path to the change in the arguments: it starts with `input`, and list positions count from 0. Fields \
+        that aren't listed follow the listed ones."
+        => |row| once("input".to_owned()).chain(row.path.iter().map(ToString::to_string)).collect();
+    int clientCount "The number of clients concerned."
+        => |row| row.clients.as_ref().map_or(0, |clients| clients.count);
+    texts clientIds "The IDs of up to three of these clients. Requires VIEW_CLIENT: without it, empty."
+        => |row| row.clients.iter().flat_map(|clients| clients.ids.clone()).collect();
+}
+
 /// A payload: its name, the stored object, the mutation and the fields, to which it adds those of every payload.
 macro_rules! payload {
     ($name:ident = $stored:ty, $mutation:literal; $($fields:tt)*) => {
@@ -75,8 +90,11 @@ payload! {
 }
 
 payload! {
-    UpsertCustomFieldSetPayload = SetRow<'a>, "upsertCustomFieldSet";
-    maybe<CustomFieldSet> customFieldSet "The stored set; null if there are user errors." => |row| row.stored();
+    UpsertCustomFieldSetPayload = (SetRow<'a>, &'a [Problem]), "upsertCustomFieldSet";
+    maybe<CustomFieldSet> customFieldSet "The stored set; null if there are user errors."
+        => |row| row.stored().map(|(set, _)| set);
+    list<DefinitionWarning> warnings "The effects on clients; empty if there are user errors."
+        => |row| row.stored().map(|(_, warnings)| warnings).unwrap_or_default();
 }
 
 payload! {

@@ -7,7 +7,7 @@ use async_graphql::MaybeUndefined;
 use entity::{custom_field, custom_field_option, custom_field_role, custom_field_set};
 
 use super::{
-    CustomFieldInput, CustomFieldOptionInput, CustomFieldRoleInput, CustomFieldSetInput, Plan, PlannedField,
+    CustomFieldInput, CustomFieldOptionInput, CustomFieldRoleInput, CustomFieldSetInput, InUse, Plan, PlannedField,
     UpsertCustomFieldSet, dependent,
 };
 use crate::definitions::{Definitions, Field, FieldState, Kind, SetUsage};
@@ -21,12 +21,8 @@ use clientele_core::{
 
 const MOST: usize = 1_000;
 
-/// `used` are the keys of the set's fields that clients have values for.
-pub(super) fn check(
-    input: &UpsertCustomFieldSet,
-    known: &Definitions,
-    used: &HashSet<String>,
-) -> Result<Plan, Vec<Problem>> {
+/// `used` are the set's fields and options that clients have values of.
+pub(super) fn check(input: &UpsertCustomFieldSet, known: &Definitions, used: &InUse) -> Result<Plan, Vec<Problem>> {
     let UpsertCustomFieldSet {
         set,
         fields,
@@ -65,7 +61,7 @@ pub(super) fn check(
                 .into_iter()
                 .filter(|field| !ids.contains(field.row.field_id.as_str()))
             {
-                if used.contains(&field.row.encoded_key) {
+                if used.fields.contains(&field.row.encoded_key) {
                     let mut kept = PlannedField::kept(field);
                     kept.row.position = plan.fields.len() as i32;
                     kept.row.state = FieldState::Deactivated.as_str().to_owned();
@@ -151,7 +147,7 @@ fn field(
     index: usize,
     set_key: &str,
     known: &Definitions,
-    used: &HashSet<String>,
+    used: &InUse,
     problems: &mut Problems,
 ) -> PlannedField {
     let CustomFieldInput {
@@ -182,7 +178,7 @@ fn field(
     let before = stored.map(|field| &field.row);
     let is_taken = |key: &str| known.field_of_key(key).is_some();
     let encoded_key = member.definition_key(encoded_key, before.map(|field| field.encoded_key.as_str()), is_taken);
-    let in_use = used.contains(&encoded_key);
+    let in_use = used.fields.contains(&encoded_key);
     let kind = self::kind(*kind, stored, in_use, &mut member);
     let row = custom_field::Model {
         field_id: field_id.clone(),
@@ -219,7 +215,7 @@ fn field(
         );
     }
     let roles = roles(client_roles, stored, known, &row.encoded_key, &mut member);
-    let options = self::options(options, stored, kind, &row.encoded_key, &mut member);
+    let options = self::options(options, stored, kind, &row.encoded_key, used, &mut member);
     PlannedField { row, options, roles }
 }
 
@@ -317,12 +313,14 @@ fn max_length(
     Some(length)
 }
 
-/// Options that are offered already keep their keys, and the members that the input omits.
+/// Options that are offered already keep their keys, and the members that the input omits. Options that clients have
+/// are deactivated instead of deleted.
 fn options(
     sent: &MaybeUndefined<Vec<CustomFieldOptionInput>>,
     stored: Option<&Field>,
     kind: Kind,
     field_key: &str,
+    used: &InUse,
     member: &mut Scalars<'_>,
 ) -> Vec<custom_field_option::Model> {
     let stored = stored.map(|field| field.options.as_slice()).unwrap_or_default();
@@ -395,6 +393,16 @@ fn options(
                 member,
             ),
         });
+    }
+    let is_dropped = |option: &&custom_field_option::Model| !seen.contains(&option.value);
+    for option in stored.iter().filter(is_dropped) {
+        if kind == Kind::Selection && used.options.contains(&option.encoded_key) {
+            options.push(custom_field_option::Model {
+                position: options.len() as i32,
+                state: FieldState::Deactivated.as_str().to_owned(),
+                ..option.clone()
+            });
+        }
     }
     options
 }

@@ -7,7 +7,7 @@ use clientele_core::{error::Result, problem::ConcernedClients};
 use clientele_storage::db::Transaction;
 
 /// Limit of the ids that are shown.
-const SHOWN: usize = 3;
+pub(super) const SHOWN: usize = 3;
 
 /// Counts the clients whose keys the query selects as `client_key`; none if there are none.
 pub(super) async fn clients(

@@ -1,5 +1,7 @@
 //! Selections whose options depend on the value of another selection of the set, their parent.
 
+use std::collections::HashSet;
+
 use async_graphql::MaybeUndefined;
 
 use super::{CustomFieldInput, Plan};
@@ -14,21 +16,25 @@ use clientele_core::{
 
 /// Enters the parents of the fields in the plan, and checks them and the options.
 pub(super) fn resolve(inputs: &[CustomFieldInput], plan: &mut Plan, problems: &mut Problems) {
+    let mut unresolved = HashSet::new();
     for (index, input) in inputs.iter().enumerate() {
         match &input.parent_field_id {
             MaybeUndefined::Undefined => {}
             MaybeUndefined::Null => plan.fields[index].row.parent_key = None,
             MaybeUndefined::Value(id) => {
                 let parent = plan.fields.iter().find(|field| field.row.field_id == *id);
-                plan.fields[index].row.parent_key = parent.map(|parent| parent.row.encoded_key.clone());
-                if parent.is_none() {
+                let key = parent.map(|parent| parent.row.encoded_key.clone());
+                let is_known = key.is_some();
+                plan.fields[index].row.parent_key = key;
+                if !is_known {
                     let message = Message::of_member("parentFieldId", " must name a field of this set.");
                     problems.add(ProblemCode::NotFound, path!["fields", index, "parentFieldId"], message);
+                    unresolved.insert(index);
                 }
             }
         }
     }
-    for index in 0..plan.fields.len() {
+    for index in (0..plan.fields.len()).filter(|index| !unresolved.contains(index)) {
         check(index, plan, problems);
     }
 }

@@ -137,7 +137,11 @@ impl DefinitionInput for UpsertMessageTemplate {
                 members: members(before.as_ref(), Some(&after), present),
             });
         }
-        Ok(Ok(Applied { key, changes }))
+        Ok(Ok(Applied {
+            key,
+            changes,
+            warnings: Vec::new(),
+        }))
     }
 }
 
@@ -198,6 +202,7 @@ impl DefinitionInput for DeleteMessageTemplate {
         Ok(Ok(Applied {
             key,
             changes: vec![change],
+            warnings: Vec::new(),
         }))
     }
 }

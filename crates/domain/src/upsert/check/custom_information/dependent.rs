@@ -25,13 +25,11 @@ pub(super) struct List<'a> {
 impl List<'_> {
     /// A value and its parent that are both stored already are accepted, even if the options have changed.
     pub fn check(&self, definitions: &Definitions, problems: &mut Problems) {
-        let placed = |value| {
-            let Stored {
-                field_key, group_index, ..
-            } = value;
-            ((field_key.as_str(), *group_index), value)
-        };
-        let values: HashMap<Place<'_>, &Stored> = self.values.iter().map(placed).collect();
+        let places = self
+            .values
+            .iter()
+            .map(|value| (value.field_key.as_str(), value.group_index));
+        let values: HashMap<Place<'_>, &Stored> = places.zip(self.values).collect();
         for (value, index) in self.values.iter().zip(self.indexes) {
             let Some(field) = definitions.field_of_key(&value.field_key) else {
                 continue;
