@@ -4,6 +4,7 @@ mod definitions;
 mod dependent;
 mod effects;
 mod groups;
+mod matching;
 mod roles;
 mod texts;
 mod types;

@@ -6,10 +6,11 @@ mod check;
 mod claims;
 mod diff;
 mod input;
+mod match_field;
 mod replay;
 mod target;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, SubsecRound, Utc};
@@ -17,7 +18,8 @@ use entity::{Table, client, message};
 use serde::{Deserialize, Serialize};
 
 pub use input::{
-    AddressInput, ClientInput, ClientMatch, CustomFieldValueInput, IdDocumentInput, LONGEST_LIST, UpsertClient,
+    AddressInput, ClientInput, ClientMatch, CustomFieldMatchInput, CustomFieldValueInput, IdDocumentInput,
+    LONGEST_LIST, UpsertClient,
 };
 pub use target::NAMED;
 
@@ -32,6 +34,7 @@ use crate::{
         Aggregate, ClientParts, Clients,
         aggregate::{read_for_change, select_for_change},
     },
+    client_by::ClientBy,
     definitions::{self, Definitions},
     enums::{Channel, Event},
     idempotency::IdempotencyEntry,
@@ -131,7 +134,11 @@ impl Work for Upsert<'_> {
         {
             return Ok(end);
         }
-        let (stored, version) = self.lock_and_read(transaction).await?;
+        let target = match self.input.match_on {
+            ClientMatch::CustomField => self.matched_key(transaction).await?.map(ClientBy::EncodedKey),
+            ClientMatch::EncodedKey | ClientMatch::ClientId => self.input.target(),
+        };
+        let (stored, version) = self.lock_and_read(target.as_ref(), transaction).await?;
         let client = stored.as_ref().map(|(client, _)| client);
         let refused = |problem| Ok(Step::Discard(Err(vec![problem])));
         let wrong_target = self.wrong_target(client, transaction).await?;
@@ -144,12 +151,27 @@ impl Work for Upsert<'_> {
             return refused(problem);
         }
         let definitions = self.clients.definitions.at(version, transaction).await?;
+        let matched = match self.matched(&definitions) {
+            Ok(matched) => matched,
+            Err(problem) => return refused(problem),
+        };
+        let mut input = Cow::Borrowed(self.input);
+        if let Some((field, value)) = &matched {
+            // Before the client was locked, the value may have gone to another one.
+            let holder = self.holder((field, value), transaction).await?;
+            if holder.as_deref() != client.map(|client| &*client.client.encoded_key) {
+                return Ok(Step::Again);
+            }
+            if client.is_none() {
+                input = self.input.with_matched(field);
+            }
+        }
         let mut context = ValidationContext {
             caller: self.caller,
             stored: client,
             is_change: client.is_some(),
             definitions: &definitions,
-            linked: self.linked(&definitions, transaction).await?,
+            linked: linked(&input, &definitions, transaction).await?,
             is_id_taken: false,
             settings: &self.clients.settings,
             now: self.now,
@@ -162,7 +184,7 @@ impl Work for Upsert<'_> {
             return Ok(Step::Again);
         }
         context.is_id_taken = client.is_none() && self.is_id_taken(transaction).await?;
-        match check(self.input, &context) {
+        match check(&input, &context) {
             Ok(after) => self.write(stored, after, definitions, transaction).await,
             Err(problems) => Ok(Step::Discard(Err(problems))),
         }
@@ -180,13 +202,16 @@ impl Upsert<'_> {
     /// Locks and reads the client that the submission names, and locks the definitions, which then can't change before
     /// the transaction ends. Returns the client, if it exists, with the end of its audit chain, and the definitions'
     /// version. The client has the collections that the submission replaces, the answer needs and templates use.
-    async fn lock_and_read(&self, transaction: &Transaction) -> Result<(Option<(Aggregate, Head)>, i64)> {
+    async fn lock_and_read(
+        &self,
+        target: Option<&ClientBy>,
+        transaction: &Transaction,
+    ) -> Result<(Option<(Aggregate, Head)>, i64)> {
         // SQLite's one writer has locked everything. On PostgreSQL a lock needs a separate statement: the next one then
         // sees what was committed while this one waited.
         let is_postgres = transaction.dialect == Dialect::Postgres;
         let lock = definitions::shared_lock();
-        let target = self.input.target();
-        let target = target.as_ref().map(|target| target.condition());
+        let target = target.map(ClientBy::condition);
         if let Some((condition, name)) = target.filter(|(_, name)| !name.contains('\0')) {
             let lock = format!("SELECT {lock} FROM client c WHERE {condition} FOR UPDATE OF c");
             if !is_postgres || transaction.one(lock, [name.into()]).await?.is_some() {
@@ -203,6 +228,17 @@ impl Upsert<'_> {
         Ok((None, definitions::version(transaction).await?))
     }
 
+    /// Returns the key of the client with the unique value in the submission, which isn't locked yet.
+    async fn matched_key(&self, transaction: &Transaction) -> Result<Option<String>> {
+        let version = definitions::version(transaction).await?;
+        let definitions = self.clients.definitions.at(version, transaction).await?;
+        match self.matched(&definitions) {
+            Ok(Some((field, value))) => self.holder((field, &value), transaction).await,
+            // The problem is reported by the definitions that are locked.
+            Ok(None) | Err(_) => Ok(None),
+        }
+    }
+
     async fn parts_to_read(&self) -> ClientParts {
         let replaced = ClientParts {
             addresses: !self.input.addresses.is_undefined(),
@@ -216,25 +252,6 @@ impl Upsert<'_> {
         self.parts.or(replaced).or(of_templates)
     }
 
-    /// Returns the existing clients among those that the submission links to.
-    async fn linked(&self, definitions: &Definitions, transaction: &Transaction) -> Result<HashSet<String>> {
-        let is_link = |id: &str| definitions.field(id).is_some_and(|field| field.links_clients());
-        let values = self.input.custom_information.value().into_iter().flatten();
-        let links: Vec<&String> = values
-            .filter(|value| is_link(&value.field_id))
-            .filter_map(|value| value.linked_key.value())
-            .filter(|key| is_key(key))
-            .collect();
-        if links.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let which = transaction.dialect.is_one_of("encoded_key", "$1");
-        let sql = format!("SELECT encoded_key FROM client WHERE {which}");
-        let links = serde_json::to_string(&links).map_err(Error::internal)?;
-        let rows = transaction.all(sql, [links.into()]).await?;
-        rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
-    }
-
     /// Returns true if a chosen id belongs to another client, or equals another client's key.
     async fn is_id_taken(&self, transaction: &Transaction) -> Result<bool> {
         let MaybeUndefined::Value(id) = &self.input.client.client_id else {
@@ -244,7 +261,7 @@ impl Upsert<'_> {
             return Ok(false);
         }
         let sql = match self.input.match_on {
-            ClientMatch::EncodedKey => {
+            ClientMatch::EncodedKey | ClientMatch::CustomField => {
                 "SELECT 1 FROM client_id_claim WHERE client_id = $1 \
                  UNION ALL SELECT 1 FROM client WHERE encoded_key = $1"
             }
@@ -276,7 +293,13 @@ impl Upsert<'_> {
         let taken = self.claim_values(before.as_ref(), &after, &definitions, transaction);
         let taken = taken.await?;
         if !taken.is_empty() {
-            return Ok(Step::Discard(Err(taken)));
+            let matched = self.input.match_custom_field.as_ref().map(|matched| &*matched.field_id);
+            let is_matched = |problem: &Problem| matched.is_some() && problem.custom_field.as_deref() == matched;
+            return Ok(match before.is_none() && taken.iter().any(is_matched) {
+                // Another request has just created the client: change it instead.
+                true => Step::Again,
+                false => Step::Discard(Err(taken)),
+            });
         }
         let diff = ClientDiff::between(before.as_ref(), &after);
         let (outcome, event) = match &before {
@@ -355,12 +378,33 @@ impl Upsert<'_> {
         match (is_chosen, self.input.match_on) {
             // Another request has just created it: change it instead.
             (true, ClientMatch::ClientId) => Ok(Some(Step::Again)),
-            (true, ClientMatch::EncodedKey) => Ok(Some(Step::Discard(Err(vec![id_taken()])))),
+            (true, ClientMatch::EncodedKey | ClientMatch::CustomField) => {
+                Ok(Some(Step::Discard(Err(vec![id_taken()]))))
+            }
             (false, _) => Err(Error::defect(
                 "the pattern of client ids is used up: configure a longer one",
             )),
         }
     }
+}
+
+/// Returns the existing clients among those that the submission links to.
+async fn linked(input: &UpsertClient, definitions: &Definitions, transaction: &Transaction) -> Result<HashSet<String>> {
+    let is_link = |id: &str| definitions.field(id).is_some_and(|field| field.links_clients());
+    let values = input.custom_information.value().into_iter().flatten();
+    let links: Vec<&String> = values
+        .filter(|value| is_link(&value.field_id))
+        .filter_map(|value| value.linked_key.value())
+        .filter(|key| is_key(key))
+        .collect();
+    if links.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let which = transaction.dialect.is_one_of("encoded_key", "$1");
+    let sql = format!("SELECT encoded_key FROM client WHERE {which}");
+    let links = serde_json::to_string(&links).map_err(Error::internal)?;
+    let rows = transaction.all(sql, [links.into()]).await?;
+    rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
 }
 
 /// Adds a client's row with the end of its audit chain, which readers of clients don't need.

@@ -22,6 +22,19 @@ pub enum ClientMatch {
     EncodedKey,
     /// `client.clientId`. If no client has this ID, a new client is created with it.
     ClientId,
+    /// The value of a unique custom field, which `matchCustomField` names. If no client has this value, a new client is
+    /// created with it.
+    CustomField,
+}
+
+/// A value of a unique custom field in a SINGLE set, such as the ID of the client in another system.
+#[derive(InputObject, Serialize, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct CustomFieldMatchInput {
+    /// The ID of the custom field.
+    pub field_id: String,
+    /// The value as text, or the key that a link holds.
+    pub value: String,
 }
 
 /// Creates a client, or changes it if it exists. Either everything is stored or nothing.
@@ -50,6 +63,10 @@ pub struct UpsertClient {
     /// The field that identifies the client to change.
     #[graphql(default)]
     pub match_on: ClientMatch,
+    /// With `matchOn: CUSTOM_FIELD`: the value of the client to change. A new client gets it, unless `customInformation`
+    /// has a value for the field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub match_custom_field: Option<CustomFieldMatchInput>,
     /// The version that the stored client must have. Any other version refuses the change with VERSION_CONFLICT. 0
     /// means that the client must not exist yet.
     #[serde(skip_serializing_if = "Option::is_none")]

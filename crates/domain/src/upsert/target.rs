@@ -49,18 +49,31 @@ impl UpsertClient {
         }
     }
 
-    /// Returns a problem if `matchOn: CLIENT_ID` comes without that id, or with another name.
+    /// Returns a problem if `matchOn` comes without the name that it needs, or with another name.
     pub(super) fn unclear_target(&self) -> Option<Problem> {
-        if self.match_on == ClientMatch::EncodedKey {
-            return None;
+        let is_named = self.match_custom_field.is_some();
+        if is_named != (self.match_on == ClientMatch::CustomField) {
+            let (code, message) = match is_named {
+                true => (ProblemCode::Invalid, "matchCustomField needs matchOn: CUSTOM_FIELD."),
+                false => (ProblemCode::Blank, "matchOn: CUSTOM_FIELD needs matchCustomField."),
+            };
+            return Some(Problem::new(code, path!["matchCustomField"], message));
         }
+        let match_on = match self.match_on {
+            ClientMatch::EncodedKey => return None,
+            ClientMatch::ClientId => "CLIENT_ID",
+            ClientMatch::CustomField => "CUSTOM_FIELD",
+        };
         if matches!(self.client.encoded_key, MaybeUndefined::Value(_)) {
-            let message = "encodedKey and matchOn: CLIENT_ID exclude each other: leave one of them out.";
+            let message = format!("encodedKey and matchOn: {match_on} exclude each other: leave one of them out.");
             return Some(Problem::new(
                 ProblemCode::Invalid,
                 path!["client", "encodedKey"],
                 message,
             ));
+        }
+        if self.match_on == ClientMatch::CustomField {
+            return None;
         }
         match &self.client.client_id {
             MaybeUndefined::Value(id) if !is_blank(id) => None,

@@ -189,6 +189,12 @@ pub fn client(schema: &Schema) -> Table {
         .on_null(stays())
         .on_value(stays());
 
+    let matched = table.field("UpsertClientInput.matchCustomField");
+    matched
+        .value(json!({ "fieldId": "nick", "value": "Al" }))
+        .on_null(stays())
+        .on_value(Then::Refused("INVALID"));
+
     // A key names the stored object: without one, or with null, the input describes another.
     let names = json!({ "firstName": "New", "lastName": "New" });
     let renamed = ["/firstName", "/lastName"].map(|place| (place.to_owned(), json!("New")));

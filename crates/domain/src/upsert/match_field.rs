@@ -1,0 +1,88 @@
+//! Finds the client to change by its value of a unique custom field.
+
+use std::borrow::Cow;
+
+use async_graphql::MaybeUndefined;
+
+use super::{CustomFieldMatchInput, CustomFieldValueInput, Upsert, UpsertClient};
+use crate::definitions::{Definitions, Field};
+use clientele_core::{
+    error::Result,
+    path,
+    problem::{Message, Problem, ProblemCode},
+};
+use clientele_storage::db::Transaction;
+
+const MEMBER: &str = "matchCustomField";
+
+impl Upsert<'_> {
+    /// Returns the field and the comparable form of the value that the client must have; none if the submission doesn't
+    /// name its client in this way.
+    ///
+    /// # Errors
+    /// The problem of a value that can't name a client. It doesn't depend on the values of clients.
+    pub(super) fn matched<'a>(&self, definitions: &'a Definitions) -> Result<Option<(&'a Field, String)>, Problem> {
+        let Some(CustomFieldMatchInput { field_id, value }) = &self.input.match_custom_field else {
+            return Ok(None);
+        };
+        let refuse = |code, member, message: Message| Err(Problem::new(code, path![MEMBER, member], message));
+        let Some(field) = definitions.field(field_id) else {
+            let message = Message::from("There is no custom field with this id").listed_by("customFieldSets");
+            return refuse(ProblemCode::NotFound, "fieldId", message);
+        };
+        if !field.is_editable(&self.caller.rights) {
+            let message = "You may not change values of this field, nor find clients by them.";
+            return refuse(ProblemCode::Forbidden, "fieldId", message.into());
+        }
+        if !field.row.is_unique || field.is_grouped() {
+            let message = "Only a unique field of a SINGLE set can name a client.";
+            return refuse(ProblemCode::Invalid, "fieldId", message.into());
+        }
+        match field.accept(value) {
+            Ok(value) if !value.is_empty() => Ok(Some((field, field.kind.comparable(&value)))),
+            Ok(_) => refuse(
+                ProblemCode::Blank,
+                "value",
+                Message::of_member("value", " must not be empty."),
+            ),
+            Err((code, message)) => refuse(code, "value", message.into()),
+        }
+    }
+
+    /// Returns the key of the client with this value.
+    pub(super) async fn holder(
+        &self,
+        (field, value): (&Field, &str),
+        transaction: &Transaction,
+    ) -> Result<Option<String>> {
+        let sql = "SELECT client_key FROM custom_field_claim WHERE field_key = $1 AND value = $2";
+        let values = [field.row.encoded_key.as_str().into(), value.into()];
+        let row = transaction.one(sql, values).await?;
+        Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
+    }
+}
+
+impl UpsertClient {
+    /// The submission for a new client, with the value that no client has yet.
+    pub(super) fn with_matched(&self, field: &Field) -> Cow<'_, Self> {
+        let values = self.custom_information.value();
+        let is_sent = values.is_some_and(|values| values.iter().any(|value| value.field_id == field.row.field_id));
+        let (Some(matched), false) = (&self.match_custom_field, is_sent) else {
+            return Cow::Borrowed(self);
+        };
+        let value = MaybeUndefined::Value(matched.value.clone());
+        let mut value = CustomFieldValueInput {
+            field_id: matched.field_id.clone(),
+            value,
+            ..CustomFieldValueInput::default()
+        };
+        if field.kind.is_link() {
+            value.linked_key = std::mem::take(&mut value.value);
+        }
+        let mut input = self.clone();
+        let mut values = input.custom_information.take().unwrap_or_default();
+        values.push(value);
+        input.custom_information = MaybeUndefined::Value(values);
+        Cow::Owned(input)
+    }
+}
