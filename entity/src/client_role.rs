@@ -13,6 +13,18 @@ pub struct Model {
     pub description: Option<String>,
     pub is_default: bool,
     pub position: i32,
+    /// The form of the ids that are generated for its clients; none for the configured one.
+    #[serde(default)]
+    pub id_pattern: Option<String>,
+    #[serde(default = "yes")]
+    pub allows_addresses: bool,
+    #[serde(default)]
+    pub requires_id_document: bool,
+}
+
+/// Roles that were kept before there was this rule allow addresses.
+fn yes() -> bool {
+    true
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -18,6 +18,7 @@ mod m20261128_view_metrics;
 mod m20261129_dependent_fields;
 mod m20261129_field_roles;
 mod m20261129_options;
+mod m20261129_role_rules;
 mod m20261129_unique_values;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_unique_values::Migration),
             Box::new(m20261129_field_roles::Migration),
             Box::new(m20261129_dependent_fields::Migration),
+            Box::new(m20261129_role_rules::Migration),
         ]
     }
 }

@@ -5,6 +5,7 @@ mod dependent;
 mod effects;
 mod groups;
 mod matching;
+mod role_rules;
 mod roles;
 mod texts;
 mod types;

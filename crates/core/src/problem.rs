@@ -50,11 +50,11 @@ text_enum! {
         UnknownPlaceholder = "UNKNOWN_PLACEHOLDER",
         /// The custom field takes no new values.
         Deactivated = "DEACTIVATED",
-        /// The custom field isn't available to clients of this role.
+        /// The custom field or the address isn't available to clients of this role.
         NotAvailable = "NOT_AVAILABLE",
         /// The value depends on the value of another custom field, which has none.
         ParentRequired = "PARENT_REQUIRED",
-        /// A required custom field has no value.
+        /// A required custom field has no value, or a required identification document is missing.
         Required = "REQUIRED",
         /// A group index is given in a set that isn't grouped, or missing in one that is.
         GroupIndex = "GROUP_INDEX",

@@ -9,13 +9,14 @@ mod search;
 mod seed;
 mod settings;
 
+pub use crate::id_pattern::IdPattern;
 pub use aggregate::{Aggregate, ClientParts, Found};
 pub use erase::Erased;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use search::fuzzing;
 pub use search::{ClientFilter, ClientOrder, ClientOrderField, ClientPage, CustomFieldFilter, Exactly, OrderDirection};
-pub use settings::{ClientSettings, IdPattern};
+pub use settings::ClientSettings;
 
 use std::sync::Arc;
 

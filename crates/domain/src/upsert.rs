@@ -37,6 +37,7 @@ use crate::{
     client_by::ClientBy,
     definitions::{self, Definitions},
     enums::{Channel, Event},
+    id_pattern::IdPattern,
     idempotency::IdempotencyEntry,
     notify::event,
 };
@@ -283,7 +284,7 @@ impl Upsert<'_> {
     ) -> Result<Step<Answer>> {
         let (before, head) = stored.unzip();
         if before.is_none() {
-            if let Some(end) = self.claim_id(&mut after.client, transaction).await? {
+            if let Some(end) = self.claim_id(&mut after.client, &definitions, transaction).await? {
                 return Ok(end);
             }
             after.addresses.get_or_insert_default();
@@ -361,11 +362,19 @@ impl Upsert<'_> {
 
     /// Claims the id of a new client across all clients. Generates the id if none was chosen. Returns the end of the
     /// upsert if the id belongs to another client.
-    async fn claim_id(&self, client: &mut client::Model, transaction: &Transaction) -> Result<Option<Step<Answer>>> {
+    async fn claim_id(
+        &self,
+        client: &mut client::Model,
+        definitions: &Definitions,
+        transaction: &Transaction,
+    ) -> Result<Option<Step<Answer>>> {
         let is_chosen = !client.client_id.is_empty();
+        let role = definitions.role_of_key(&client.client_role_key);
+        let of_role = role.and_then(|role| IdPattern::try_from(role.id_pattern.clone()?).ok());
+        let pattern = of_role.as_ref().unwrap_or(&self.clients.settings.id_pattern);
         for _ in 0..if is_chosen { 1 } else { ID_ATTEMPTS } {
             if !is_chosen {
-                client.client_id = self.clients.settings.id_pattern.generate(&mut rand::rng());
+                client.client_id = pattern.generate(&mut rand::rng());
             }
             let claim = "INSERT INTO client_id_claim (client_id, client_key) \
                          SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM client WHERE encoded_key = $1) \

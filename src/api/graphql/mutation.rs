@@ -105,7 +105,10 @@ impl Mutation {
         let outcome = custom_fields
             .upsert_role(caller(context)?, &input, super::now())
             .await?;
-        let stored = written(&outcome, |changed| changed.definitions.role_of_key(&changed.key))?;
+        let stored = written(&outcome, |changed| {
+            let all = &*changed.definitions;
+            Some((all.role_of_key(&changed.key)?, all))
+        })?;
         answer(context, stored, input.client_mutation_id.as_deref())
     }
 

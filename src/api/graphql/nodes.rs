@@ -221,7 +221,10 @@ impl Rows {
                 let row = all.and_then(|all| Some((all.field_of_key(key)?, all)));
                 write::<CustomField>(context, row, entry)
             }
-            GlobalId::ClientRole(key) => write::<ClientRole>(context, all.and_then(|all| all.role_of_key(key)), entry),
+            GlobalId::ClientRole(key) => {
+                let row = all.and_then(|all| Some((all.role_of_key(key)?, all)));
+                write::<ClientRole>(context, row, entry)
+            }
             GlobalId::MessageTemplate(key) => {
                 let rights = &*caller(context)?.rights;
                 let row = all.and_then(|all| Some((&**all.template_of_key(key)?, all, rights)));

@@ -161,7 +161,8 @@ impl Query {
 
     /// All client roles, in order.
     async fn client_roles(&self, context: &Context<'_>) -> Result<Vec<RawObject<ClientRole>>> {
-        objects(context, &definitions(context).await?.roles)
+        let definitions = &*definitions(context).await?;
+        objects(context, definitions.roles.iter().map(|role| (role, definitions)))
     }
 
     /// All message templates, ordered by creation.

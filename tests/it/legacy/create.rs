@@ -154,9 +154,8 @@ async fn role_must_exist(server: &TestServer) {
         role_id: "guarantor".to_owned(),
         encoded_key: async_graphql::MaybeUndefined::Value("guarantorKey".to_owned()),
         name: async_graphql::MaybeUndefined::Value("Guarantor".to_owned()),
-        description: async_graphql::MaybeUndefined::Undefined,
         is_default: None,
-        client_mutation_id: None,
+        ..UpsertClientRole::default()
     };
     server
         .services
@@ -184,9 +183,8 @@ async fn new_default_role_applies_to_clients_without_a_role(server: &TestServer)
         role_id: "member".to_owned(),
         encoded_key: async_graphql::MaybeUndefined::Value("memberKey".to_owned()),
         name: async_graphql::MaybeUndefined::Value("Member".to_owned()),
-        description: async_graphql::MaybeUndefined::Undefined,
         is_default: Some(true),
-        client_mutation_id: None,
+        ..UpsertClientRole::default()
     };
     server
         .services

@@ -7,6 +7,7 @@ use crate::{
     audit::{Action, Members, Subject},
     caller::Caller,
     definitions::{Applied, DefinitionChange, DefinitionInput, Definitions},
+    id_pattern::IdPattern,
     member::{Problems, Scalars, TEXT_LIMIT},
 };
 use clientele_core::{
@@ -16,7 +17,7 @@ use clientele_core::{
 use clientele_storage::db::Transaction;
 
 /// Creates a client role, or changes the existing role with this `roleId`.
-#[derive(InputObject, Clone, Debug)]
+#[derive(InputObject, Clone, Debug, Default)]
 #[graphql(name = "UpsertClientRoleInput")]
 pub struct UpsertClientRole {
     /// The ID of the role, up to 32 characters.
@@ -30,6 +31,14 @@ pub struct UpsertClientRole {
     /// True makes it the default role in place of the current one. Clients have the default role unless another role is
     /// set.
     pub is_default: Option<bool>,
+    /// The form of the IDs that are generated for its clients, up to 32 characters: `#` is a digit, `@` a capital
+    /// letter, `$` either, any other character itself. Null for the configured form.
+    pub id_pattern: MaybeUndefined<String>,
+    /// True if its clients can have an address. True by default. Stored addresses stay.
+    pub allows_addresses: Option<bool>,
+    /// True if its clients must have an identification document, which is required on creation and in each list of
+    /// documents. False by default.
+    pub requires_id_document: Option<bool>,
     /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,
 }
@@ -73,9 +82,12 @@ impl DefinitionInput for UpsertClientRole {
 }
 
 fn change(before: Option<&client_role::Model>, after: &client_role::Model) -> DefinitionChange {
-    use client_role::Column::{Description, IsDefault, Name, Position, RoleId};
+    use client_role::Column::{
+        AllowsAddresses, Description, IdPattern, IsDefault, Name, Position, RequiresIdDocument, RoleId,
+    };
     let mut members = Vec::new();
-    let columns = [RoleId, Name, Description, IsDefault, Position];
+    let own = [RoleId, Name, Description, IsDefault, Position];
+    let columns = own.into_iter().chain([IdPattern, AllowsAddresses, RequiresIdDocument]);
     Members::new(&mut members).columns(before, Some(after), columns);
     DefinitionChange {
         subject: Subject::ClientRole,
@@ -92,6 +104,9 @@ fn check(input: &UpsertClientRole, definitions: &Definitions) -> Result<client_r
         name,
         description,
         is_default,
+        id_pattern,
+        allows_addresses,
+        requires_id_document,
         client_mutation_id: _,
     } = input;
     let mut problems = Problems::default();
@@ -119,7 +134,16 @@ fn check(input: &UpsertClientRole, definitions: &Definitions) -> Result<client_r
         ),
         is_default: is_default.unwrap_or(stored.is_some_and(|role| role.is_default)),
         position: stored.map_or(definitions.roles.len() as i32, |role| role.position),
+        id_pattern: member.text("idPattern", id_pattern, stored.and_then(|role| role.id_pattern.clone())),
+        allows_addresses: allows_addresses.unwrap_or(stored.is_none_or(|role| role.allows_addresses)),
+        requires_id_document: requires_id_document.unwrap_or(stored.is_some_and(|role| role.requires_id_document)),
     };
+    let is_stored = stored.is_some_and(|stored| stored.id_pattern == role.id_pattern);
+    if let Some(pattern) = role.id_pattern.clone().filter(|_| !is_stored)
+        && let Err(message) = IdPattern::try_from(pattern)
+    {
+        member.refuse(ProblemCode::Malformed, "idPattern", format!("{message}."));
+    }
     if problems.0.is_empty() {
         Ok(role)
     } else {

@@ -10,7 +10,7 @@ use std::{collections::HashSet, iter};
 
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use entity::client;
+use entity::{address, client, client_role, id_document};
 
 use super::{ClientInput, UpsertClient, target::forbidden};
 use crate::client_by::ClientRoleBy;
@@ -71,6 +71,15 @@ pub(super) fn check(input: &UpsertClient, context: &ValidationContext<'_>) -> Re
     let id_documents = members::id_documents(&input.id_documents, key, stored.unwrap_or_default(), &mut problems);
     let stored = context.stored.and_then(|stored| stored.addresses.as_deref());
     let addresses = members::addresses(&input.addresses, key, stored.unwrap_or_default(), &mut problems);
+    if let Some(role) = context.definitions.role_of_key(&client.client_role_key) {
+        role_allows(
+            role,
+            id_documents.as_deref(),
+            addresses.as_deref(),
+            context,
+            &mut problems,
+        );
+    }
     let custom_values = custom_information::check(&input.custom_information, &client, context, &mut problems);
     let Problems(mut problems) = problems;
     if problems.is_empty() {
@@ -83,6 +92,26 @@ pub(super) fn check(input: &UpsertClient, context: &ValidationContext<'_>) -> Re
     }
     problems.sort_by_key(Problem::section);
     Err(problems)
+}
+
+/// Checks the collections by the role of the client. A stored address can be sent back.
+fn role_allows(
+    role: &client_role::Model,
+    id_documents: Option<&[id_document::Model]>,
+    addresses: Option<&[address::Model]>,
+    context: &ValidationContext<'_>,
+    problems: &mut Problems,
+) {
+    let id_documents = id_documents.or(context.stored.is_none().then_some(&[]));
+    if role.requires_id_document && id_documents.is_some_and(<[_]>::is_empty) {
+        let message = "Clients of this role need an identification document.";
+        problems.add(ProblemCode::Required, path!["idDocuments"], message);
+    }
+    let stored = context.stored.and_then(|stored| stored.addresses.as_deref());
+    if !role.allows_addresses && addresses.is_some_and(|addresses| !addresses.is_empty()) && addresses != stored {
+        let message = "Clients of this role have no address: leave it out.";
+        problems.add(ProblemCode::NotAvailable, path!["addresses"], message);
+    }
 }
 
 impl UpsertClient {
@@ -122,6 +151,8 @@ impl UpsertClient {
             ([Step::Name("client"), Step::Name("firstName")], _) => client.first_name.is_undefined(),
             ([Step::Name("client"), Step::Name("lastName")], _) => client.last_name.is_undefined(),
             ([Step::Name("customInformation")], values) => values.is_undefined(),
+            // The role may not require one.
+            ([Step::Name("idDocuments")], _) => true,
             ([Step::Name("customInformation"), Step::Index(at), Step::Name(name)], MaybeUndefined::Value(values)) => {
                 values.get(*at).is_some_and(|value| match *name {
                     "value" => value.value.is_undefined(),

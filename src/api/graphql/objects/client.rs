@@ -47,7 +47,10 @@ object! {
         => |(row, _)| &row.client.preferred_language;
     maybe_text notes "Notes of the bank about the client." => |(row, _)| row.client.notes.as_deref();
     known<ClientRole> clientRole "The role of the client in the bank."
-        => |(row, loaded)| loaded.definitions.role_of_key(&row.client.client_role_key);
+        => |(row, loaded)| {
+            let definitions = &*loaded.definitions;
+            definitions.role_of_key(&row.client.client_role_key).map(|role| (role, definitions))
+        };
     maybe_text assignedBranchKey "The key of the branch in charge of the client."
         => |(row, _)| row.client.assigned_branch_key.as_deref();
     maybe_text assignedCentreKey "The key of the centre in charge of the client."

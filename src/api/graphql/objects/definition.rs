@@ -9,6 +9,8 @@ use clientele_domain::definitions::{self, Definitions, FieldState, Kind, SetUsag
 pub type FieldRow<'a> = (&'a definitions::Field, &'a Definitions);
 /// A client role of a custom field, and all definitions.
 pub type FieldRoleRow<'a> = (&'a custom_field_role::Model, &'a Definitions);
+/// A client role, and all definitions.
+pub type RoleRow<'a> = (&'a client_role::Model, &'a Definitions);
 /// A set of custom fields, and all definitions.
 pub type SetRow<'a> = (&'a custom_field_set::Model, &'a Definitions);
 
@@ -43,7 +45,10 @@ object! {
 object! {
     type CustomFieldRole = FieldRoleRow<'a>, "A client role that a custom field is available to.";
 
-    known<ClientRole> clientRole "The role." => |(row, definitions)| definitions.role_of_key(&row.role_key);
+    known<ClientRole> clientRole "The role." => |(row, definitions)| {
+            let role = definitions.role_of_key(&row.role_key);
+            role.map(|role| (role, definitions))
+        };
     boolean required "True if every client of this role must have a value, even if the field isn't required in general."
         => |(row, _)| row.is_required;
 }
@@ -73,12 +78,22 @@ object! {
 }
 
 object! {
-    node ClientRole = &'a client_role::Model, "A role that a client can have in the bank.";
+    node ClientRole = RoleRow<'a>, "A role that a client can have in the bank.";
 
-    id id "The global ID." => |row| global_id::encode(Self::NAME, &[&row.encoded_key]);
-    text encodedKey "The key of the role." => |row| &row.encoded_key;
-    text roleId "The ID of the role, which inputs use to name it." => |row| &row.role_id;
-    text name "The display name." => |row| &row.name;
-    maybe_text description "The purpose of the role." => |row| row.description.as_deref();
-    boolean isDefault "True if clients have this role when no other role is set." => |row| row.is_default;
+    id id "The global ID." => |(row, _)| global_id::encode(Self::NAME, &[&row.encoded_key]);
+    text encodedKey "The key of the role." => |(row, _)| &row.encoded_key;
+    text roleId "The ID of the role, which inputs use to name it." => |(row, _)| &row.role_id;
+    text name "The display name." => |(row, _)| &row.name;
+    maybe_text description "The purpose of the role." => |(row, _)| row.description.as_deref();
+    boolean isDefault "True if clients have this role when no other role is set." => |(row, _)| row.is_default;
+    maybe_text idPattern "The form of the IDs that are generated for its clients; null for the configured form."
+        => |(row, _)| row.id_pattern.as_deref();
+    boolean allowsAddresses "True if its clients can have an address." => |(row, _)| row.allows_addresses;
+    boolean requiresIdDocument "True if its clients must have an identification document."
+        => |(row, _)| row.requires_id_document;
+    list<CustomField> customFields "The custom fields that are available to its clients, in order, including \
+        deactivated ones." => |(row, definitions)| {
+            let fields = definitions.fields.iter().filter(|field| field.is_available(&row.encoded_key));
+            fields.map(|field| (&**field, definitions))
+        };
 }

@@ -4,7 +4,7 @@ use std::iter::once;
 
 use super::{
     client::{Client, ClientRow},
-    definition::{ClientRole, CustomFieldSet, SetRow},
+    definition::{ClientRole, CustomFieldSet, RoleRow, SetRow},
     message::Message,
     template::{MessageTemplate, TemplateRow},
     user::{Token, User},
@@ -12,7 +12,6 @@ use super::{
 use crate::api::graphql::{global_id, loaded::LoadedData};
 use clientele_core::problem::{Problem, ProblemCode};
 use clientele_domain::{access, notify::Resent};
-use entity::client_role;
 
 /// The outcome of a mutation: the stored object, or the problems of the input.
 #[derive(Clone, Copy)]
@@ -98,7 +97,7 @@ payload! {
 }
 
 payload! {
-    UpsertClientRolePayload = &'a client_role::Model, "upsertClientRole";
+    UpsertClientRolePayload = RoleRow<'a>, "upsertClientRole";
     maybe<ClientRole> clientRole "The stored role; null if there are user errors." => |row| row.stored();
 }
 

@@ -50,7 +50,7 @@ object! {
         is always met.";
 
     list<ClientRole> clientRoles "The client has one of these roles." => |(template, definitions, _)|
-        template.conditions.roles.iter().filter_map(|key| definitions.role_of_key(key));
+        template.conditions.roles.iter().filter_map(move |key| Some((definitions.role_of_key(key)?, definitions)));
     enums<ClientState> states "The client is in one of these states."
         => |(template, ..)| template.conditions.states.iter().map(|state| state.as_str()).collect();
     list<MessageFieldCondition> customFields "Each of these custom fields has the given value."

@@ -123,7 +123,8 @@ impl Root {
                 let id = format!("role{number}");
                 define_role(
                     server,
-                    json!({ "roleId": id, "name": "A role", "description": "Of it" }),
+                    json!({ "roleId": id, "name": "A role", "description": "Of it", "idPattern": "@@",
+                        "requiresIdDocument": true }),
                 )
                 .await;
                 names.push(("<role>", id));

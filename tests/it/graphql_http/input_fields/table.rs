@@ -332,6 +332,7 @@ pub fn client_role(schema: &Schema) -> Table {
     let mut table = Table::derive(schema, Root::ClientRole, [place]);
     table.fixed_key("UpsertClientRoleInput");
     table.field("UpsertClientRoleInput.isDefault").value(json!(true));
+    table.field("UpsertClientRoleInput.idPattern").value(json!("##"));
     table
 }
 
