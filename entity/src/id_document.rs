@@ -15,6 +15,9 @@ pub struct Model {
     pub document_id: String,
     pub issuing_authority: Option<String>,
     pub valid_until: Option<Date>,
+    /// The key of its template.
+    #[serde(default)]
+    pub template_key: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -21,6 +21,7 @@ pub mod custom_field_value;
 pub mod definition_version;
 pub mod exact;
 pub mod id_document;
+pub mod id_document_template;
 pub mod idempotency_record;
 pub mod instant;
 pub mod message;

@@ -16,6 +16,7 @@ mod m20261126_rare_actions;
 mod m20261128_user_names;
 mod m20261128_view_metrics;
 mod m20261129_dependent_fields;
+mod m20261129_document_templates;
 mod m20261129_field_roles;
 mod m20261129_options;
 mod m20261129_role_rules;
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_field_roles::Migration),
             Box::new(m20261129_dependent_fields::Migration),
             Box::new(m20261129_role_rules::Migration),
+            Box::new(m20261129_document_templates::Migration),
         ]
     }
 }

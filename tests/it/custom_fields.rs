@@ -2,6 +2,7 @@
 
 mod definitions;
 mod dependent;
+mod document_templates;
 mod effects;
 mod groups;
 mod matching;

@@ -1,10 +1,13 @@
-//! Custom fields, which hold the data that a bank defines for its clients, and client roles.
+//! Custom fields, which hold the data that a bank defines for its clients; client roles, and templates of
+//! identification documents.
 //!
 //! Definitions are few and read with every client, so they are kept in memory; see [`definitions`].
 
+mod document_templates;
 mod roles;
 mod sets;
 
+pub use document_templates::UpsertIdDocumentTemplate;
 pub use roles::UpsertClientRole;
 pub use sets::{
     CustomFieldInput, CustomFieldOptionInput, CustomFieldRoleInput, CustomFieldSetInput, UpsertCustomFieldSet,
@@ -20,7 +23,7 @@ use crate::{
 use clientele_core::{error::Result, problem::Problem};
 use clientele_storage::db::Database;
 
-/// Changes custom field sets and client roles.
+/// Changes custom field sets, client roles and templates of identification documents.
 #[derive(Clone, Debug)]
 pub struct CustomFields {
     db: Database,
@@ -54,6 +57,20 @@ impl CustomFields {
         &self,
         caller: &Caller,
         input: &UpsertClientRole,
+        now: DateTime<Utc>,
+    ) -> Result<Result<ChangedDefinitions, Vec<Problem>>> {
+        caller.require(Permission::ManageCustomFields)?;
+        definitions::change(&self.db, &self.audit, caller, input, now).await
+    }
+
+    /// Creates the template of identification documents that `input` describes, or changes the one it names.
+    ///
+    /// # Errors
+    /// Those of [`Self::upsert_set`].
+    pub async fn upsert_document_template(
+        &self,
+        caller: &Caller,
+        input: &UpsertIdDocumentTemplate,
         now: DateTime<Utc>,
     ) -> Result<Result<ChangedDefinitions, Vec<Problem>>> {
         caller.require(Permission::ManageCustomFields)?;

@@ -14,11 +14,11 @@ use std::{collections::HashMap, sync::Arc};
 pub(crate) use change::{Applied, DefinitionChange, DefinitionInput, change};
 pub use change::{ChangedDefinitions, shared_lock};
 use entity::{
-    client_role, custom_field, custom_field_option, custom_field_role, custom_field_set, message_template,
-    message_variant,
+    client_role, custom_field, custom_field_option, custom_field_role, custom_field_set, id_document_template,
+    message_template, message_variant,
 };
 pub use excerpt::Excerpt;
-pub use kind::Kind;
+pub use kind::{Kind, fits};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 pub use template::{Conditions, FieldCondition, Template, Variant};
 use tokio::sync::RwLock;
@@ -141,6 +141,8 @@ pub struct Definitions {
     pub sets: Vec<Arc<custom_field_set::Model>>,
     /// In the order of their sets and their position in the set.
     pub fields: Vec<Arc<Field>>,
+    /// The templates of identification documents, in order.
+    pub document_templates: Vec<id_document_template::Model>,
     /// In order.
     pub templates: Vec<Arc<Template>>,
     by_id: HashMap<String, usize>,
@@ -182,6 +184,12 @@ impl Definitions {
             ClientRoleBy::EncodedKey(key) => self.role_of_key(key),
             ClientRoleBy::RoleId(id) => self.roles.iter().find(|role| role.role_id == *id),
         }
+    }
+
+    pub fn document_template_of_key(&self, key: &str) -> Option<&id_document_template::Model> {
+        self.document_templates
+            .iter()
+            .find(|template| template.encoded_key == key)
     }
 
     pub fn template_of_key(&self, key: &str) -> Option<&Arc<Template>> {
@@ -261,6 +269,10 @@ impl Definitions {
             roles,
             sets,
             fields,
+            document_templates: id_document_template::Entity::find()
+                .order_by_asc(id_document_template::Column::Position)
+                .all(connection)
+                .await?,
             templates: templates(connection).await?,
             by_id,
             by_key,

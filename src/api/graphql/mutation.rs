@@ -13,7 +13,8 @@ use super::{
         client::ClientRow,
         payload::{
             DeleteMessageTemplatePayload, PayloadRow, ResendMessagesPayload, UpsertClientPayload,
-            UpsertClientRolePayload, UpsertCustomFieldSetPayload, UpsertMessageTemplatePayload,
+            UpsertClientRolePayload, UpsertCustomFieldSetPayload, UpsertIdDocumentTemplatePayload,
+            UpsertMessageTemplatePayload,
         },
     },
 };
@@ -22,7 +23,7 @@ use clientele_core::problem::{Problem, ProblemCode};
 use clientele_domain::{
     caller::Permission,
     client::{Aggregate, ClientParts, Clients},
-    custom_field::{CustomFields, UpsertClientRole, UpsertCustomFieldSet},
+    custom_field::{CustomFields, UpsertClientRole, UpsertCustomFieldSet, UpsertIdDocumentTemplate},
     definitions::Definitions,
     notify::{
         Messages,
@@ -108,6 +109,22 @@ impl Mutation {
         let stored = written(&outcome, |changed| {
             let all = &*changed.definitions;
             Some((all.role_of_key(&changed.key)?, all))
+        })?;
+        answer(context, stored, input.client_mutation_id.as_deref())
+    }
+
+    /// Creates a template of identification documents, or changes the existing template with this `templateId`.
+    /// Requires MANAGE_CUSTOM_FIELDS.
+    async fn upsert_id_document_template(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The template to create or change.")] input: UpsertIdDocumentTemplate,
+    ) -> Result<RawObject<UpsertIdDocumentTemplatePayload>> {
+        let custom_fields = context.data::<CustomFields>()?;
+        let outcome = custom_fields.upsert_document_template(caller(context)?, &input, super::now());
+        let outcome = outcome.await?;
+        let stored = written(&outcome, |changed| {
+            changed.definitions.document_template_of_key(&changed.key)
         })?;
         answer(context, stored, input.client_mutation_id.as_deref())
     }

@@ -27,6 +27,7 @@ const MUTATIONS: &[(&str, &[Permission])] = &[
     ("upsertClient", &[CreateClient, EditClient]),
     ("upsertCustomFieldSet", &[ManageCustomFields]),
     ("upsertClientRole", &[ManageCustomFields]),
+    ("upsertIdDocumentTemplate", &[ManageCustomFields]),
     ("upsertMessageTemplate", &[ManageTemplates]),
     ("deleteMessageTemplate", &[ManageTemplates]),
     ("resendMessages", &[ResendMessages]),

@@ -14,7 +14,7 @@ use super::{
     objects::{
         client::Client,
         connection::{Connection, PageRow},
-        definition::{ClientRole, CustomField, CustomFieldSet},
+        definition::{ClientRole, CustomField, CustomFieldSet, IdDocumentTemplate},
         message::Message,
         template::{MessagePreview, MessageTemplate},
     },
@@ -163,6 +163,11 @@ impl Query {
     async fn client_roles(&self, context: &Context<'_>) -> Result<Vec<RawObject<ClientRole>>> {
         let definitions = &*definitions(context).await?;
         objects(context, definitions.roles.iter().map(|role| (role, definitions)))
+    }
+
+    /// All templates of identification documents, in order.
+    async fn id_document_templates(&self, context: &Context<'_>) -> Result<Vec<RawObject<IdDocumentTemplate>>> {
+        objects(context, &definitions(context).await?.document_templates)
     }
 
     /// All message templates, ordered by creation.

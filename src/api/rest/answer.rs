@@ -186,6 +186,7 @@ impl Serialize for Document<'_> {
         members.put_some("issuingAuthority", row.issuing_authority.as_ref())?;
         members.put_some("validUntil", row.valid_until.as_ref().map(Midnight))?;
         members.put("indexInList", row.position)?;
+        members.put_some("identificationDocumentTemplateKey", row.template_key.as_ref())?;
         members.end()
     }
 }

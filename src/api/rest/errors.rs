@@ -208,6 +208,7 @@ fn code_of(problem: &Problem) -> Code {
 
         (Section::Role, ..) => codes::INVALID_CLIENT_ROLE_KEY,
         (Section::IdDocuments, NotFound, "templateKey") => codes::INVALID_ID_DOCUMENT_TEMPLATE_KEY,
+        (Section::IdDocuments, Blank, "templateKey") => codes::ADDING_OTHER_ID_DOCUMENTS_IS_DISABLED,
         (Section::IdDocuments, Required, _) => codes::REQUIRED_ID_DOCUMENT_MISSING,
         (Section::IdDocuments, ..) => codes::INVALID_ID_DOCUMENT,
         (Section::Addresses, NotAvailable, _) => codes::CLIENT_ROLE_DOES_NOT_ALLOW_ADDRESS,
@@ -373,6 +374,7 @@ mod tests {
             (NotADate, path!["idDocuments", 0, "validUntil"].to_vec(), 400, 950),
             (NotFound, path!["idDocuments", 0, "templateKey"].to_vec(), 400, 953),
             (Required, path!["idDocuments"].to_vec(), 400, 951),
+            (Blank, path!["idDocuments", 0, "templateKey"].to_vec(), 400, 952),
             (NotAvailable, path!["addresses"].to_vec(), 400, 1151),
             (Malformed, path!["addresses", 0].to_vec(), 400, 4),
             (NotOwned, path!["addresses", 0, "encodedKey"].to_vec(), 400, 1150),

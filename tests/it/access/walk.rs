@@ -58,6 +58,11 @@ const FIELDS: &[Field] = &[
         &[],
     ),
     ("Query.clientRoles", "{ clientRoles { roleId } }", &[]),
+    (
+        "Query.idDocumentTemplates",
+        "{ idDocumentTemplates { templateId } }",
+        &[],
+    ),
     ("Query.messageTemplates", "{ messageTemplates { templateId } }", &[]),
     (
         "Query.previewMessage",
@@ -87,6 +92,12 @@ const FIELDS: &[Field] = &[
     (
         "Mutation.upsertClientRole",
         "mutation { upsertClientRole(input: { roleId: \"new\", name: \"New\" }) { userErrors { code } } }",
+        &[ManageCustomFields],
+    ),
+    (
+        "Mutation.upsertIdDocumentTemplate",
+        "mutation { upsertIdDocumentTemplate(input: { templateId: \"new\", documentType: \"P\" }) { userErrors { \
+            code } } }",
         &[ManageCustomFields],
     ),
     (

@@ -38,6 +38,7 @@ on_both!(
     client_fields_distinguish_absent_from_null,
     custom_field_set_fields_distinguish_absent_from_null,
     role_fields_distinguish_absent_from_null,
+    id_document_template_fields_distinguish_absent_from_null,
     message_template_fields_distinguish_absent_from_null,
     user_fields_distinguish_absent_from_null,
     token_fields_distinguish_absent_from_null,
@@ -55,6 +56,10 @@ async fn custom_field_set_fields_distinguish_absent_from_null(server: &TestServe
 
 async fn role_fields_distinguish_absent_from_null(server: &TestServer) {
     walk(server, Root::ClientRole, table::client_role).await;
+}
+
+async fn id_document_template_fields_distinguish_absent_from_null(server: &TestServer) {
+    walk(server, Root::IdDocumentTemplate, table::id_document_template).await;
 }
 
 async fn message_template_fields_distinguish_absent_from_null(server: &TestServer) {

@@ -58,6 +58,14 @@ pub async fn define_role(server: &TestServer, role: Value) {
     assert_eq!(data, json!({ "upsertClientRole": { "userErrors": [] } }));
 }
 
+/// Stores a template of identification documents.
+pub async fn define_document_template(server: &TestServer, template: Value) {
+    let query = "mutation($input: UpsertIdDocumentTemplateInput!) { upsertIdDocumentTemplate(input: $input) { \
+        userErrors { code message path } } }";
+    let data = data(server, query, json!({ "input": template })).await;
+    assert_eq!(data, json!({ "upsertIdDocumentTemplate": { "userErrors": [] } }));
+}
+
 /// Runs a mutation, given with its input type, and asserts that it has one user error and stores nothing.
 #[track_caller]
 pub fn refuse<'a>(

@@ -22,6 +22,8 @@ text_enum! {
         CustomFieldSet = "CUSTOM_FIELD_SET",
         /// A client role.
         ClientRole = "CLIENT_ROLE",
+        /// A template of identification documents.
+        IdDocumentTemplate = "ID_DOCUMENT_TEMPLATE",
         /// A message template, with its variants.
         MessageTemplate = "MESSAGE_TEMPLATE",
         /// A user.
@@ -235,6 +237,7 @@ fn name(column: &str) -> String {
         "client_role_key" => "clientRole".to_owned(),
         "kind" => "type".to_owned(),
         "is_unique" => "unique".to_owned(),
+        "is_mandatory" => "mandatory".to_owned(),
         _ => {
             let mut words = column.split('_');
             let first = words.next().unwrap_or_default().to_owned();

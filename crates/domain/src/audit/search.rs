@@ -305,7 +305,9 @@ impl AuditFilter {
             Some(Subject::Client) => {
                 return conditions.text(self.subject_key.as_ref(), |key| format!("a.chain = {key}"));
             }
-            Some(Subject::CustomFieldSet | Subject::ClientRole | Subject::MessageTemplate) => Chain::Definitions,
+            Some(
+                Subject::CustomFieldSet | Subject::ClientRole | Subject::IdDocumentTemplate | Subject::MessageTemplate,
+            ) => Chain::Definitions,
             Some(Subject::User | Subject::Token) => Chain::Users,
             Some(Subject::History) => {
                 return conditions.push(format!("a.chain IN ('{definitions}', '{users}')"));

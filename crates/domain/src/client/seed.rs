@@ -250,6 +250,7 @@ fn documents(number: u32) -> [id_document::Model; 2] {
         document_id: format!("{}{number:08}", &document_type[..1]),
         issuing_authority: Some("Test Office".to_owned()),
         valid_until: NaiveDate::from_ymd_opt(2035, 1, 31),
+        template_key: None,
     };
     [document(0, "Passport"), document(1, "Licence")]
 }

@@ -13,6 +13,8 @@ pub struct ClientSettings {
     /// The state of a new client: INACTIVE, PENDING_APPROVAL or ACTIVE.
     #[serde(deserialize_with = "first_state")]
     pub first_state: ClientState,
+    /// Accepts identification documents that name no template.
+    pub other_id_documents: bool,
 }
 
 impl Default for ClientSettings {
@@ -20,6 +22,7 @@ impl Default for ClientSettings {
         Self {
             id_pattern: IdPattern::default(),
             first_state: ClientState::Inactive,
+            other_id_documents: true,
         }
     }
 }

@@ -166,7 +166,7 @@ impl Field {
 
 /// Returns true if `text` has the form of `pattern`: `#` is a digit, `@` a letter, `$` either, any other character
 /// itself.
-fn fits(pattern: &str, text: &str) -> bool {
+pub fn fits(pattern: &str, text: &str) -> bool {
     let mut text = text.chars();
     let fits = pattern.chars().all(|expected| {
         text.next().is_some_and(|found| match expected {

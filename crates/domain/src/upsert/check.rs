@@ -68,7 +68,7 @@ pub(super) fn check(input: &UpsertClient, context: &ValidationContext<'_>) -> Re
     }
     let key = client.encoded_key.as_str();
     let stored = context.stored.and_then(|stored| stored.id_documents.as_deref());
-    let id_documents = members::id_documents(&input.id_documents, key, stored.unwrap_or_default(), &mut problems);
+    let id_documents = members::id_documents(&input.id_documents, key, stored, context, &mut problems);
     let stored = context.stored.and_then(|stored| stored.addresses.as_deref());
     let addresses = members::addresses(&input.addresses, key, stored.unwrap_or_default(), &mut problems);
     if let Some(role) = context.definitions.role_of_key(&client.client_role_key) {
@@ -102,7 +102,6 @@ fn role_allows(
     context: &ValidationContext<'_>,
     problems: &mut Problems,
 ) {
-    let id_documents = id_documents.or(context.stored.is_none().then_some(&[]));
     if role.requires_id_document && id_documents.is_some_and(<[_]>::is_empty) {
         let message = "Clients of this role need an identification document.";
         problems.add(ProblemCode::Required, path!["idDocuments"], message);

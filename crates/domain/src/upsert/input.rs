@@ -63,8 +63,8 @@ pub struct UpsertClient {
     /// The field that identifies the client to change.
     #[graphql(default)]
     pub match_on: ClientMatch,
-    /// With `matchOn: CUSTOM_FIELD`: the value of the client to change. A new client gets it, unless `customInformation`
-    /// has a value for the field.
+    /// With `matchOn: CUSTOM_FIELD`: the value of the client to change. A new client gets it, unless
+    /// `customInformation` has a value for the field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub match_custom_field: Option<CustomFieldMatchInput>,
     /// The version that the stored client must have. Any other version refuses the change with VERSION_CONFLICT. 0
@@ -195,9 +195,8 @@ pub struct IdDocumentInput {
     /// The last day on which the document is valid.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub valid_until: MaybeUndefined<Date>,
-    /// There are no templates yet: any key is unknown.
-    #[graphql(skip)]
-    #[serde(skip)]
+    /// The key of the template that the document must fit.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub template_key: MaybeUndefined<String>,
 }
 

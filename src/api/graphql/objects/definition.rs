@@ -1,6 +1,7 @@
-//! The definitions that clients follow: custom fields, their options and sets; and client roles.
+//! The definitions that clients follow: custom fields, their options and sets; client roles; templates of
+//! identification documents.
 
-use entity::{client_role, custom_field_option, custom_field_role, custom_field_set};
+use entity::{client_role, custom_field_option, custom_field_role, custom_field_set, id_document_template};
 
 use crate::api::graphql::global_id;
 use clientele_domain::definitions::{self, Definitions, FieldState, Kind, SetUsage};
@@ -30,8 +31,8 @@ object! {
         any other character itself; null if any text is allowed." => |(field, _)| field.row.pattern.as_deref();
     maybe_int maxLength "The maximum length of a text, in characters; null for other types."
         => |(field, _)| field.longest().map(|length| length as i64);
-    maybe_text parentFieldId "The ID of the SELECTION field of the set whose value decides which options are available; \
-        null if there is none." => |(field, definitions)| {
+    maybe_text parentFieldId "The ID of the SELECTION field of the set whose value decides which options are \
+        available; null if there is none." => |(field, definitions)| {
             let parent = definitions.field_of_key(field.row.parent_key.as_deref()?);
             parent.map(|parent| parent.row.field_id.as_str())
         };
@@ -96,4 +97,18 @@ object! {
             let fields = definitions.fields.iter().filter(|field| field.is_available(&row.encoded_key));
             fields.map(|field| (&**field, definitions))
         };
+}
+
+object! {
+    type IdDocumentTemplate = &'a id_document_template::Model, "A template of identification documents.";
+
+    text encodedKey "The key of the template, which documents use to name it." => |row| &row.encoded_key;
+    text templateId "The ID of the template, which the input of a template uses to name it." => |row| &row.template_id;
+    text documentType "The kind of document that documents of the template have." => |row| &row.document_type;
+    maybe_text issuingAuthority "The authority that documents of the template have; null for any."
+        => |row| row.issuing_authority.as_deref();
+    maybe_text pattern "The form of the number, in which `#` is a digit, `@` a letter, `$` either, and any other \
+        character itself; null for any number." => |row| row.pattern.as_deref();
+    boolean mandatory "True if every client must have a document of the template." => |row| row.is_mandatory;
+    boolean active "False if documents can't name the template any more." => |row| row.active;
 }

@@ -28,4 +28,5 @@ object! {
     text documentId "The number of the document." => |row| &row.document_id;
     maybe_text issuingAuthority "The authority that issued the document." => |row| row.issuing_authority.as_deref();
     maybe_date validUntil "The last day on which the document is valid." => |row| row.valid_until;
+    maybe_text templateKey "The key of the template that the document names." => |row| row.template_key.as_deref();
 }

@@ -4,7 +4,7 @@ use std::iter::once;
 
 use super::{
     client::{Client, ClientRow},
-    definition::{ClientRole, CustomFieldSet, RoleRow, SetRow},
+    definition::{ClientRole, CustomFieldSet, IdDocumentTemplate, RoleRow, SetRow},
     message::Message,
     template::{MessageTemplate, TemplateRow},
     user::{Token, User},
@@ -12,6 +12,7 @@ use super::{
 use crate::api::graphql::{global_id, loaded::LoadedData};
 use clientele_core::problem::{Problem, ProblemCode};
 use clientele_domain::{access, notify::Resent};
+use entity::id_document_template;
 
 /// The outcome of a mutation: the stored object, or the problems of the input.
 #[derive(Clone, Copy)]
@@ -46,13 +47,13 @@ object! {
 }
 
 object! {
-    type DefinitionWarning = &'a Problem, "An effect of a stored change of a definition on clients. What they have stored \
-        stays readable.";
+    type DefinitionWarning = &'a Problem, "An effect of a stored change of a definition on clients. What they have \
+        stored stays readable.";
 
     enum<ProblemCode> code "The code that a client would get for the value now." => |row| row.code.as_str();
     text message "A sentence that says what the change means." => |row| row.message.to_string();
-    texts path "The path to the change in the arguments: it starts with `input`, and list positions count from 0. Fields \
-        that aren't listed follow the listed ones."
+    texts path "The path to the change in the arguments: it starts with `input`, and list positions count from 0. \
+        Fields that aren't listed follow the listed ones."
         => |row| once("input".to_owned()).chain(row.path.iter().map(ToString::to_string)).collect();
     int clientCount "The number of clients concerned."
         => |row| row.clients.as_ref().map_or(0, |clients| clients.count);
@@ -99,6 +100,12 @@ payload! {
 payload! {
     UpsertClientRolePayload = RoleRow<'a>, "upsertClientRole";
     maybe<ClientRole> clientRole "The stored role; null if there are user errors." => |row| row.stored();
+}
+
+payload! {
+    UpsertIdDocumentTemplatePayload = &'a id_document_template::Model, "upsertIdDocumentTemplate";
+    maybe<IdDocumentTemplate> idDocumentTemplate "The stored template; null if there are user errors."
+        => |row| row.stored();
 }
 
 payload! {

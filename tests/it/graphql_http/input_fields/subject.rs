@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     TestServer,
-    graphql::{data, define, define_role, define_template, store},
+    graphql::{data, define, define_document_template, define_role, define_template, store},
     schema::Schema,
 };
 
@@ -17,6 +17,7 @@ pub enum Root {
     Client,
     CustomFieldSet,
     ClientRole,
+    IdDocumentTemplate,
     MessageTemplate,
     User,
     Token,
@@ -31,10 +32,11 @@ pub struct Subject<'a> {
 }
 
 impl Root {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Client,
         Self::CustomFieldSet,
         Self::ClientRole,
+        Self::IdDocumentTemplate,
         Self::MessageTemplate,
         Self::User,
         Self::Token,
@@ -57,6 +59,11 @@ impl Root {
             Self::Client => ("upsertClient", "UpsertClientInput", "Client"),
             Self::CustomFieldSet => ("upsertCustomFieldSet", "UpsertCustomFieldSetInput", "CustomFieldSet"),
             Self::ClientRole => ("upsertClientRole", "UpsertClientRoleInput", "ClientRole"),
+            Self::IdDocumentTemplate => (
+                "upsertIdDocumentTemplate",
+                "UpsertIdDocumentTemplateInput",
+                "IdDocumentTemplate",
+            ),
             Self::MessageTemplate => ("upsertMessageTemplate", "UpsertMessageTemplateInput", "MessageTemplate"),
             Self::User => ("upsertUser", "UpsertUserInput", "User"),
             Self::Token => ("createToken", "CreateTokenInput", "Token"),
@@ -71,6 +78,10 @@ impl Root {
                 let role = json!({ "roleId": role, "encodedKey": role, "name": role, "isDefault": is_default });
                 define_role(server, role).await;
             }
+        }
+        if let Self::Client = self {
+            let template = json!({ "templateId": "any", "encodedKey": "anyKey", "documentType": "documentType" });
+            define_document_template(server, template).await;
         }
         if let Self::Client | Self::MessageTemplate = self {
             let fields = json!([{ "fieldId": "nick", "name": "Nick", "type": "TEXT" },
@@ -105,7 +116,7 @@ impl Root {
                 let fields = json!([
                     { "fieldId": text, "encodedKey": format!("textKey{number}"), "name": "A text",
                         "description": "Of it",
-                      "type": "TEXT", "state": "ACTIVE", "required": true, "unique": true, "pattern": "@@", "maxLength": 2,
+                      "type": "TEXT", "state": "ACTIVE", "required": true, "pattern": "@@", "maxLength": 2,
                       "clientRoles": [{ "clientRole": { "roleId": "first" }, "required": true }] },
                     { "fieldId": choice, "encodedKey": format!("choiceKey{number}"), "name": "A choice",
                       "type": "SELECTION", "options": [{ "value": "a", "score": "1.5" }, { "value": "b" }],
@@ -128,6 +139,13 @@ impl Root {
                 )
                 .await;
                 names.push(("<role>", id));
+            }
+            Self::IdDocumentTemplate => {
+                let id = format!("passport{number}");
+                let template = json!({ "templateId": id, "documentType": "Passport", "issuingAuthority": "Office",
+                    "pattern": "@#", "mandatory": true });
+                define_document_template(server, template).await;
+                names.push(("<document template>", id));
             }
             Self::MessageTemplate => {
                 let id = format!("template{number}");
@@ -175,7 +193,7 @@ fn full_client(schema: &Schema) -> Value {
         "client": complete("ClientInput", json!({ "encodedKey": null, "clientId": null,
             "emailAddress": "ana@example.test", "preferredLanguage": "FRENCH", "clientRole": { "roleId": "first" } })),
         "addresses": [complete("AddressInput", json!({ "encodedKey": null }))],
-        "idDocuments": [complete("IdDocumentInput", json!({ "encodedKey": null }))],
+        "idDocuments": [complete("IdDocumentInput", json!({ "encodedKey": null, "templateKey": null }))],
         "customInformation": [{ "fieldId": "nick", "value": "Al" }, { "fieldId": "boss", "linkedKey": "k1" }],
     })
 }
@@ -215,6 +233,11 @@ impl Subject<'_> {
                 "setId",
             ),
             Root::ClientRole => (format!("{{ clientRoles {{ {selection} }} }}"), "/clientRoles", "roleId"),
+            Root::IdDocumentTemplate => (
+                format!("{{ idDocumentTemplates {{ {selection} }} }}"),
+                "/idDocumentTemplates",
+                "templateId",
+            ),
             Root::MessageTemplate => (
                 format!("{{ messageTemplates {{ {selection} }} }}"),
                 "/messageTemplates",

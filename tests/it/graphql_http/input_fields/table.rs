@@ -228,6 +228,10 @@ pub fn client(schema: &Schema) -> Table {
             .on_value(Then::Becomes(changed));
     }
 
+    // The template needs the document type of the stored document.
+    let template = table.field("IdDocumentInput.templateKey").value(json!("anyKey"));
+    template.on_null(stays());
+
     let client_id = table.field("ClientInput.clientId");
     client_id.on_null(stays()).on_value(Then::Refused("NOT_EDITABLE"));
     table.field("ClientInput.emailAddress").value(json!("z@example.test"));
@@ -299,6 +303,7 @@ pub fn custom_field_set(schema: &Schema) -> Table {
         .field("CustomFieldSetInput.usage")
         .on_value(Then::Refused("NOT_EDITABLE"));
     table.field("CustomFieldSetInput.position").value(json!(0));
+    table.field("CustomFieldInput.unique").value(json!(true));
     let roles = table.field("CustomFieldInput.clientRoles");
     roles.value(json!([{ "clientRole": { "roleId": "second" } }]));
     let second = json!([{ "clientRole": role("second"), "required": false }]);
@@ -333,6 +338,14 @@ pub fn client_role(schema: &Schema) -> Table {
     table.fixed_key("UpsertClientRoleInput");
     table.field("UpsertClientRoleInput.isDefault").value(json!(true));
     table.field("UpsertClientRoleInput.idPattern").value(json!("##"));
+    table
+}
+
+pub fn id_document_template(schema: &Schema) -> Table {
+    let own = json!({ "templateId": "<document template>" });
+    let place = ("UpsertIdDocumentTemplateInput", "", "", own);
+    let mut table = Table::derive(schema, Root::IdDocumentTemplate, [place]);
+    table.fixed_key("UpsertIdDocumentTemplateInput");
     table
 }
 

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use async_graphql::MaybeUndefined;
 use entity::{Member, address, id_document};
 
+use super::ValidationContext;
+use crate::definitions::fits;
 use crate::member::{Problems, Scalars, keep};
 use crate::upsert::{AddressInput, IdDocumentInput};
 use clientele_core::{
@@ -16,14 +18,19 @@ use clientele_core::{
 const MOST_DOCUMENTS: usize = 200;
 const MOST_ADDRESSES: usize = 200;
 
+/// `stored` are the client's documents; none for a new client.
 pub(super) fn id_documents(
     sent: &MaybeUndefined<Vec<IdDocumentInput>>,
     client_key: &str,
-    stored: &[id_document::Model],
+    stored: Option<&[id_document::Model]>,
+    context: &ValidationContext<'_>,
     problems: &mut Problems,
 ) -> Option<Vec<id_document::Model>> {
-    let list = problems.list("idDocuments", sent, MOST_DOCUMENTS)?;
-    let mut matches = Matches::new("idDocuments", stored);
+    let is_new = context.stored.is_none() && sent.is_undefined();
+    let list = problems
+        .list("idDocuments", sent, MOST_DOCUMENTS)
+        .or(is_new.then_some(&[][..]))?;
+    let mut matches = Matches::new("idDocuments", stored.unwrap_or_default());
     let mut documents = Vec::with_capacity(list.len());
     for (index, document) in list.iter().enumerate() {
         let IdDocumentInput {
@@ -41,12 +48,6 @@ pub(super) fn id_documents(
             scope: path!["idDocuments", index].to_vec(),
             problems,
         };
-        if matches!(template_key, MaybeUndefined::Value(key) if !key.is_empty()) {
-            let message = Message::from("There is no identification document template with this key: leave ")
-                .member("templateKey")
-                .text(" out.");
-            member.refuse(ProblemCode::NotFound, "templateKey", message);
-        }
         let stored = before.cloned().unwrap_or_default();
         let mut required = |name, sent: &MaybeUndefined<String>, stored: &str| {
             // The members that an unknown document omits may be stored.
@@ -56,7 +57,7 @@ pub(super) fn id_documents(
                 String::new()
             }
         };
-        documents.push(id_document::Model {
+        let mut document = id_document::Model {
             client_key: client_key.to_owned(),
             encoded_key: before.map_or_else(new_key, |before| before.encoded_key.clone()),
             position: index as i32,
@@ -64,7 +65,20 @@ pub(super) fn id_documents(
             document_id: required("documentId", document_id, &stored.document_id),
             issuing_authority: member.text("issuingAuthority", issuing_authority, stored.issuing_authority),
             valid_until: keep(valid_until, stored.valid_until, |date: Date| date.0),
-        });
+            template_key: keep(template_key, stored.template_key, |key| key).filter(|key| !key.is_empty()),
+        };
+        if known {
+            member.template(&mut document, before, !issuing_authority.is_undefined(), context);
+        }
+        documents.push(document);
+    }
+    for template in &context.definitions.document_templates {
+        let is_it = |document: &id_document::Model| document.template_key.as_ref() == Some(&template.encoded_key);
+        if template.active && template.is_mandatory && !documents.iter().any(is_it) {
+            let id = &template.template_id;
+            let message = format!("A client needs an identification document of the template {id}.");
+            problems.add(ProblemCode::Required, path!["idDocuments"], message);
+        }
     }
     Some(documents)
 }
@@ -119,6 +133,62 @@ pub(super) fn addresses(
 }
 
 impl Scalars<'_> {
+    /// Checks that a new or changed document fits its template. It gets the template's authority if it names none.
+    fn template(
+        &mut self,
+        document: &mut id_document::Model,
+        before: Option<&id_document::Model>,
+        has_authority: bool,
+        context: &ValidationContext<'_>,
+    ) {
+        let own = |document: &id_document::Model| id_document::Model {
+            position: 0,
+            valid_until: None,
+            ..document.clone()
+        };
+        if before.map(own) == Some(own(document)) {
+            return;
+        }
+        let Some(key) = &document.template_key else {
+            if !context.settings.other_id_documents {
+                let message = Message::from("A document must name one of the templates by ")
+                    .member("templateKey")
+                    .text(".");
+                self.refuse(ProblemCode::Blank, "templateKey", message);
+            }
+            return;
+        };
+        let is_kept = before.is_some_and(|before| before.template_key == document.template_key);
+        let template = context.definitions.document_template_of_key(key);
+        let Some(template) = template.filter(|template| template.active || is_kept) else {
+            let message = Message::from("There is no identification document template with this key: leave ")
+                .member("templateKey")
+                .text(" out.");
+            return self.refuse(ProblemCode::NotFound, "templateKey", message);
+        };
+        let id = &template.template_id;
+        if document.document_type != template.document_type {
+            let message = format!("The template {id} needs the documentType {}.", template.document_type);
+            self.refuse(ProblemCode::Invalid, "documentType", message);
+        }
+        if let Some(authority) = &template.issuing_authority {
+            if !has_authority && document.issuing_authority.is_none() {
+                document.issuing_authority = Some(authority.clone());
+            } else if document.issuing_authority.as_ref() != Some(authority) {
+                let message = format!("The template {id} needs the issuingAuthority {authority}.");
+                self.refuse(ProblemCode::Invalid, "issuingAuthority", message);
+            }
+        }
+        if let Some(pattern) = template
+            .pattern
+            .as_ref()
+            .filter(|pattern| !fits(pattern, &document.document_id))
+        {
+            let message = format!("The template {id} needs a number of the form {pattern}.");
+            self.refuse(ProblemCode::PatternMismatch, "documentId", message);
+        }
+    }
+
     fn degrees(
         &mut self,
         name: &'static str,
