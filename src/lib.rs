@@ -7,7 +7,7 @@ pub use clientele_core::{budget, deadline, error, flow, mail_address, network, p
 pub use clientele_delivery as delivery;
 pub use clientele_domain::{
     access, audit, caller, client, client_by, custom_field, definitions, enums, idempotency, notify, outbox_signal,
-    upsert,
+    removal, upsert,
 };
 pub use clientele_storage::{db, paging};
 pub use http_server as server;

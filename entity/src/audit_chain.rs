@@ -1,4 +1,4 @@
-//! The end of an audit chain that belongs to no client.
+//! The end of an audit chain that belongs to no client, or to one that was deleted. It keeps that client's key in use.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};

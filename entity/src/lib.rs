@@ -58,17 +58,22 @@ pub trait Member: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync
     fn encoded_key(&self) -> &str;
 }
 
-macro_rules! collection {
-    ($module:ident) => {
-        impl Collection for $module::Entity {}
-        impl Member for $module::Model {
-            fn encoded_key(&self) -> &str {
-                &self.encoded_key
-            }
+macro_rules! collections {
+    ($($module:ident),+) => {
+        /// The tables of all collections.
+        pub fn collections() -> impl Iterator<Item = &'static str> {
+            [$($module::Entity::table()),+].into_iter()
         }
+
+        $(
+            impl Collection for $module::Entity {}
+            impl Member for $module::Model {
+                fn encoded_key(&self) -> &str {
+                    &self.encoded_key
+                }
+            }
+        )+
     };
 }
 
-collection!(address);
-collection!(id_document);
-collection!(custom_field_value);
+collections!(address, id_document, custom_field_value);

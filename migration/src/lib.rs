@@ -21,6 +21,7 @@ mod m20261129_field_roles;
 mod m20261129_options;
 mod m20261129_role_rules;
 mod m20261129_unique_values;
+mod m20261129_state_permissions;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_dependent_fields::Migration),
             Box::new(m20261129_role_rules::Migration),
             Box::new(m20261129_document_templates::Migration),
+            Box::new(m20261129_state_permissions::Migration),
         ]
     }
 }

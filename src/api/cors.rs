@@ -84,7 +84,7 @@ impl CorsSettings {
         let origins = self.origins();
         let layer = || {
             CorsLayer::new()
-                .allow_methods([Method::GET, Method::POST])
+                .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
                 .allow_headers(self.headers())
                 .expose_headers(RESPONSE_HEADERS)
                 .max_age(Duration::from_secs(self.max_age_seconds))

@@ -8,6 +8,7 @@ mod context;
 #[doc(hidden)]
 pub mod fuzzing;
 mod global_id;
+mod lifecycle;
 mod load;
 mod load_plan;
 mod loaded;
@@ -33,6 +34,7 @@ pub(super) use self::request::{refuse_caller, refused};
 use self::{
     accounts::{AccountMutation, AccountQuery},
     audit::AuditQuery,
+    lifecycle::LifecycleMutation,
     load::Sources,
     mutation::Mutation,
     query::Query,
@@ -118,11 +120,12 @@ pub struct Queries(Query, AuditQuery, AccountQuery);
 /// mutations that failed. Send one mutation in each request, or use `idempotencyKey`, which makes it safe to repeat it.
 #[derive(MergedObject)]
 #[graphql(name = "Mutation")]
-pub struct Mutations(Mutation, AccountMutation);
+pub struct Mutations(Mutation, LifecycleMutation, AccountMutation);
 
 fn schema() -> SchemaBuilder<Queries, Mutations, EmptySubscription> {
     let queries = Queries(Query, AuditQuery, AccountQuery);
-    Schema::build(queries, Mutations(Mutation, AccountMutation), EmptySubscription)
+    let mutations = Mutations(Mutation, LifecycleMutation, AccountMutation);
+    Schema::build(queries, mutations, EmptySubscription)
 }
 
 /// The current time, which the domain takes as a parameter.

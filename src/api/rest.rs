@@ -8,6 +8,7 @@ mod errors;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod lifecycle;
 mod parameters;
 mod read;
 mod request;
@@ -23,7 +24,7 @@ use axum::{
     extract::{Path, Request, State, rejection::PathRejection},
     http::{Method, StatusCode, Uri},
     response::Response,
-    routing::{MethodRouter, any, get, post},
+    routing::{MethodRouter, any, delete, get, patch, post},
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout_at;
@@ -93,6 +94,8 @@ pub const ROUTES: &[Route] = &[
     route(Method::POST, "/api/clients", || post(create)),
     route(Method::GET, "/api/clients/{id}", || get(show)),
     route(Method::POST, "/api/clients/{id}", || post(change)),
+    route(Method::PATCH, "/api/clients/{id}", || patch(lifecycle::change)),
+    route(Method::DELETE, "/api/clients/{id}", || delete(lifecycle::remove)),
 ];
 
 /// The router for everything below `/api`.

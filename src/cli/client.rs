@@ -1,5 +1,5 @@
-//! `clientele client erase`: erases the stored data about a client outside its own row. Prints no personal data:
-//! clients are named by their keys.
+//! `clientele client erase`: erases all personal data of a client. Prints no personal data: clients are named by their
+//! keys.
 
 use std::fs::File;
 use std::io::{IsTerminal, stdin};
@@ -12,28 +12,27 @@ use crate::config::Config;
 use clientele_core::scalar::DateTime;
 use clientele_domain::{
     caller::Caller,
-    client::{ClientParts, Clients, Erased},
+    client::{ClientParts, Clients},
     client_by::ClientBy,
+    removal::RemoveClient,
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Erase for good the data that is kept about a client outside its own row.
+    /// Erase a client for good, with all data that is kept about it.
     ///
-    /// Erased are the contents of its history (every value before and after a change), the texts, recipients and
-    /// provider answers of its messages, and the answers kept under idempotency keys: a request that is sent again is
-    /// refused. Waiting messages are cancelled.
+    /// Erased are the client with its addresses, documents and custom field values, its messages, the contents of its
+    /// history (every value before and after a change), and the answers kept under idempotency keys: a request that is
+    /// sent again is refused. Messages that wait to be sent never will be.
     ///
-    /// What remains: the client's row with its addresses, documents and custom field values; who changed it and when;
-    /// when messages were sent, from which template; and every backup. The erasure is a record of the history itself,
-    /// and the history still verifies.
+    /// What remains: the client's key, which is never used again; who changed the client and when; links of other
+    /// clients to the key; and every backup. The erasure is a record of the history itself, and the history still
+    /// verifies.
     ///
-    /// Change the client first, so that its row no longer holds the data: a later change writes the value before it
-    /// into the history again.
+    /// A client that was deleted is named by its key: what is erased then is the data that its history keeps.
     ///
-    /// Exit codes: 0 if the data is erased, also when it was erased before and nothing was added since: then the
-    /// time of that is printed and nothing is written; 1 if there is no such client; 2 without a terminal and without
-    /// --yes.
+    /// Exit codes: 0 if the data is erased, also when it was erased before: then the time of that is printed and
+    /// nothing is written; 1 if there is no such client; 2 without a terminal and without --yes.
     Erase(Which),
 }
 
@@ -61,23 +60,28 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
 
 async fn erase(clients: &Clients, client: String, yes: bool) -> Result<(), Failure> {
     let operator = Caller::operator();
-    let unknown = || Failure::new("there is no client with this key or id");
     let by = ClientBy::Either(client);
     let found = clients.get(&operator, &by, ClientParts::default()).await;
-    let (client, _) = found.map_err(Failure::internal)?.ok_or_else(unknown)?;
-    let key = &client.client.encoded_key;
-    let asked = key.clone();
+    let by = match found.map_err(Failure::internal)? {
+        Some((client, _)) => ClientBy::EncodedKey(client.client.encoded_key),
+        // It can be the key of a client that was deleted.
+        None => by,
+    };
+    let asked = by.name().clone();
     if !yes && !ask(move || confirmed(&asked)).await? {
         return Err(Failure::new("nothing has been erased"));
     }
-    let erased = clients.erase_traces(&operator, key, store::now()).await;
-    print(&match erased.map_err(Failure::internal)?.ok_or_else(unknown)? {
-        Erased::Now { records } => format!(
-            "the data kept about the client {key} outside its own row has been erased; records of its history that \
-             had contents: {records}\n"
+    let erased = clients.erase(&operator, &RemoveClient::from(by), store::now()).await;
+    let unknown = |_| Failure::new("there is no client with this key or id");
+    let erased = erased.map_err(Failure::internal)?.map_err(unknown)?;
+    let key = &erased.client_key;
+    print(&match erased.was_erased {
+        false => format!(
+            "the client {key} has been erased; messages: {}, records of its history that had contents: {}\n",
+            erased.messages, erased.records
         ),
-        Erased::Before(at) => {
-            let at = DateTime::text(&at);
+        true => {
+            let at = DateTime::text(&erased.at);
             format!("the client {key} was erased before, at {at}, and nothing was added since: nothing has changed\n")
         }
     })
@@ -91,7 +95,7 @@ fn confirmed(key: &str) -> Result<bool, Failure> {
     let mut terminal = opened.map_err(|error| Failure::new(format!("can't ask for confirmation: {error}")))?;
     let asked = write!(
         terminal,
-        "The data kept about the client {key} outside its own row will be erased for good.\nType yes to erase it: "
+        "The client {key} will be erased for good, with all data that is kept about it.\nType yes to erase it: "
     );
     let asked = asked.and_then(|()| terminal.flush());
     drop(terminal);

@@ -12,7 +12,12 @@ mod replay;
 mod verification;
 mod verify_command;
 
-use clientele::caller::{Api, Caller, Permission, Rights};
+use clientele::{
+    caller::{Api, Caller, Permission, Rights},
+    client_by::ClientBy,
+    removal::Removed,
+    services::Services,
+};
 use serde_json::{Value, json};
 
 use crate::harness::TestServer;
@@ -28,6 +33,14 @@ pub async fn findings(server: &TestServer) -> Vec<String> {
     found
 }
 
+/// Erases a client, also one that was deleted.
+pub async fn erase(services: &Services, key: &str) -> Removed {
+    let now = std::time::SystemTime::now().into();
+    let (operator, by) = (Caller::operator(), ClientBy::EncodedKey(key.to_owned()).into());
+    let erased = services.clients.erase(&operator, &by, now).await;
+    erased.expect("the database answers").expect("there is such a client")
+}
+
 /// The records except the first ones of the audit log, oldest first. Keys are placeholders.
 async fn records(server: &TestServer) -> Vec<Value> {
     let query = "{ auditLog(first: 500) { nodes { caller { kind id name } door requestId subject subjectKey action
@@ -40,7 +53,7 @@ async fn records(server: &TestServer) -> Vec<Value> {
 }
 
 /// A record's changes as `path: before → after`.
-fn changes(record: &Value) -> Vec<String> {
+pub fn changes(record: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let changes = record["changes"].as_array().expect("a list").iter();
     changes

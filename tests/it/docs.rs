@@ -45,6 +45,7 @@ pages! {
     access: "docs/access.md",
     architecture: "docs/architecture.md",
     audit: "docs/audit.md",
+    client_states: "docs/client-states.md",
     custom_fields: "docs/custom-fields.md",
     graphql: "docs/graphql.md",
     legacy_rest: "docs/legacy-rest.md",

@@ -10,6 +10,7 @@ mod examples;
 mod java_sdk;
 mod lists;
 mod parameters;
+mod patch;
 mod scalars;
 mod stored_values;
 mod target;

@@ -20,6 +20,7 @@ mod graphql_http;
 mod http_server;
 mod idempotency;
 mod legacy;
+mod lifecycle;
 mod notifications;
 mod reads;
 mod server;

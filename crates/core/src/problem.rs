@@ -32,6 +32,12 @@ text_enum! {
         Taken = "TAKEN",
         /// The value can no longer be changed.
         NotEditable = "NOT_EDITABLE",
+        /// The client can't change from its state to this one.
+        InvalidTransition = "INVALID_TRANSITION",
+        /// The client is blacklisted: only its state can be changed.
+        Blacklisted = "BLACKLISTED",
+        /// Other clients link to the client, so it can't be deleted.
+        StillLinked = "STILL_LINKED",
         /// Two identifiers name two different clients.
         Mismatch = "MISMATCH",
         /// The text isn't one bare e-mail address.
@@ -127,6 +133,8 @@ pub struct Problem {
     pub stored_version: Option<i64>,
     /// The clients whose data the problem is about.
     pub clients: Option<ConcernedClients>,
+    /// The ids of the clients that link to the one that can't be deleted: those that the caller may know, at most three.
+    pub linked_from: Vec<String>,
 }
 
 /// The clients that a change of a definition concerns.
@@ -146,6 +154,7 @@ impl Problem {
             custom_field: None,
             stored_version: None,
             clients: None,
+            linked_from: Vec::new(),
         }
     }
 

@@ -234,7 +234,7 @@ impl ChannelWorker {
             tracing::warn!(
                 channel = self.channel.as_str(),
                 lost,
-                "leases ended before their messages were settled"
+                "messages weren't settled: their leases had ended, or their clients had been removed"
             );
         }
         for Unsettled { message, attempted } in self.unsettled.drain(..) {

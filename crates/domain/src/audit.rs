@@ -139,20 +139,20 @@ impl AuditLog {
     }
 
     /// Erases the contents of all records of a client's chain, which ends at `head`, and appends a record of the
-    /// erasure: contents that are missing without one are a finding. Callers and times of changes stay, and the chain
-    /// still verifies. Returns how many records had contents, and the new end. The calling function must hold a lock on
-    /// the present end and write the new one.
+    /// erasure with these members: contents that are missing without one are a finding. Callers and times of changes
+    /// stay, and the chain still verifies. Returns how many records had contents, and the new end. The calling function
+    /// must hold a lock on the present end and write the new one.
     pub async fn erase(
         &self,
         transaction: &Transaction,
         caller: &Caller,
         client_key: &str,
         head: &Head,
+        mut members: Vec<Member>,
         now: DateTime<Utc>,
     ) -> Result<(u64, Head)> {
         let sql = "UPDATE audit_record SET contents = NULL, salt = NULL WHERE chain = $1 AND contents IS NOT NULL";
         let erased = transaction.run(sql, [client_key.into()]).await?;
-        let mut members = Vec::new();
         let last = Some(head.count).filter(|count| *count > 0);
         Members::new(&mut members).text("records", None, last.map(|last| format!("1 to {last}")).as_deref());
         let change = Change {
@@ -203,8 +203,8 @@ async fn lock(transaction: &Transaction, chain: Chain<'_>) -> Result<Head> {
     end.ok_or_else(|| Error::defect("a shared chain of the history is missing: run `clientele audit verify`"))
 }
 
-/// Does the same; none if the end was removed.
-async fn end(transaction: &Transaction, chain: Chain<'_>) -> Result<Option<Head>> {
+/// Does the same, and for the chain of a deleted client; none if there is no such end.
+pub(crate) async fn end(transaction: &Transaction, chain: Chain<'_>) -> Result<Option<Head>> {
     let lock = match transaction.dialect {
         Dialect::Postgres => " FOR UPDATE",
         Dialect::Sqlite => "",

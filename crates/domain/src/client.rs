@@ -4,19 +4,19 @@
 //! `check`, and the objects of the APIs that show it; the compiler asks for the rest.
 
 pub mod aggregate;
-mod erase;
 mod search;
 mod seed;
 mod settings;
+mod states;
 
 pub use crate::id_pattern::IdPattern;
 pub use aggregate::{Aggregate, ClientParts, Found};
-pub use erase::Erased;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use search::fuzzing;
 pub use search::{ClientFilter, ClientOrder, ClientOrderField, ClientPage, CustomFieldFilter, Exactly, OrderDirection};
 pub use settings::ClientSettings;
+pub use states::{DateEffect, TRANSITIONS, Transition};
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use async_graphql::OneofObject;
 use serde::Serialize;
 
 /// The name of one client.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Serialize, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ClientBy {
     EncodedKey(String),
     ClientId(String),

@@ -214,10 +214,10 @@ impl IdempotencyEntry {
         ]
     }
 
-    /// Adds the outcome to the batch.
-    pub fn fill(&self, client_key: &str, outcome: String, batch: &mut Batch) -> Result<()> {
+    /// Adds the outcome to the batch. With `client_key`, it is erased with that client's data.
+    pub fn fill(&self, client_key: Option<&str>, outcome: String, batch: &mut Batch) -> Result<()> {
         batch.put::<idempotency_record::Entity>(&[&idempotency_record::Model {
-            client_key: Some(client_key.to_owned()),
+            client_key: client_key.map(str::to_owned),
             outcome: Some(outcome),
             ..self.record.clone()
         }])

@@ -14,4 +14,5 @@ pub mod idempotency;
 pub mod member;
 pub mod notify;
 pub mod outbox_signal;
+pub mod removal;
 pub mod upsert;

@@ -8,6 +8,7 @@ mod diff;
 mod input;
 mod match_field;
 mod replay;
+mod state;
 mod target;
 
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
@@ -19,19 +20,21 @@ use serde::{Deserialize, Serialize};
 
 pub use input::{
     AddressInput, ClientInput, ClientMatch, CustomFieldMatchInput, CustomFieldValueInput, IdDocumentInput,
-    LONGEST_LIST, UpsertClient,
+    LONGEST_LIST, Scope, UpsertClient,
 };
+pub use state::{ChangeClientState, LONGEST_REASON};
 pub use target::NAMED;
-
-use self::{
-    check::{ValidationContext, check, id_taken},
+pub(crate) use {
     diff::ClientDiff,
+    target::{unknown_client, version_conflict},
 };
+
+use self::check::{ValidationContext, check, id_taken};
 use crate::{
-    audit::{Action, Chain, Change, Head, Subject},
-    caller::{Caller, Permission},
+    audit::{self, Action, Chain, Change, Head, Subject},
+    caller::Caller,
     client::{
-        Aggregate, ClientParts, Clients,
+        Aggregate, ClientParts, Clients, Transition,
         aggregate::{read_for_change, select_for_change},
     },
     client_by::ClientBy,
@@ -87,9 +90,7 @@ impl Clients {
         parts: ClientParts,
         now: DateTime<Utc>,
     ) -> Result<Answer> {
-        if !caller.can(Permission::CreateClient) {
-            caller.require(Permission::EditClient)?;
-        }
+        input.scope.require(caller)?;
         if let Some(problem) = input.unclear_target() {
             return Ok(Err(vec![problem]));
         }
@@ -180,11 +181,11 @@ impl Work for Upsert<'_> {
         if let Some(problem) = unknown {
             return Ok(Step::Discard(Err(self.input.with_other_problems(problem, context))));
         }
-        if client.is_some_and(|client| !client.has(event::parts(Event::ClientUpdated, &definitions))) {
+        if client.is_some_and(|client| !client.has(self.parts_of_templates(&definitions))) {
             // The templates have changed since the client was read for the cached ones.
             return Ok(Step::Again);
         }
-        context.is_id_taken = client.is_none() && self.is_id_taken(transaction).await?;
+        context.is_id_taken = self.claims_id(client) && self.is_id_taken(transaction).await?;
         match check(&input, &context) {
             Ok(after) => self.write(stored, after, definitions, transaction).await,
             Err(problems) => Ok(Step::Discard(Err(problems))),
@@ -214,7 +215,8 @@ impl Upsert<'_> {
         let lock = definitions::shared_lock();
         let target = target.map(ClientBy::condition);
         if let Some((condition, name)) = target.filter(|(_, name)| !name.contains('\0')) {
-            let lock = format!("SELECT {lock} FROM client c WHERE {condition} FOR UPDATE OF c");
+            // A weaker lock than that of a deletion: other clients can link to this one meanwhile.
+            let lock = format!("SELECT {lock} FROM client c WHERE {condition} FOR NO KEY UPDATE OF c");
             if !is_postgres || transaction.one(lock, [name.into()]).await?.is_some() {
                 let select = select_for_change(transaction.dialect, self.parts_to_read().await);
                 let sql = format!("{select} WHERE {condition}");
@@ -247,10 +249,31 @@ impl Upsert<'_> {
             custom_values: !self.input.custom_information.is_undefined(),
         };
         let of_templates = match self.clients.definitions.known().await {
-            Some(definitions) => event::parts(Event::ClientUpdated, &definitions),
+            Some(definitions) => self.parts_of_templates(&definitions),
             None => ClientParts::default(),
         };
         self.parts.or(replaced).or(of_templates)
+    }
+
+    /// Returns the collections that the templates of a change need.
+    fn parts_of_templates(&self, definitions: &Definitions) -> ClientParts {
+        let events = match self.input.scope {
+            Scope::Upsert => &[Event::ClientUpdated][..],
+            Scope::Patch | Scope::State => &Event::OF_CHANGES,
+        };
+        let parts = events.iter().map(|event| event::parts(*event, definitions));
+        parts.fold(ClientParts::default(), ClientParts::or)
+    }
+
+    /// Returns true if the submission could give this client an id that it doesn't have; none is a new client.
+    fn claims_id(&self, stored: Option<&Aggregate>) -> bool {
+        match (stored, &self.input.client.client_id) {
+            (None, _) => true,
+            (Some(stored), MaybeUndefined::Value(id)) => {
+                self.input.scope == Scope::Patch && *id != stored.client.client_id
+            }
+            (Some(_), _) => false,
+        }
     }
 
     /// Returns true if a chosen id belongs to another client, or equals another client's key.
@@ -283,10 +306,19 @@ impl Upsert<'_> {
         transaction: &Transaction,
     ) -> Result<Step<Answer>> {
         let (before, head) = stored.unzip();
-        if before.is_none() {
-            if let Some(end) = self.claim_id(&mut after.client, &definitions, transaction).await? {
+        let former_id = before.as_ref().map(|before| &before.client.client_id);
+        if former_id != Some(&after.client.client_id) {
+            let is_new = former_id.is_none();
+            let claimed = self.claim_id(&mut after.client, is_new, &definitions, transaction);
+            if let Some(end) = claimed.await? {
                 return Ok(end);
             }
+            if let Some(id) = former_id {
+                let sql = "DELETE FROM client_id_claim WHERE client_id = $1";
+                transaction.run(sql, [id.into()]).await?;
+            }
+        }
+        if before.is_none() {
             after.addresses.get_or_insert_default();
             after.id_documents.get_or_insert_default();
             after.custom_values.get_or_insert_default();
@@ -303,25 +335,29 @@ impl Upsert<'_> {
             });
         }
         let diff = ClientDiff::between(before.as_ref(), &after);
-        let (outcome, event) = match &before {
-            None => (Outcome::Created, Some(Event::ClientCreated)),
-            Some(_) if diff.is_empty() => (Outcome::Unchanged, None),
-            Some(_) => (Outcome::Changed, Some(Event::ClientUpdated)),
+        let (outcome, events) = match &before {
+            None => (Outcome::Created, vec![Event::ClientCreated]),
+            Some(_) if diff.is_empty() => (Outcome::Unchanged, Vec::new()),
+            Some(before) => (Outcome::Changed, events(before, &after, &diff)),
         };
         let mut row = after.client.clone();
         let mut batch = Batch::new(transaction.dialect);
-        if event.is_some() {
+        if outcome != Outcome::Unchanged {
             if let Some(before) = &before {
                 row.version = before.client.version + 1;
                 // The clocks of servers differ; a client's own time must not run backwards.
                 row.updated_at = self.now.max(before.client.updated_at);
+            }
+            let mut members = diff.members(&definitions);
+            if diff.changes_state() {
+                audit::Members::new(&mut members).text("reason", None, self.input.reason.as_deref());
             }
             let change = Change {
                 chain: Chain::Client(&row.encoded_key),
                 subject: Subject::Client,
                 subject_key: &row.encoded_key,
                 action: Action::of(before.as_ref()),
-                members: diff.members(&definitions),
+                members,
             };
             let audit = &self.clients.audit;
             let head = head.unwrap_or_default();
@@ -331,21 +367,22 @@ impl Upsert<'_> {
         }
         let mut client = Aggregate { client: row, ..after };
         let before = before.map(|before| client.complete_from(before));
-        let mut queued = Vec::new();
-        if let Some(event) = event {
+        let mut messages = Vec::new();
+        for event in events {
             let change = event::Change {
                 event,
                 before: before.as_ref(),
                 rights: &self.caller.rights,
                 now: self.now,
             };
-            let messages = event::messages(&change, &client, &definitions)?;
-            batch.put::<message::Entity>(&Vec::from_iter(&messages))?;
-            queued.extend(messages.iter().filter_map(|message| Channel::parse(&message.channel)));
+            messages.extend(event::messages(&change, &client, &definitions)?);
         }
+        batch.put::<message::Entity>(&Vec::from_iter(&messages))?;
+        let channels = messages.iter().map(|message| Channel::parse(&message.channel));
+        let queued = channels.flatten().collect();
         if let Some(entry) = &self.entry {
             let record = replay::record(outcome, &client, &definitions)?;
-            entry.fill(&client.client.encoded_key, record, &mut batch)?;
+            entry.fill(Some(&client.client.encoded_key), record, &mut batch)?;
         }
         let answer = Ok(Upserted {
             client,
@@ -360,11 +397,12 @@ impl Upsert<'_> {
         Ok(Step::Commit(answer))
     }
 
-    /// Claims the id of a new client across all clients. Generates the id if none was chosen. Returns the end of the
+    /// Claims the new id of a client across all clients. Generates the id if none was chosen. Returns the end of the
     /// upsert if the id belongs to another client.
     async fn claim_id(
         &self,
         client: &mut client::Model,
+        is_new: bool,
         definitions: &Definitions,
         transaction: &Transaction,
     ) -> Result<Option<Step<Answer>>> {
@@ -388,7 +426,7 @@ impl Upsert<'_> {
             // Another request has just created it: change it instead.
             (true, ClientMatch::ClientId) => Ok(Some(Step::Again)),
             (true, ClientMatch::EncodedKey | ClientMatch::CustomField) => {
-                Ok(Some(Step::Discard(Err(vec![id_taken()]))))
+                Ok(Some(Step::Discard(Err(vec![id_taken(is_new)]))))
             }
             (false, _) => Err(Error::defect(
                 "the pattern of client ids is used up: configure a longer one",
@@ -410,10 +448,25 @@ async fn linked(input: &UpsertClient, definitions: &Definitions, transaction: &T
         return Ok(HashSet::new());
     }
     let which = transaction.dialect.is_one_of("encoded_key", "$1");
-    let sql = format!("SELECT encoded_key FROM client WHERE {which}");
+    // They can't be deleted before the links are stored.
+    let lock = match transaction.dialect {
+        Dialect::Postgres => " FOR KEY SHARE",
+        Dialect::Sqlite => "",
+    };
+    let sql = format!("SELECT encoded_key FROM client WHERE {which}{lock}");
     let links = serde_json::to_string(&links).map_err(Error::internal)?;
     let rows = transaction.all(sql, [links.into()]).await?;
     rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
+}
+
+/// Returns the events of a change: that of the new state, and CLIENT_UPDATED if anything else changes.
+fn events(before: &Aggregate, after: &Aggregate, diff: &ClientDiff<'_>) -> Vec<Event> {
+    let transition = Transition::between(&before.client.state, &after.client.state);
+    let of_state = transition.map(|transition| transition.event);
+    let of_others = diff.exceeds_state().then_some(Event::ClientUpdated);
+    let mut events: Vec<Event> = of_state.into_iter().chain(of_others).collect();
+    events.dedup();
+    events
 }
 
 /// Adds a client's row with the end of its audit chain, which readers of clients don't need.

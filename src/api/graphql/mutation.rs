@@ -256,7 +256,7 @@ fn written<'a, T, R>(
 
 /// The error of a stored change without a complete answer. A caller that tries again would create the client a second
 /// time.
-fn incomplete() -> GraphqlError {
+pub(super) fn incomplete() -> GraphqlError {
     let message = "The change has been stored, but its answer could not be completed: read it back, asking for less.";
     GraphqlError::new(Code::Internal, message)
         .because(Cause::new("the answer to a stored change could not be completed"))

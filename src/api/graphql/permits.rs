@@ -8,8 +8,8 @@ use async_graphql::parser::types::OperationType;
 use clientele_domain::caller::{
     Caller,
     Permission::{
-        self, Audit, CreateClient, EditClient, ManageCustomFields, ManageTemplates, ManageUsers, ResendMessages,
-        ViewClient, ViewMessages,
+        self, Audit, ChangeState, CreateClient, DeleteClient, EditClient, EraseClient, ManageCustomFields,
+        ManageTemplates, ManageUsers, ResendMessages, ViewClient, ViewMessages,
     },
 };
 use graphql_server::{Code, GraphqlError, Prepared, RequestError};
@@ -25,6 +25,9 @@ const QUERIES: &[(&str, &[Permission])] = &[
 ];
 const MUTATIONS: &[(&str, &[Permission])] = &[
     ("upsertClient", &[CreateClient, EditClient]),
+    ("changeClientState", &[ChangeState]),
+    ("deleteClient", &[DeleteClient]),
+    ("eraseClient", &[EraseClient]),
     ("upsertCustomFieldSet", &[ManageCustomFields]),
     ("upsertClientRole", &[ManageCustomFields]),
     ("upsertIdDocumentTemplate", &[ManageCustomFields]),

@@ -24,6 +24,11 @@ pub fn json(status: StatusCode, body: impl Into<Body>) -> Response {
     response
 }
 
+/// The answer to a change without other contents.
+pub fn success() -> Body {
+    Body::from(r#"{"returnCode":0,"returnStatus":"SUCCESS"}"#)
+}
+
 /// The parts of a client in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {

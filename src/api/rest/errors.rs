@@ -125,6 +125,8 @@ impl From<Problem> for RestError {
         let source = match (problem.code, &problem.custom_field) {
             // Callers match on the bare id of the missing field.
             (ProblemCode::Required, Some(id)) => id.to_string(),
+            // Likewise on the id of a client that links to this one.
+            (ProblemCode::StillLinked, _) if !problem.linked_from.is_empty() => problem.linked_from[0].clone(),
             // A problem of the URL or of the whole request has no member to name.
             _ if problem.section() == Section::Other || problem.path.is_empty() => sentence(&problem.message),
             _ => format!("{}: {}", path(&problem.path), sentence(&problem.message)),
@@ -197,7 +199,9 @@ fn code_of(problem: &Problem) -> Code {
 
         (Section::Client, NotFound, "encodedKey") => codes::INVALID_CLIENT_KEY,
         (Section::Client, Mismatch, _) => codes::INCONSISTENT_IDENTIFIER_WITH_JSON,
-        (Section::Client, NotEditable, "state") => codes::INVALID_CLIENT_STATE,
+        (Section::Client, NotEditable | NotAnOption, "state") => codes::INVALID_CLIENT_STATE,
+        (Section::Client, InvalidTransition, _) => codes::INVALID_CLIENT_STATE_TRANSITION,
+        (Section::Client, Blacklisted, _) => codes::BLACKLISTED_CLIENT_NOT_EDITABLE,
         (Section::Client, NotEditable, _) => codes::FIELD_IS_NOT_EDITABLE,
         (Section::Client, Taken, _) => codes::CLIENT_ID_ALREADY_IN_USE,
         (Section::Client, NotAnEmailAddress, _) => codes::EMAIL_ADDRESS_FORMAT_IS_INVALID,
@@ -235,6 +239,7 @@ fn code_of(problem: &Problem) -> Code {
         (Section::CustomInformation, InvalidCharacter, _) => codes::INVALID_STRING_VALUE,
 
         (Section::Other, NotFound, NAMED) => codes::INVALID_CLIENT_ID,
+        (Section::Other, StillLinked, _) => codes::LINKED_BY_CUSTOM_FIELD,
         _ => codes::INVALID_PARAMETERS,
     }
 }
@@ -359,6 +364,10 @@ mod tests {
             (InvalidCharacter, path!["client", "lastName"].to_vec(), 400, 3742),
             (NotEditable, path!["client", "clientId"].to_vec(), 400, 1906),
             (NotEditable, path!["client", "state"].to_vec(), 400, 305),
+            (NotAnOption, path!["client", "state"].to_vec(), 400, 305),
+            (InvalidTransition, path!["client", "state"].to_vec(), 400, 312),
+            (Blacklisted, path!["client"].to_vec(), 400, 3741),
+            (StillLinked, path!["by"].to_vec(), 400, 927),
             (Taken, path!["client", "clientId"].to_vec(), 400, 316),
             (NotAnEmailAddress, path!["client", "emailAddress"].to_vec(), 400, 711),
             (NotADate, path!["client", "birthDate"].to_vec(), 400, 309),

@@ -14,7 +14,7 @@ use clientele_domain::idempotency::Key;
 /// When the property doesn't hold.
 pub fn body(bytes: &[u8]) {
     let Ok(text) = request::utf8(bytes) else { return };
-    let [first, second] = [(), ()].map(|()| format!("{:?}", read::submission(text)));
+    let [first, second] = [(), ()].map(|()| format!("{:?}", (read::submission(text), read::patch(text))));
     assert_eq!(first, second);
 }
 

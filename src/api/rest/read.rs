@@ -15,7 +15,7 @@ use clientele_domain::{
     client_by::ClientRoleBy,
     definitions::NO_GROUP,
     enums::{Gender, Language},
-    upsert::{AddressInput, ClientInput, CustomFieldValueInput, IdDocumentInput, LONGEST_LIST, UpsertClient},
+    upsert::{AddressInput, ClientInput, CustomFieldValueInput, IdDocumentInput, LONGEST_LIST, Scope, UpsertClient},
 };
 pub use date::date;
 use members::Members;
@@ -41,6 +41,43 @@ pub fn submission(body: &str) -> Result<UpsertClient, RestError> {
         unreadable,
         ..UpsertClient::default()
     })
+}
+
+/// Reads `{client}` with the members to change. Members that are null count as absent, and a blank text clears.
+///
+/// # Errors
+/// When the body isn't a JSON object.
+pub fn patch(body: &str) -> Result<UpsertClient, RestError> {
+    let mut unreadable = Vec::new();
+    let mut root = Members::root(members(body)?, &mut unreadable);
+    let patched = root.object("client").map_value(|members| patched(members.patch()));
+    let client = match patched {
+        MaybeUndefined::Value(client) => client,
+        MaybeUndefined::Undefined | MaybeUndefined::Null => {
+            root.refuse("client", (ProblemCode::Blank, "must have the members to change."));
+            ClientInput::default()
+        }
+    };
+    Ok(UpsertClient {
+        client,
+        scope: Scope::Patch,
+        unreadable,
+        ..UpsertClient::default()
+    })
+}
+
+/// The path names the client. The role can also be named by its id.
+fn patched(mut members: Members<'_, '_>) -> ClientInput {
+    let role = members.text("clientRoleId").map_value(ClientRoleBy::RoleId);
+    let client = client(members);
+    ClientInput {
+        encoded_key: MaybeUndefined::Undefined,
+        client_role: match client.client_role {
+            MaybeUndefined::Undefined => role,
+            sent => sent,
+        },
+        ..client
+    }
 }
 
 /// The members of the body as raw JSON.

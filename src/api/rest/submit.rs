@@ -1,6 +1,6 @@
 //! The two formats of an upsert: JSON, or parameters of a URL or a form.
 
-use axum::{body::Body, extract::Request};
+use axum::{body::Body, extract::Request, http::request::Parts};
 use chrono::{DateTime, Utc};
 use tracing::Instrument;
 
@@ -21,11 +21,51 @@ use clientele_core::{
 use clientele_domain::{
     caller::{Caller, Permission},
     client::ClientParts,
+    client_by::ClientBy,
+    idempotency::Fingerprint,
     upsert::{UpsertClient, Upserted},
 };
 
 /// The parsed input, and the format of the answer.
 type Submission = (UpsertClient, Detail);
+
+/// A request that changes a client, with its body.
+pub struct Received {
+    head: Parts,
+    pub bytes: Vec<u8>,
+    idempotency_key: Option<String>,
+}
+
+impl Received {
+    pub fn query(&self) -> &str {
+        self.head.uri.query().unwrap_or_default()
+    }
+
+    pub fn declared(&self) -> Option<Declared> {
+        Declared::of(&self.head.headers)
+    }
+
+    /// The input with the request's idempotency key, if it has one.
+    pub fn repeatable(self, input: UpsertClient) -> UpsertClient {
+        let (idempotency_key, request) = self.idempotency();
+        UpsertClient {
+            request,
+            idempotency_key,
+            ..input
+        }
+    }
+
+    /// The request's idempotency key, and the fingerprint of a request that has one.
+    pub fn idempotency(self) -> (Option<String>, Option<Fingerprint>) {
+        let Self {
+            head,
+            bytes,
+            idempotency_key,
+        } = self;
+        let fingerprint = idempotency_key.as_ref().map(|_| request::fingerprint(&head, &bytes));
+        (idempotency_key, fingerprint)
+    }
+}
 
 impl Api {
     /// Creates or changes a client. `named` is the id in the path.
@@ -48,6 +88,12 @@ impl Api {
     }
 
     async fn read(&self, request: Request, named: Option<String>) -> Result<Submission, RestError> {
+        let received = self.receive(request).await?;
+        let (input, detail) = self.submission(received.query(), received.declared(), &received.bytes, named)?;
+        Ok((received.repeatable(input), detail))
+    }
+
+    pub async fn receive(&self, request: Request) -> Result<Received, RestError> {
         let (head, body) = request.into_parts();
         // A browser sends forms and bare URLs without a preflight: a foreign page could send one on behalf of its
         // visitor.
@@ -55,15 +101,30 @@ impl Api {
             let source = "A page of another site can't submit clients.";
             return Err(RestError::new(codes::INVALID_PERMISSIONS, source));
         }
-        let query = head.uri.query().unwrap_or_default();
         request::require_identity(&head.headers)?;
-        let declared = Declared::of(&head.headers);
         let bytes = request::read(body, self.settings.body_bytes).await?;
         let idempotency_key = request::idempotency_key(&head.headers)?;
-        let (mut input, detail) = self.submission(query, declared, &bytes, named)?;
-        input.request = idempotency_key.as_ref().map(|_| request::fingerprint(&head, &bytes));
-        input.idempotency_key = idempotency_key;
-        Ok((input, detail))
+        Ok(Received {
+            head,
+            bytes,
+            idempotency_key,
+        })
+    }
+
+    /// The text of a body that must be JSON.
+    pub fn json_of<'a>(&self, received: &'a Received) -> Result<&'a str, RestError> {
+        if received.bytes.is_empty() {
+            return Err(missing("There is no body: send JSON."));
+        }
+        // A body without a media type can only be JSON.
+        let Declared { media, utf8 } = received.declared().unwrap_or(Declared::JSON);
+        if media != Media::Json {
+            return Err(missing("Send the body as application/json."));
+        }
+        if !utf8 {
+            return Err(request::not_utf8());
+        }
+        request::json(&received.bytes, self.settings.body_values)
     }
 
     fn submission(
@@ -91,7 +152,7 @@ impl Api {
             Media::Json => {
                 let mut input = read::submission(request::json(bytes, self.settings.body_values)?)?;
                 Parameters::parse(query)?.refuse_with("a JSON body")?;
-                input.named = named;
+                input.named = named.map(ClientBy::Either);
                 input.demand_key = self.settings.require_encoded_key;
                 Ok((input, Detail::Expanded))
             }
@@ -99,7 +160,7 @@ impl Api {
     }
 
     /// Continues when the caller disconnects, so that started work is finished.
-    async fn store(
+    pub async fn store(
         &self,
         caller: Caller,
         input: UpsertClient,
@@ -133,6 +194,6 @@ fn missing(source: &str) -> RestError {
 
 /// The API reads the clock; the domain takes the time as a parameter.
 #[expect(clippy::disallowed_methods, reason = "time enters here")]
-fn now() -> DateTime<Utc> {
+pub fn now() -> DateTime<Utc> {
     Utc::now()
 }

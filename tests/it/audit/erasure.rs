@@ -1,24 +1,33 @@
-//! Erasure of the data about a client outside the client's own rows.
+//! Erasure of all personal data of a client.
 
 use std::time::SystemTime;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use clientele::{
     caller::{Caller, Permission, Rights},
-    client::Erased,
+    client_by::ClientBy,
+    definitions::Kind,
     error::Error,
+    removal::Removed,
 };
 use reqwest::Method;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
-use super::{UPSERT, findings};
-use crate::harness::{Backend, TestServer, graphql::store_key};
+use super::{UPSERT, erase, findings};
+use crate::harness::{
+    Backend, TestServer, field,
+    graphql::{define_template, store_key},
+};
 
 /// A client by this name with two records, a message and an outcome that is kept under a key.
 async fn create(server: &TestServer, name: &str) -> String {
     let input = json!({ "idempotencyKey": format!("of {}", name.len()), "client": {
-        "firstName": name, "lastName": "Linden", "mobilePhone1": format!("+4790000{}", name.len()) } });
+        "clientId": format!("the id of {name}"), "firstName": name, "lastName": "Linden",
+        "mobilePhone1": format!("+4790000{}", name.len()) },
+        "addresses": [{ "line1": format!("at {name}'s") }],
+        "idDocuments": [{ "documentType": "Passport", "documentId": name }],
+        "customInformation": [{ "fieldId": "nick", "value": name }] });
     let key = store_key(server, input).await;
     store_key(
         server,
@@ -27,6 +36,36 @@ async fn create(server: &TestServer, name: &str) -> String {
     .await;
     key
 }
+
+/// Two clients with messages: the keys of Trevor and of Margaretha.
+async fn create_two(server: &TestServer) -> [String; 2] {
+    server.define(vec![field("nick", Kind::Text)]).await;
+    let variants = json!([{ "language": "ENGLISH", "text": "Hello {CLIENT_FIRST_NAMES}" }]);
+    let template = json!({ "templateId": "t", "name": "T", "event": "CLIENT_CREATED", "channel": "SMS",
+        "variants": variants });
+    define_template(server, template).await;
+    [create(server, "Trevor").await, create(server, "Margaretha").await]
+}
+
+/// The tables with this word in a row.
+async fn tables_with(server: &TestServer, word: &str) -> Vec<String> {
+    let snapshot = server.snapshot().await;
+    let rows = snapshot.0.iter().filter(|row| row.contains(word));
+    let mut tables: Vec<String> = rows.filter_map(|row| Some(row.split_once(' ')?.0.to_owned())).collect();
+    tables.dedup();
+    tables
+}
+
+const TABLES: [&str; 8] = [
+    "address",
+    "audit_record",
+    "client",
+    "client_id_claim",
+    "custom_field_value",
+    "id_document",
+    "idempotency_record",
+    "message",
+];
 
 /// True if the bytes of a database file contain this text, after a checkpoint.
 async fn in_file(server: &TestServer, word: &str) -> bool {
@@ -50,69 +89,63 @@ async fn in_file(server: &TestServer, word: &str) -> bool {
     bytes.windows(word.len()).any(|window| window == word.as_bytes())
 }
 
-const TRACES: [&str; 3] = ["audit_record", "idempotency_record", "message"];
-
 on_both!(
-    erasure_leaves_only_the_fact_that_the_client_existed,
+    erasure_leaves_only_the_key_and_the_records_without_contents,
+    deleted_client_is_erased_by_its_key,
     data_added_after_an_erasure_is_erased_again,
     request_with_an_erased_outcome_is_not_executed_again,
     erased_data_is_in_no_byte_of_a_database_file,
 );
 
-async fn erasure_leaves_only_the_fact_that_the_client_existed(server: &TestServer) {
-    let template = server
-        .graphql(
-            "mutation { upsertMessageTemplate(input: { templateId: \"t\", name: \"T\", event: CLIENT_CREATED, \
-        channel: SMS, variants: [{ language: ENGLISH, text: \"Hello {CLIENT_FIRST_NAMES}\" }] }) { userErrors { \
-        message } } }",
-            json!({}),
-        )
-        .await;
-    assert!(template.text.contains(r#""userErrors":[]"#), "{}", template.text);
-    let trevor = create(server, "Trevor").await;
-    create(server, "Margaretha").await;
-    let said = async |table: &str, word: &str| {
-        let rows = server.snapshot().await;
-        rows.rows(table).iter().filter(|row| row.contains(word)).count()
-    };
-    for table in TRACES {
-        assert!(said(table, "Trevor").await > 0, "{table}");
-    }
+async fn erasure_leaves_only_the_key_and_the_records_without_contents(server: &TestServer) {
+    let [trevor, margaretha] = create_two(server).await;
+    assert_eq!(tables_with(server, "Trevor").await, TABLES);
+    let others = tables_with(server, "Margaretha").await;
     let now: DateTime<Utc> = SystemTime::now().into();
     let may_not = Caller {
-        rights: Rights::of([Permission::EditClient, Permission::Audit]).into(),
+        rights: Rights::of([Permission::EditClient, Permission::DeleteClient, Permission::Audit]).into(),
         ..Caller::operator()
     };
-    let refused = server.services.clients.erase_traces(&may_not, &trevor, now).await;
-    assert!(matches!(refused, Err(Error::Forbidden("DELETE_CLIENT"))), "{refused:?}");
-    let erase = async |key: &str| {
-        server
-            .services
-            .clients
-            .erase_traces(&Caller::operator(), key, now)
-            .await
-            .expect("the database answers")
-    };
-    assert_eq!(erase("absent").await, None);
-    assert_eq!(erase(&trevor).await, Some(Erased::Now { records: 2 }));
-    for table in TRACES {
-        assert_eq!(
-            said(table, "Trevor").await + said(table, "+47900006").await,
-            0,
-            "{table}"
-        );
-        assert!(said(table, "Margaretha").await > 0, "{table}");
+    let by = |key: &str| ClientBy::EncodedKey(key.to_owned()).into();
+    let clients = &server.services.clients;
+    let refused = clients.erase(&may_not, &by(&trevor), now).await;
+    assert!(matches!(refused, Err(Error::Forbidden("ERASE_CLIENT"))), "{refused:?}");
+    for absent in ["absent", "~users", "\0", ""] {
+        let unknown = clients.erase(&Caller::operator(), &by(absent), now).await;
+        assert!(unknown.expect("the database answers").is_err(), "{absent:?}");
     }
+    let erased = erase(&server.services, &trevor).await;
+    let expected = Removed {
+        client_key: trevor.clone(),
+        at: erased.at,
+        messages: 1,
+        unsent: 1,
+        records: 2,
+        was_erased: false,
+    };
+    assert_eq!(erased, expected);
+    for word in ["Trevor", "+47900006"] {
+        assert_eq!(tables_with(server, word).await, [""; 0], "{word}");
+    }
+    assert_eq!(tables_with(server, &trevor).await, ["audit_chain", "audit_record"]);
+    assert_eq!(tables_with(server, "Margaretha").await, others);
     let log = server
         .graphql(
             "query($key: String!) { auditLog(filter: { client: { encodedKey: $key } }) {
-            nodes { action changes { path after } } } }",
+            nodes { action changes { path before after } } }
+            client(by: { encodedKey: $key }) { id } }",
             json!({ "key": trevor }),
         )
         .await;
-    let erased: Value = json!({ "action": "ERASED", "changes": [{ "path": ["records"], "after": "1 to 2" }] });
-    log.data(json!({ "auditLog": { "nodes": [
-        erased, { "action": "CHANGED", "changes": null }, { "action": "CREATED", "changes": null }] } }));
+    let change = |name: &str, before: Value, after: Value| json!({ "path": [name], "before": before, "after": after });
+    let erasure = [
+        change("messages", json!("1"), json!(null)),
+        change("unsentMessages", json!("1"), json!(null)),
+        change("records", json!(null), json!("1 to 2")),
+    ];
+    log.data(json!({ "client": null, "auditLog": { "nodes": [
+        { "action": "ERASED", "changes": erasure },
+        { "action": "CHANGED", "changes": null }, { "action": "CREATED", "changes": null }] } }));
     let counts = server
         .services
         .audit
@@ -121,62 +154,53 @@ async fn erasure_leaves_only_the_fact_that_the_client_existed(server: &TestServe
     assert_eq!(counts.expect("it verifies").erased, 2);
     // A second erasure finds nothing, and writes nothing.
     let before = server.snapshot().await;
-    assert_eq!(erase(&trevor).await, Some(Erased::Before(now.trunc_subsecs(6))));
+    let again = erase(&server.services, &trevor).await;
+    assert_eq!((again.was_erased, again.at), (true, erased.at));
     assert_eq!(server.snapshot().await, before);
-    // The next change goes on after it, and can be erased, too.
-    store_key(server, json!({ "client": { "encodedKey": trevor, "notes": "again" } })).await;
-    assert_eq!(erase(&trevor).await, Some(Erased::Now { records: 2 }));
+    // The other client can still be changed.
+    store_key(
+        server,
+        json!({ "client": { "encodedKey": margaretha, "notes": "again" } }),
+    )
+    .await;
     assert_eq!(findings(server).await, [""; 0]);
-    // Removal or change of its record is found.
-    server
-        .write(&format!(
-            "UPDATE audit_record SET contents = NULL, salt = NULL WHERE chain = '{trevor}' AND position = 5"
-        ))
-        .await
-        .expect("removed");
+    // Removal of the record of an erasure is found.
+    let sql = "UPDATE audit_record SET contents = NULL, salt = NULL WHERE position = 3 AND action = 'ERASED'";
+    server.write(sql).await.expect("removed");
     assert_eq!(
         findings(server).await,
         [format!(
-            "{trevor} 1: contents removed, up to 5, without a record of an erasure"
+            "{trevor} 1: contents removed, up to 3, without a record of an erasure"
         )]
     );
+}
+
+async fn deleted_client_is_erased_by_its_key(server: &TestServer) {
+    let [trevor, _] = create_two(server).await;
+    let now: DateTime<Utc> = SystemTime::now().into();
+    let by = ClientBy::EncodedKey(trevor.clone()).into();
+    let deleted = server.services.clients.delete(&Caller::operator(), &by, now).await;
+    deleted.expect("the database answers").expect("nothing links to it");
+    assert_eq!(
+        tables_with(server, "Trevor").await,
+        ["audit_record", "idempotency_record"]
+    );
+    let erased = erase(&server.services, &trevor).await;
+    assert_eq!((erased.records, erased.messages, erased.was_erased), (3, 0, false));
+    assert_eq!(tables_with(server, "Trevor").await, [""; 0]);
+    assert!(erase(&server.services, &trevor).await.was_erased);
+    assert_eq!(findings(server).await, [""; 0]);
 }
 
 async fn data_added_after_an_erasure_is_erased_again(server: &TestServer) {
     let named = json!({ "idempotencyKey": "k", "client": { "firstName": "Trevor", "lastName": "Linden" } });
     let key = store_key(server, named).await;
-    server
-        .write(&format!(
-            "INSERT INTO message (client_key, encoded_key, event, channel, template_key, template_id, variant_key, \
-        language, recipient, state, attempts, created_at, queued_at) SELECT encoded_key, 'm', 'CLIENT_CREATED', \
-        'SMS', 't', 't', 'v', 'ENGLISH', '', 'SENT', 1, created_at, created_at FROM client WHERE encoded_key = \
-        '{key}'"
-        ))
-        .await
-        .expect("written");
-    let erase = async || {
-        let now: DateTime<Utc> = SystemTime::now().into();
-        server
-            .services
-            .clients
-            .erase_traces(&Caller::operator(), &key, now)
-            .await
-            .expect("the database answers")
-            .expect("a client")
-    };
-    assert_eq!(erase().await, Erased::Now { records: 1 });
-    for added in [
-        format!("UPDATE idempotency_record SET client_key = '{key}'"),
-        "UPDATE message SET recipient = 'x'".to_owned(),
-        "UPDATE message SET placeholders = '{}'".to_owned(),
-        "UPDATE message SET provider_id = 'x'".to_owned(),
-        "UPDATE message SET detail = 'x'".to_owned(),
-        "UPDATE message SET state = 'QUEUED'".to_owned(),
-    ] {
-        server.write(&added).await.expect("written");
-        assert_eq!(erase().await, Erased::Now { records: 1 }, "{added}");
-        assert!(matches!(erase().await, Erased::Before(_)), "{added}");
-    }
+    assert_eq!(erase(&server.services, &key).await.records, 1);
+    let added = format!("UPDATE idempotency_record SET client_key = '{key}'");
+    server.write(&added).await.expect("written");
+    let erased = erase(&server.services, &key).await;
+    assert_eq!((erased.records, erased.was_erased), (1, false));
+    assert!(erase(&server.services, &key).await.was_erased);
     assert_eq!(findings(server).await, [""; 0]);
 }
 
@@ -199,12 +223,7 @@ async fn request_with_an_erased_outcome_is_not_executed_again(server: &TestServe
             .pointer(at)
             .and_then(Value::as_str)
             .unwrap_or_else(|| panic!("{text}"));
-        let erased = server
-            .services
-            .clients
-            .erase_traces(&Caller::operator(), key, SystemTime::now().into())
-            .await;
-        assert_eq!(erased.expect("the database answers"), Some(Erased::Now { records: 1 }));
+        assert_eq!(erase(&server.services, key).await.records, 1);
     }
     let before = server.snapshot().await;
     let sentence =
@@ -240,12 +259,7 @@ async fn erased_data_is_in_no_byte_of_a_database_file(server: &TestServer) {
     for word in words {
         assert!(in_file(server, word).await, "{word}");
     }
-    let erased = server
-        .services
-        .clients
-        .erase_traces(&Caller::operator(), &key, SystemTime::now().into())
-        .await;
-    assert_eq!(erased.expect("the database answers"), Some(Erased::Now { records: 2 }));
+    assert_eq!(erase(&server.services, &key).await.records, 2);
     for word in words {
         assert!(!in_file(server, word).await, "{word}");
     }

@@ -5,6 +5,7 @@ use clientele::{audit::Finding, caller::Caller, services::Services};
 use serde_json::json;
 
 use super::{
+    erase,
     genesis::{LATE, change, forge, named, now, store, verify, with},
     trevor,
     verification::run,
@@ -78,11 +79,7 @@ async fn missing_key_is_one_finding_and_hides_no_other(server: &TestServer) {
     configured.audit.start(now()).await.expect("it goes on");
     configured.clients.seed(30, now(), |_| ()).await.expect("seeded");
     let later = store(&configured, &named(), now()).await;
-    configured
-        .clients
-        .erase_traces(&Caller::operator(), &later, now())
-        .await
-        .expect("erased");
+    erase(&configured, &later).await;
     change(&configured, &earlier, "1").await;
     assert_eq!(verify(&configured).await.2, [""; 0]);
 
@@ -123,7 +120,7 @@ async fn missing_key_is_one_finding_and_hides_no_other(server: &TestServer) {
         server,
         &format!(
             "DELETE FROM audit_record WHERE chain = '{later}'; \
-        UPDATE client SET history_head = NULL, history_count = 0 WHERE encoded_key = '{later}'"
+        UPDATE audit_chain SET head = NULL, count = 0 WHERE chain = '{later}'"
         ),
     )
     .await;

@@ -2,10 +2,10 @@
 
 use std::time::SystemTime;
 
-use clientele::{audit::Finding, caller::Caller, client::Erased, db::Database, error::Error, upsert::UpsertClient};
+use clientele::{audit::Finding, caller::Caller, db::Database, error::Error, upsert::UpsertClient};
 use serde_json::json;
 
-use super::{UPSERT, findings, trevor, verification};
+use super::{UPSERT, erase, findings, trevor, verification};
 use crate::harness::{TestServer, graphql::store_key};
 use verification::{TAMPERINGS, keep, put_back, run, two_clients};
 
@@ -79,15 +79,7 @@ async fn emptied_chain_is_found_after_later_records(server: &TestServer) {
         json!({ "client": { "encodedKey": changed, "notes": "another" } }),
     )
     .await;
-    let operator = Caller::operator();
-    let erasing = server
-        .services
-        .clients
-        .erase_traces(&operator, &erased, SystemTime::now().into());
-    assert_eq!(
-        erasing.await.expect("the database answers"),
-        Some(Erased::Now { records: 0 })
-    );
+    assert_eq!(erase(&server.services, &erased).await.records, 0);
     assert_eq!(findings(server).await, both);
     let mut alone = Vec::new();
     let report = |finding: &Finding| alone.push(finding.to_string());
@@ -173,12 +165,8 @@ async fn erasure_during_verification_is_no_finding(server: &TestServer) {
         if sql.contains("octet_length") && sql.contains("a.chain <= $3") {
             once.call_once(|| {
                 tokio::task::block_in_place(|| {
-                    let operator = Caller::operator();
-                    let erasing = services
-                        .clients
-                        .erase_traces(&operator, &erased, SystemTime::now().into());
-                    let erasing = tokio::runtime::Handle::current().block_on(erasing);
-                    assert_eq!(erasing.expect("the database answers"), Some(Erased::Now { records: 1 }));
+                    let erasing = tokio::runtime::Handle::current().block_on(erase(&services, &erased));
+                    assert_eq!(erasing.records, 1);
                 })
             });
         }

@@ -205,7 +205,10 @@ async fn preflight_succeeds_for_listed_origins_only() {
                 let answer = asking.send().await.expect("an answer");
                 assert_eq!(answer.status(), 200);
                 assert_eq!(header(&answer, "access-control-allow-origin"), allowed, "{origin}");
-                assert_eq!(header(&answer, "access-control-allow-methods"), Some("GET,POST"));
+                assert_eq!(
+                    header(&answer, "access-control-allow-methods"),
+                    Some("GET,POST,PATCH,DELETE")
+                );
                 assert_eq!(header(&answer, "access-control-max-age"), Some("600"));
                 assert_eq!(header(&answer, "access-control-allow-credentials"), None);
                 assert!(header(&answer, "access-control-allow-headers").is_some());

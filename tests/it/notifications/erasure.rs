@@ -1,9 +1,9 @@
-//! Messages in delivery while their client is erased.
+//! Messages in delivery while their client is removed.
 
 use axum::{Router, http::StatusCode};
 use clientele::{
     caller::Caller,
-    client::Erased,
+    client_by::ClientBy,
     delivery::{NotificationSettings, settings::SmsSettings},
 };
 use serde_json::json;
@@ -19,15 +19,25 @@ use crate::harness::{
     peers::{Answering, GatewayPeer},
 };
 
-/// The settings of a gateway that has a client's traces erased before it answers.
-async fn gateway(server: &TestServer, client: &str, status: u16, body: &'static str) -> NotificationSettings {
+/// The settings of a gateway before whose answer a client is erased, or deleted.
+async fn gateway(
+    server: &TestServer,
+    client: &str,
+    is_erasure: bool,
+    (status, body): (u16, &'static str),
+) -> NotificationSettings {
     let (services, client) = (server.services.clone(), client.to_owned());
     let answer = move || {
         let (services, client) = (services.clone(), client.clone());
         async move {
             let now = std::time::SystemTime::now().into();
-            let erased = services.clients.erase_traces(&Caller::operator(), &client, now).await;
-            assert_eq!(erased.expect("the database answers"), Some(Erased::Now { records: 1 }));
+            let (caller, by) = (Caller::operator(), ClientBy::EncodedKey(client).into());
+            let removed = match is_erasure {
+                true => services.clients.erase(&caller, &by, now).await,
+                false => services.clients.delete(&caller, &by, now).await,
+            };
+            let removed = removed.expect("the database answers").expect("there is such a client");
+            assert_eq!((removed.messages, removed.unsent), (1, 0), "it is being sent");
             (StatusCode::from_u16(status).expect("a status"), body)
         }
     };
@@ -44,39 +54,21 @@ async fn gateway(server: &TestServer, client: &str, status: u16, body: &'static 
     }
 }
 
-on_both!(provider_reply_about_an_erased_client_is_not_kept);
+on_both!(provider_reply_about_a_removed_client_is_not_kept);
 
-async fn provider_reply_about_an_erased_client_is_not_kept(server: &TestServer) {
+async fn provider_reply_about_a_removed_client_is_not_kept(server: &TestServer) {
     template(server, "text", json!({ "channel": "SMS" })).await;
     let words = r#"{ "code": 21211, "message": "+14155550101 is unknown here" }"#;
     let accepted = r#"{ "sid": "to +14155550101" }"#;
-    for (status, body, state, end) in [
-        (201, accepted, "SENT", "SENT"),
-        (400, words, "FAILED", "FAILED"),
-        (503, words, "QUEUED", "FAILED"),
-    ] {
-        let client = store_key(server, json!({ "client": reachable() })).await;
-        let mut worker = Hand::new(server, gateway(server, &client, status, body).await);
-        let of_client = async || {
-            messages(server)
-                .await
-                .into_iter()
-                .find(|message| message.client_key == client)
-                .expect("there is one")
-        };
-        assert_eq!(worker.step().await, 1);
-        let message = of_client().await;
-        let kept = (
-            message.state.as_str(),
-            message.recipient.as_str(),
-            message.provider_id,
-            message.detail,
-            message.placeholders,
-        );
-        assert_eq!(kept, (state, "", None, None, None));
-        // A message waiting for a retry fails: there is nothing left to send.
-        worker.wait(3_600 * 7);
-        worker.finish().await;
-        assert_eq!(of_client().await.state, end);
+    for answer in [(201, accepted), (400, words), (503, words)] {
+        for is_erasure in [true, false] {
+            let client = store_key(server, json!({ "client": reachable() })).await;
+            let mut worker = Hand::new(server, gateway(server, &client, is_erasure, answer).await);
+            assert_eq!(worker.step().await, 1);
+            // Nothing is left to retry.
+            worker.wait(3_600 * 7);
+            worker.finish().await;
+            assert_eq!(messages(server).await.len(), 0);
+        }
     }
 }

@@ -438,7 +438,7 @@ async fn metrics_answer_without_the_database() {
 }
 
 #[test]
-fn migration_grants_metrics_to_holders_of_every_permission() {
+fn migrations_grant_new_permissions_to_holders_of_all() {
     let directory = directory();
     add_user(&directory, &[], "boss", "ALL");
     add_user(&directory, &[], "auditor", "VIEW_CLIENT,AUDIT");
@@ -455,10 +455,15 @@ fn migration_grants_metrics_to_holders_of_every_permission() {
         use sea_orm::ConnectionTrait;
         let url = format!("sqlite:{}", directory.path().join("clientele.db").display());
         let database = sea_orm::Database::connect(url).await.expect("it is there");
+        let without = ["VIEW_METRICS", "CHANGE_STATE", "ERASE_CLIENT"]
+            .iter()
+            .fold("permissions".to_owned(), |of, name| {
+                format!("replace({of}, ',\"{name}\"', '')")
+            });
         for sql in [
-            "UPDATE api_user SET permissions = replace(permissions, ',\"VIEW_METRICS\"', '')",
-            "UPDATE api_token SET permissions = replace(permissions, ',\"VIEW_METRICS\"', '')",
-            "DELETE FROM seaql_migrations WHERE version = 'm20261128_view_metrics'",
+            &format!("UPDATE api_user SET permissions = {without}"),
+            &format!("UPDATE api_token SET permissions = {without}"),
+            "DELETE FROM seaql_migrations WHERE version IN ('m20261128_view_metrics', 'm20261129_state_permissions')",
         ] {
             let touched = database.execute_unprepared(sql).await.expect("it runs").rows_affected();
             assert!(touched > 0, "{sql}");
@@ -466,8 +471,8 @@ fn migration_grants_metrics_to_holders_of_every_permission() {
         database.close().await.expect("closed");
     });
     said(&["migrate"]);
-    let all = "VIEW_CLIENT,CREATE_CLIENT,EDIT_CLIENT,DELETE_CLIENT,MANAGE_CUSTOM_FIELDS,MANAGE_TEMPLATES,VIEW_MESSAGES,\
-               RESEND_MESSAGES,MANAGE_USERS,AUDIT,VIEW_METRICS";
+    let all = "VIEW_CLIENT,CREATE_CLIENT,EDIT_CLIENT,CHANGE_STATE,DELETE_CLIENT,ERASE_CLIENT,MANAGE_CUSTOM_FIELDS,\
+               MANAGE_TEMPLATES,VIEW_MESSAGES,RESEND_MESSAGES,MANAGE_USERS,AUDIT,VIEW_METRICS";
     let users = said(&["user", "list"]);
     assert!(
         users.contains(&format!("boss  {all}  ")) && users.contains("auditor  VIEW_CLIENT,AUDIT  "),

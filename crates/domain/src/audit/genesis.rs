@@ -177,9 +177,14 @@ impl Begin<'_> {
 const UNCREATED: &str = "NOT EXISTS (SELECT 1 FROM audit_record a \
     WHERE a.chain = c.encoded_key AND a.position = 1 AND a.action = 'CREATED')";
 
-/// Counts the clients that match. Runs once in the life of a database, and once for each configured key.
+/// Counts the clients that match, deleted ones included. Runs once in the life of a database, and once for each
+/// configured key.
 async fn count(transaction: &Transaction, which: &str) -> Result<i64> {
-    let sql = format!("SELECT count(*) FROM client c WHERE {which}");
+    let [definitions, users] = Chain::SHARED.map(Chain::name);
+    let sql = format!(
+        "SELECT count(*) FROM (SELECT encoded_key, history_count FROM client UNION ALL SELECT chain, count \
+         FROM audit_chain WHERE chain NOT IN ('{definitions}', '{users}')) c WHERE {which}"
+    );
     let row = transaction.one(sql, []).await?;
     let row = row.ok_or_else(|| Error::defect("counting has no result"))?;
     Ok(row.try_get_by_index(0)?)

@@ -16,8 +16,12 @@ text_enum! {
         CreateClient = "CREATE_CLIENT",
         /// Change clients.
         EditClient = "EDIT_CLIENT",
+        /// Change the states of clients: approve, reject, blacklist them, and so on.
+        ChangeState = "CHANGE_STATE",
         /// Delete clients.
         DeleteClient = "DELETE_CLIENT",
+        /// Erase the personal data of clients for good, also that of deleted clients.
+        EraseClient = "ERASE_CLIENT",
         /// Define custom fields and client roles.
         ManageCustomFields = "MANAGE_CUSTOM_FIELDS",
         /// Create, change and delete message templates.
@@ -36,11 +40,13 @@ text_enum! {
 }
 
 impl Permission {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::ViewClient,
         Self::CreateClient,
         Self::EditClient,
+        Self::ChangeState,
         Self::DeleteClient,
+        Self::EraseClient,
         Self::ManageCustomFields,
         Self::ManageTemplates,
         Self::ViewMessages,

@@ -8,9 +8,28 @@ text_enum! {
     Event {
         /// A client was created, through any API.
         ClientCreated = "CLIENT_CREATED",
-        /// A client, or anything that belongs to it, was changed.
+        /// A client, or anything that belongs to it, was changed; also a change of state without an event of its own.
         ClientUpdated = "CLIENT_UPDATED",
+        /// A client was approved.
+        ClientApproved = "CLIENT_APPROVED",
+        /// A client was rejected.
+        ClientRejected = "CLIENT_REJECTED",
+        /// A client has left the bank.
+        ClientExited = "CLIENT_EXITED",
+        /// A client was blacklisted.
+        ClientBlacklisted = "CLIENT_BLACKLISTED",
     }
+}
+
+impl Event {
+    /// The events of a change of an existing client.
+    pub const OF_CHANGES: [Self; 5] = [
+        Self::ClientUpdated,
+        Self::ClientApproved,
+        Self::ClientRejected,
+        Self::ClientExited,
+        Self::ClientBlacklisted,
+    ];
 }
 
 text_enum! {

@@ -12,12 +12,12 @@ use async_graphql::MaybeUndefined;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use entity::{address, client, client_role, id_document};
 
-use super::{ClientInput, UpsertClient, target::forbidden};
+use super::{ClientInput, Scope, UpsertClient, diff::ClientDiff};
 use crate::client_by::ClientRoleBy;
 use crate::member::{Problems, Scalars, TEXT_LIMIT, keep};
 use crate::{caller::Caller, definitions::Definitions};
 use crate::{
-    client::{Aggregate, ClientSettings},
+    client::{Aggregate, ClientSettings, Transition},
     enums::{ClientState, Language},
 };
 use clientele_core::{
@@ -45,7 +45,7 @@ pub(super) struct ValidationContext<'a> {
     pub definitions: &'a Definitions,
     /// The existing clients among those that the submission links to, by key.
     pub linked: HashSet<String>,
-    /// True if the chosen id of a new client is in use.
+    /// True if the chosen id, which is new, is in use.
     pub is_id_taken: bool,
     pub settings: &'a ClientSettings,
     pub now: DateTime<Utc>,
@@ -58,13 +58,14 @@ pub(super) struct ValidationContext<'a> {
 /// Every problem of the submission, in the order of its parts.
 pub(super) fn check(input: &UpsertClient, context: &ValidationContext<'_>) -> Result<Aggregate, Vec<Problem>> {
     let mut problems = Problems(input.unreadable.clone());
-    let client = client(&input.client, context, &mut problems);
-    if let Some(problem) = forbidden(context.caller, context.is_change) {
+    let client = client(input, context, &mut problems);
+    let state = context.stored.map(|stored| stored.client.state.as_str());
+    if let Some(problem) = input.forbidden(context.caller, context.is_change, state) {
         problems.0.push(problem);
         return Err(visible_without_permission(problems.0));
     }
     if context.is_id_taken {
-        problems.0.push(id_taken());
+        problems.0.push(id_taken(context.stored.is_none()));
     }
     let key = client.encoded_key.as_str();
     let stored = context.stored.and_then(|stored| stored.id_documents.as_deref());
@@ -82,13 +83,20 @@ pub(super) fn check(input: &UpsertClient, context: &ValidationContext<'_>) -> Re
     }
     let custom_values = custom_information::check(&input.custom_information, &client, context, &mut problems);
     let Problems(mut problems) = problems;
+    let after = Aggregate {
+        client,
+        addresses,
+        id_documents,
+        custom_values,
+    };
+    if context
+        .stored
+        .is_some_and(|stored| is_barred(stored, &after, &problems))
+    {
+        return Err(vec![blacklisted()]);
+    }
     if problems.is_empty() {
-        return Ok(Aggregate {
-            client,
-            addresses,
-            id_documents,
-            custom_values,
-        });
+        return Ok(after);
     }
     problems.sort_by_key(Problem::section);
     Err(problems)
@@ -111,6 +119,18 @@ fn role_allows(
         let message = "Clients of this role have no address: leave it out.";
         problems.add(ProblemCode::NotAvailable, path!["addresses"], message);
     }
+}
+
+/// Returns true if the client is blacklisted, and the submission would change more than its state.
+fn is_barred(stored: &Aggregate, after: &Aggregate, problems: &[Problem]) -> bool {
+    let is_of_state = |problem: &Problem| problem.path == path!["client", "state"];
+    stored.client.state == ClientState::Blacklisted.as_str()
+        && (!problems.iter().all(is_of_state) || ClientDiff::between(Some(stored), after).exceeds_state())
+}
+
+fn blacklisted() -> Problem {
+    let message = "This client is blacklisted and can't be edited: change its state first.";
+    Problem::new(ProblemCode::Blacklisted, path!["client"], message)
 }
 
 impl UpsertClient {
@@ -164,22 +184,31 @@ impl UpsertClient {
     }
 }
 
-pub(super) fn id_taken() -> Problem {
+pub(super) fn id_taken(is_new: bool) -> Problem {
     let message = Message::from("Another client has this ")
         .member("clientId")
-        .text(": choose another, or leave it out to have one generated.");
+        .text(format!(": choose another, or leave it out {}.", without_id(is_new)));
     Problem::new(ProblemCode::Taken, path!["client", "clientId"], message)
+}
+
+/// The effect of leaving out the id.
+fn without_id(is_new: bool) -> &'static str {
+    match is_new {
+        true => "to have one generated",
+        false => "to keep the present one",
+    }
 }
 
 /// Limits the problems that a caller without the permission gets. They learn the faults of the submission up to the
 /// refusal, and that the client exists, but nothing that is stored.
 fn visible_without_permission(mut problems: Vec<Problem>) -> Vec<Problem> {
-    problems.retain(|problem| problem.section() <= Section::Permission && problem.code != ProblemCode::NotEditable);
+    let tells_stored = |code| matches!(code, ProblemCode::NotEditable | ProblemCode::InvalidTransition);
+    problems.retain(|problem| problem.section() <= Section::Permission && !tells_stored(problem.code));
     problems.sort_by_key(Problem::section);
     problems
 }
 
-fn client(input: &ClientInput, context: &ValidationContext<'_>, problems: &mut Problems) -> client::Model {
+fn client(input: &UpsertClient, context: &ValidationContext<'_>, problems: &mut Problems) -> client::Model {
     let ClientInput {
         encoded_key: _, // resolved before
         client_id,
@@ -199,7 +228,8 @@ fn client(input: &ClientInput, context: &ValidationContext<'_>, problems: &mut P
         assigned_branch_key,
         assigned_centre_key,
         assigned_user_key,
-    } = input;
+    } = &input.client;
+    let is_upsert = input.scope == Scope::Upsert;
     let stored = match context.stored {
         Some(stored) => stored.client.clone(),
         None => blank_client(context),
@@ -208,9 +238,16 @@ fn client(input: &ClientInput, context: &ValidationContext<'_>, problems: &mut P
         scope: vec!["client".into()],
         problems,
     };
-    client::Model {
-        client_id: member.client_id(client_id, context.stored),
-        state: member.state(state, &stored.state, context.stored.is_none()),
+    let transition = match (is_upsert, context.stored) {
+        (true, stored_client) => {
+            member.keep_state(state, &stored.state, stored_client.is_none());
+            None
+        }
+        (false, Some(stored)) => member.transition(state, &stored.client.state),
+        (false, None) => None,
+    };
+    let mut client = client::Model {
+        client_id: member.client_id(client_id, context.stored, is_upsert),
         first_name: member.required("firstName", first_name, &stored.first_name),
         middle_name: member.text("middleName", middle_name, stored.middle_name),
         last_name: member.required("lastName", last_name, &stored.last_name),
@@ -231,7 +268,11 @@ fn client(input: &ClientInput, context: &ValidationContext<'_>, problems: &mut P
         assigned_centre_key: member.key("assignedCentreKey", assigned_centre_key, stored.assigned_centre_key),
         assigned_user_key: member.key("assignedUserKey", assigned_user_key, stored.assigned_user_key),
         ..stored
+    };
+    if let Some(transition) = transition {
+        transition.apply(&mut client, context.now);
     }
+    client
 }
 
 /// A new client, before the input is applied.
@@ -302,15 +343,15 @@ impl Scalars<'_> {
         date
     }
 
-    /// The id can be chosen once, on creation.
-    fn client_id(&mut self, sent: &MaybeUndefined<String>, stored: Option<&Aggregate>) -> String {
+    /// The id can be chosen on creation. `is_fixed` says that it can't be changed later.
+    fn client_id(&mut self, sent: &MaybeUndefined<String>, stored: Option<&Aggregate>, is_fixed: bool) -> String {
         let stored = stored.map(|stored| stored.client.client_id.clone());
         let MaybeUndefined::Value(chosen) = sent else {
             return stored.unwrap_or_default();
         };
         match stored {
             Some(stored) if *chosen == stored => stored,
-            Some(stored) => {
+            Some(stored) if is_fixed => {
                 self.refuse(
                     ProblemCode::NotEditable,
                     "clientId",
@@ -318,21 +359,22 @@ impl Scalars<'_> {
                 );
                 stored
             }
-            None => {
-                self.chosen_id(chosen);
+            stored => {
+                self.chosen_id(chosen, stored.is_none());
                 chosen.clone()
             }
         }
     }
 
-    fn chosen_id(&mut self, id: &str) {
+    fn chosen_id(&mut self, id: &str, is_new: bool) {
+        let otherwise = without_id(is_new);
         if is_blank(id) {
-            let message = Message::of_member("clientId", " must not be blank: leave it out to have one generated.");
+            let message = Message::of_member("clientId", format!(" must not be blank: leave it out {otherwise}."));
             self.refuse(ProblemCode::Blank, "clientId", message);
         } else if RESERVED_IDS.contains(&id) {
             let message = Message::from(format!("The id {id} is reserved: choose another, or leave "))
                 .member("clientId")
-                .text(" out to have one generated.");
+                .text(format!(" out {otherwise}."));
             self.refuse(ProblemCode::Taken, "clientId", message);
         } else if self.fits("clientId", id, CLIENT_ID_LIMIT)
             && (id.starts_with(is_invisible) || id.ends_with(is_invisible))
@@ -345,8 +387,9 @@ impl Scalars<'_> {
         }
     }
 
-    /// Callers of the legacy API send the state INACTIVE with every new client, so it is ignored on creation.
-    fn state(&mut self, sent: &MaybeUndefined<String>, stored: &str, is_new: bool) -> String {
+    /// Refuses another state than the stored one. Callers of the legacy API send the state INACTIVE with every new
+    /// client, so it is ignored on creation.
+    fn keep_state(&mut self, sent: &MaybeUndefined<String>, stored: &str, is_new: bool) {
         if let MaybeUndefined::Value(state) = sent
             && state != stored
             && !(is_new && state == ClientState::Inactive.as_str())
@@ -357,7 +400,25 @@ impl Scalars<'_> {
                 format!("state can't be set here: leave it out, or send {stored}."),
             );
         }
-        stored.to_owned()
+    }
+
+    /// Returns the transition to another state; none if the state stays.
+    fn transition(&mut self, sent: &MaybeUndefined<String>, stored: &str) -> Option<&'static Transition> {
+        let state = sent.value().filter(|state| *state != stored)?;
+        if ClientState::parse(state).is_none() {
+            let message = "state must be a state of clients: PENDING_APPROVAL, INACTIVE, ACTIVE, EXITED, BLACKLISTED or \
+                           REJECTED.";
+            self.refuse(ProblemCode::NotAnOption, "state", message);
+            return None;
+        }
+        let transition = Transition::between(stored, state);
+        if transition.is_none() {
+            let targets: Vec<&str> = Transition::targets(stored).collect();
+            let targets = targets.join(" or ");
+            let message = format!("A client that is {stored} can't become {state}, only {targets}.");
+            self.refuse(ProblemCode::InvalidTransition, "state", message);
+        }
+        transition
     }
 
     fn client_role(&mut self, sent: &MaybeUndefined<ClientRoleBy>, stored: String, known: &Definitions) -> String {

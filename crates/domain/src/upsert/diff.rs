@@ -13,10 +13,10 @@ use crate::{
 use clientele_core::error::Result;
 use clientele_storage::db::Batch;
 
-/// The changes that turn a stored client into the new one.
-pub(super) struct ClientDiff<'a> {
+/// The changes that turn a stored client into the new one. None is a client that doesn't exist.
+pub(crate) struct ClientDiff<'a> {
     before: Option<&'a client::Model>,
-    after: &'a client::Model,
+    after: Option<&'a client::Model>,
     addresses: CollectionDiff<'a, address::Model>,
     id_documents: CollectionDiff<'a, id_document::Model>,
     custom_values: CollectionDiff<'a, custom_field_value::Model>,
@@ -26,7 +26,7 @@ impl<'a> ClientDiff<'a> {
     pub(super) fn between(before: Option<&'a Aggregate>, after: &'a Aggregate) -> Self {
         Self {
             before: before.map(|before| &before.client),
-            after: &after.client,
+            after: Some(&after.client),
             addresses: CollectionDiff::between(before.and_then(|of| of.addresses.as_ref()), after.addresses.as_ref()),
             id_documents: CollectionDiff::between(
                 before.and_then(|of| of.id_documents.as_ref()),
@@ -39,11 +39,47 @@ impl<'a> ClientDiff<'a> {
         }
     }
 
+    /// The deletion of a client that was read with all collections.
+    pub(crate) fn deletion(before: &'a Aggregate) -> Self {
+        Self {
+            before: Some(&before.client),
+            after: None,
+            addresses: CollectionDiff::removal(before.addresses.as_ref()),
+            id_documents: CollectionDiff::removal(before.id_documents.as_ref()),
+            custom_values: CollectionDiff::removal(before.custom_values.as_ref()),
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.before == Some(self.after)
-            && self.addresses.is_empty()
-            && self.id_documents.is_empty()
-            && self.custom_values.is_empty()
+        self.before == self.after && self.collections_are_equal()
+    }
+
+    /// Returns true if the state of an existing client differs.
+    pub(super) fn changes_state(&self) -> bool {
+        let states = self.before.zip(self.after);
+        states.is_some_and(|(before, after)| before.state != after.state)
+    }
+
+    /// Returns true if more than the state and its dates differs.
+    pub(super) fn exceeds_state(&self) -> bool {
+        let is_in_row = match (self.before, self.after) {
+            (Some(before), Some(after)) if before.state != after.state => {
+                let after = client::Model {
+                    state: before.state.clone(),
+                    approved_at: before.approved_at,
+                    activated_at: before.activated_at,
+                    closed_at: before.closed_at,
+                    ..after.clone()
+                };
+                after != *before
+            }
+            (before, after) => before != after,
+        };
+        is_in_row || !self.collections_are_equal()
+    }
+
+    fn collections_are_equal(&self) -> bool {
+        self.addresses.is_empty() && self.id_documents.is_empty() && self.custom_values.is_empty()
     }
 
     /// Adds the differences of the collections to the batch, after the client's own row, which they refer to.
@@ -54,11 +90,11 @@ impl<'a> ClientDiff<'a> {
             .write::<custom_field_value::Entity>(client_key, batch)
     }
 
-    /// Returns the members that differ, under their GraphQL names; all members of a new client. The key, the version
+    /// Returns the members that differ, under their GraphQL names; all members of a new or deleted client. The key, the version
     /// and the timestamps are left out: they follow from the audit record itself.
-    pub(super) fn members(&self, definitions: &Definitions) -> Vec<audit::Member> {
+    pub(crate) fn members(&self, definitions: &Definitions) -> Vec<audit::Member> {
         let mut found = Vec::new();
-        audit::Members::new(&mut found).columns(self.before, Some(self.after), own_columns());
+        audit::Members::new(&mut found).columns(self.before, self.after, own_columns());
         for (before, after, key) in self.addresses.iter() {
             let columns = of_member(address::Column::Position);
             audit::Members::below(&mut found, &["addresses", key]).columns(before, after, columns);
@@ -100,6 +136,14 @@ impl<'a, M: Member> CollectionDiff<'a, M> {
                 .iter()
                 .filter(|member| !kept.contains(member.encoded_key()))
                 .collect(),
+        }
+    }
+
+    /// The removal of all members.
+    fn removal(before: Option<&'a Vec<M>>) -> Self {
+        Self {
+            written: Vec::new(),
+            removed: before.into_iter().flatten().collect(),
         }
     }
 

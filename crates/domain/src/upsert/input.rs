@@ -6,7 +6,7 @@
 use async_graphql::{Enum, InputObject, MaybeUndefined};
 use serde::Serialize;
 
-use crate::client_by::ClientRoleBy;
+use crate::client_by::{ClientBy, ClientRoleBy};
 use crate::enums::{Gender, Language};
 use crate::idempotency::Fingerprint;
 use clientele_core::{problem::Problem, scalar::Date};
@@ -35,6 +35,18 @@ pub struct CustomFieldMatchInput {
     pub field_id: String,
     /// The value as text, or the key that a link holds.
     pub value: String,
+}
+
+/// The members that a submission can change of an existing client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// All but the id and the state.
+    #[default]
+    Upsert,
+    /// All, the id and the state included.
+    Patch,
+    /// The state alone.
+    State,
 }
 
 /// Creates a client, or changes it if it exists. Either everything is stored or nothing.
@@ -85,10 +97,18 @@ pub struct UpsertClient {
     #[graphql(skip)]
     #[serde(skip)]
     pub request: Option<Fingerprint>,
-    /// The id or key of the client in a path; the client must exist.
+    /// The client outside the input, such as in a path; the client must exist.
     #[graphql(skip)]
     #[serde(skip)]
-    pub named: Option<String>,
+    pub named: Option<ClientBy>,
+    /// The members that it can change.
+    #[graphql(skip)]
+    #[serde(skip)]
+    pub scope: Scope,
+    /// The reason of a change of state, for the audit log.
+    #[graphql(skip)]
+    #[serde(skip)]
+    pub reason: Option<String>,
     /// Refuses a change without the client's key.
     #[graphql(skip)]
     #[serde(skip)]
@@ -111,7 +131,7 @@ impl UpsertClient {
 /// The fields of a client. Omitted fields keep their values; null clears a field unless its description says otherwise.
 /// Text is a single line without control characters, except `notes`. A stored value that you send back unchanged is
 /// always accepted.
-#[derive(InputObject, Serialize, Clone, Debug, Default)]
+#[derive(InputObject, Serialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientInput {
     /// The key of the client to change. Omit it to create a client.
@@ -121,8 +141,8 @@ pub struct ClientInput {
     /// must not begin or end with white space, and must not be `.`, `..` or `search`.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub client_id: MaybeUndefined<String>,
-    /// Only the state the client already has, or on creation the first state, is accepted. INACTIVE on creation is
-    /// ignored.
+    /// In an upsert, only the state the client already has, or on creation the first state, is accepted. INACTIVE on
+    /// creation is ignored.
     #[graphql(skip)]
     #[serde(skip)]
     pub state: MaybeUndefined<String>,

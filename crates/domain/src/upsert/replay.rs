@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Outcome, Upsert, UpsertClient, Upserted, target::forbidden};
+use super::{Answer, Outcome, Upsert, UpsertClient, Upserted};
 use crate::{
     caller::Caller,
     client::Aggregate,
@@ -81,7 +81,7 @@ impl Upsert<'_> {
             client,
             definitions,
         } = serde_json::from_str(&stored.outcome).map_err(Error::internal)?;
-        if let Some(problem) = forbidden(self.caller, outcome != Outcome::Created) {
+        if let Some(problem) = self.input.forbidden(self.caller, outcome != Outcome::Created, None) {
             return Ok(Some(Step::Discard(Err(vec![problem]))));
         }
         let present = self

@@ -1,8 +1,8 @@
-//! The client that an upsert is about: its names in the submission, the permission, and the expected version.
+//! The client that an upsert is about: its names in the submission, the permissions, and the expected version.
 
 use async_graphql::MaybeUndefined;
 
-use super::{ClientInput, ClientMatch, Upsert, UpsertClient};
+use super::{ClientInput, ClientMatch, Scope, Upsert, UpsertClient};
 use crate::{
     caller::{Caller, Permission},
     client::Aggregate,
@@ -19,30 +19,58 @@ use clientele_storage::db::Transaction;
 /// The path of problems with the client in an API's path.
 pub const NAMED: &str = "id";
 
-/// Returns the permission to change an existing client, or to create one.
-fn permission(present: bool) -> Permission {
-    match present {
-        true => Permission::EditClient,
-        false => Permission::CreateClient,
+impl Scope {
+    /// # Errors
+    /// [`clientele_core::error::Error::Forbidden`] without any of the permissions that a submission can need.
+    pub fn require(self, caller: &Caller) -> Result<()> {
+        let (one, other) = match self {
+            Self::Upsert => (Permission::CreateClient, Permission::EditClient),
+            Self::Patch => (Permission::ChangeState, Permission::EditClient),
+            Self::State => (Permission::ChangeState, Permission::ChangeState),
+        };
+        match caller.can(one) {
+            true => Ok(()),
+            false => caller.require(other),
+        }
     }
 }
 
-/// Returns a problem without the permission. Which one is needed is known only after the client was looked for.
-pub(super) fn forbidden(caller: &Caller, present: bool) -> Option<Problem> {
-    let permission = permission(present);
-    let act = if present { "change" } else { "create" };
-    let message = || format!("To {act} a client you need the permission {}.", permission.as_str());
-    (!caller.can(permission)).then(|| Problem::new(ProblemCode::Forbidden, path![], message()))
-}
-
 impl UpsertClient {
+    /// Returns a problem without a permission that the submission needs: to create a client, or to change one in this
+    /// state. Which it needs is known only after the client was looked for.
+    ///
+    /// The state that a client already has needs no permission of its own beside other members.
+    pub(super) fn forbidden(&self, caller: &Caller, is_change: bool, stored_state: Option<&str>) -> Option<Problem> {
+        let state = self.client.state.value().filter(|_| self.scope != Scope::Upsert);
+        let others = || ClientInput {
+            state: MaybeUndefined::Undefined,
+            ..self.client.clone()
+        };
+        let edits = state.is_none() || others() != ClientInput::default();
+        let moves = state.is_some_and(|state| !edits || stored_state.is_some_and(|stored| stored != state));
+        let needed = match is_change {
+            false => [(true, Permission::CreateClient, "create a client"); 2],
+            true => [
+                (edits, Permission::EditClient, "change a client"),
+                (moves, Permission::ChangeState, "change the state of a client"),
+            ],
+        };
+        let mut lacking = needed
+            .into_iter()
+            .filter(|(is_needed, permission, _)| *is_needed && !caller.can(*permission));
+        lacking.next().map(|(_, permission, act)| {
+            let message = format!("To {act} you need the permission {}.", permission.as_str());
+            Problem::new(ProblemCode::Forbidden, path![], message)
+        })
+    }
+
     /// The client that the submission changes if it exists; none if the submission always creates one.
     pub fn target(&self) -> Option<ClientBy> {
         let ClientInput {
             encoded_key, client_id, ..
         } = &self.client;
         match (&self.named, encoded_key, client_id, self.match_on) {
-            (Some(named), ..) => Some(ClientBy::Either(named.clone())),
+            (Some(named), ..) => Some(named.clone()),
             (None, MaybeUndefined::Value(key), ..) => Some(ClientBy::EncodedKey(key.clone())),
             (None, _, MaybeUndefined::Value(id), ClientMatch::ClientId) => Some(ClientBy::ClientId(id.clone())),
             _ => None,
@@ -94,9 +122,10 @@ impl Upsert<'_> {
         stored: Option<&Aggregate>,
         transaction: &Transaction,
     ) -> Result<Option<Problem>> {
-        if self.input.named.is_some() && stored.is_none() {
-            let message = "There is no client with this id or key.";
-            return Ok(Some(Problem::new(ProblemCode::NotFound, path![NAMED], message)));
+        if let Some(named) = &self.input.named
+            && stored.is_none()
+        {
+            return Ok(Some(unknown_client(named)));
         }
         let unknown = |message: &'static str| {
             Ok(Some(Problem::new(
@@ -130,23 +159,37 @@ impl Upsert<'_> {
     pub(super) fn wrong_version(&self, stored: Option<&Aggregate>) -> Option<Problem> {
         let expected = self.input.expected_version?;
         // A caller who may not change the client gets that error, and not its version.
-        if !self.caller.can(permission(stored.is_some())) {
+        let state = stored.map(|stored| stored.client.state.as_str());
+        if self.input.forbidden(self.caller, stored.is_some(), state).is_some() {
             return None;
         }
-        let version = stored.map_or(0, |stored| stored.client.version);
-        (expected != version).then(|| {
-            let message = match version {
-                0 => "There is no such client, so there is no version to expect: leave expectedVersion out to create \
-                      one."
-                    .to_owned(),
-                _ => format!("The stored version is {version}, not {expected}: read the client again and decide anew."),
-            };
-            Problem {
-                stored_version: Some(version.into()),
-                ..Problem::new(ProblemCode::VersionConflict, path!["expectedVersion"], message)
-            }
-        })
+        version_conflict(expected, stored.map_or(0, |stored| stored.client.version))
     }
+}
+
+/// Returns a problem if the stored version isn't the expected one. 0 is a client that doesn't exist.
+pub(crate) fn version_conflict(expected: i32, version: i32) -> Option<Problem> {
+    (expected != version).then(|| {
+        let message = match version {
+            0 => "There is no such client, so there is no version to expect: leave expectedVersion out to create one."
+                .to_owned(),
+            _ => format!("The stored version is {version}, not {expected}: read the client again and decide anew."),
+        };
+        Problem {
+            stored_version: Some(version.into()),
+            ..Problem::new(ProblemCode::VersionConflict, path!["expectedVersion"], message)
+        }
+    })
+}
+
+/// The problem of a client that must exist, and doesn't.
+pub(crate) fn unknown_client(by: &ClientBy) -> Problem {
+    let (place, message) = match by {
+        ClientBy::Either(_) => (NAMED, "There is no client with this id or key."),
+        ClientBy::EncodedKey(_) => ("by", "There is no client with this key."),
+        ClientBy::ClientId(_) => ("by", "There is no client with this id."),
+    };
+    Problem::new(ProblemCode::NotFound, path![place], message)
 }
 
 async fn client_exists(key: &str, transaction: &Transaction) -> Result<bool> {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::api::graphql::{global_id, loaded::LoadedData};
 use clientele_core::problem::{Problem, ProblemCode};
-use clientele_domain::{access, notify::Resent};
+use clientele_domain::{access, notify::Resent, removal::Removed};
 use entity::id_document_template;
 
 /// The outcome of a mutation: the stored object, or the problems of the input.
@@ -87,6 +87,46 @@ payload! {
         => |row| row.conflicting;
     maybe_int conflictingVersion "With the user error VERSION_CONFLICT, the stored version at that time, 0 if there \
         was no client; null otherwise." => |row| row.problems().iter().find_map(|problem| problem.stored_version);
+}
+
+payload! {
+    ChangeClientStatePayload = ClientRow<'a>, "changeClientState";
+
+    maybe<Client> client "The client in its new state; null if there are user errors." => |row| row.stored();
+    maybe_int conflictingVersion "With the user error VERSION_CONFLICT, the stored version; null otherwise."
+        => |row| row.problems().iter().find_map(|problem| problem.stored_version);
+}
+
+payload! {
+    DeleteClientPayload = &'a Removed, "deleteClient";
+
+    maybe_id deletedClientId "The global ID of the deleted client; null if there are user errors."
+        => |row| Some(global_id::encode(Client::NAME, &[&row.stored()?.client_key]));
+    maybe_text deletedClientKey "The key of the deleted client; null if there are user errors."
+        => |row| row.stored().map(|removed| &*removed.client_key);
+    int deletedMessages "The number of messages that were deleted with the client."
+        => |row| row.stored().map_or(0, |removed| removed.messages as i64);
+    int unsentMessages "The number of these messages that were waiting to be sent, and never will be."
+        => |row| row.stored().map_or(0, |removed| removed.unsent as i64);
+    maybe_int conflictingVersion "With the user error VERSION_CONFLICT, the stored version; null otherwise."
+        => |row| row.problems().iter().find_map(|problem| problem.stored_version);
+}
+
+payload! {
+    EraseClientPayload = &'a Removed, "eraseClient";
+
+    maybe_id erasedClientId "The global ID of the erased client; null if there are user errors."
+        => |row| Some(global_id::encode(Client::NAME, &[&row.stored()?.client_key]));
+    maybe_text erasedClientKey "The key of the erased client; null if there are user errors."
+        => |row| row.stored().map(|removed| &*removed.client_key);
+    maybe_instant erasedAt "The time of the erasure; null if there are user errors. If everything had been erased \
+        before, the time of that." => |row| row.stored().map(|removed| removed.at);
+    int erasedRecords "The number of audit records whose contents were erased."
+        => |row| row.stored().map_or(0, |removed| removed.records as i64);
+    int deletedMessages "The number of messages that were deleted with the client."
+        => |row| row.stored().map_or(0, |removed| removed.messages as i64);
+    int unsentMessages "The number of these messages that were waiting to be sent, and never will be."
+        => |row| row.stored().map_or(0, |removed| removed.unsent as i64);
 }
 
 payload! {

@@ -11,8 +11,11 @@ use crate::api::rest::errors::legacy;
 use clientele_core::{
     problem::{Message, Problem, ProblemCode, Step},
     scalar::Date,
+    text::is_blank,
 };
 
+/// The JSON of an empty text.
+const EMPTY_TEXT: &str = r#""""#;
 /// The maximum number of recorded problems: only the first is reported, and a body may have very many.
 const MOST_REMEMBERED: usize = 16;
 
@@ -36,6 +39,19 @@ impl<'a, 'p> Members<'a, 'p> {
             path: Vec::new(),
             problems,
         }
+    }
+
+    /// The same members for a change of those that are present: without null, and blank texts as empty ones.
+    pub fn patch(mut self) -> Self {
+        let Ok(empty) = serde_json::from_str::<&RawValue>(EMPTY_TEXT) else {
+            return self;
+        };
+        let is_blank_text = |raw: &RawValue| text(raw).is_ok_and(|text| is_blank(&text));
+        self.members.retain(|_, raw| raw.get() != "null");
+        for raw in self.members.values_mut().filter(|raw| is_blank_text(raw)) {
+            *raw = empty;
+        }
+        self
     }
 
     /// The value of a member, identified by its name in the domain.
@@ -62,7 +78,7 @@ impl<'a, 'p> Members<'a, 'p> {
         read: impl FnOnce(&'a RawValue) -> Read<T>,
     ) -> MaybeUndefined<T> {
         match self.members.get(legacy(name)) {
-            Some(raw) if raw.get() == r#""""# => MaybeUndefined::Null,
+            Some(raw) if raw.get() == EMPTY_TEXT => MaybeUndefined::Null,
             _ => self.value(name, read),
         }
     }

@@ -15,6 +15,7 @@ use crate::harness::{
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Root {
     Client,
+    ClientState,
     CustomFieldSet,
     ClientRole,
     IdDocumentTemplate,
@@ -34,6 +35,7 @@ pub struct Subject<'a> {
 impl Root {
     pub const ALL: [Self; 7] = [
         Self::Client,
+        Self::ClientState,
         Self::CustomFieldSet,
         Self::ClientRole,
         Self::IdDocumentTemplate,
@@ -57,6 +59,7 @@ impl Root {
     fn names(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Client => ("upsertClient", "UpsertClientInput", "Client"),
+            Self::ClientState => ("changeClientState", "ChangeClientStateInput", "Client"),
             Self::CustomFieldSet => ("upsertCustomFieldSet", "UpsertCustomFieldSetInput", "CustomFieldSet"),
             Self::ClientRole => ("upsertClientRole", "UpsertClientRoleInput", "ClientRole"),
             Self::IdDocumentTemplate => (
@@ -108,6 +111,13 @@ impl Root {
                 ] {
                     let key = stored.pointer(place).and_then(Value::as_str).expect("it is stored");
                     names.push((name, key.to_owned()));
+                }
+            }
+            Self::ClientState => {
+                let client = json!({ "client": { "firstName": "Ana", "lastName": "Cruz" } });
+                let stored = store(server, client, "encodedKey clientId id").await;
+                for (name, place) in [("<client>", "encodedKey"), ("<id>", "clientId"), ("<global>", "id")] {
+                    names.push((name, stored[place].as_str().expect("it is stored").to_owned()));
                 }
             }
             Self::CustomFieldSet => {
@@ -222,7 +232,7 @@ impl Subject<'_> {
         let (_, name) = self.names.last().expect("a subject has a name");
         let selection = self.schema.selection(self.root.input(), self.root.output());
         let (query, list, id) = match self.root {
-            Root::Client => {
+            Root::Client | Root::ClientState => {
                 let query = format!("query($key: String!) {{ client(by: {{ encodedKey: $key }}) {{ {selection} }} }}");
                 let client = data(server, &query, json!({ "key": self.names[0].1 })).await["client"].take();
                 return self.hide(client);

@@ -260,6 +260,33 @@ pub fn client(schema: &Schema) -> Table {
     table
 }
 
+/// The state that the client has already, so that nothing changes.
+pub fn client_state(schema: &Schema) -> Table {
+    let own = json!({ "by": { "encodedKey": "<client>" }, "state": "INACTIVE" });
+    let places = [
+        ("ChangeClientStateInput", "", "", own.clone()),
+        ("ClientBy", "/by", "", own.clone()),
+    ];
+    let mut table = Table::derive(schema, Root::ClientState, places);
+    for (name, value, set) in [
+        ("reason", json!("a reason"), stays()),
+        ("expectedVersion", json!(7), Then::Refused("VERSION_CONFLICT")),
+        ("idempotencyKey", json!("<client>"), stays()),
+    ] {
+        let row = table.field(&format!("ChangeClientStateInput.{name}")).value(value);
+        row.on_null(stays()).on_value(set);
+    }
+    let nobody = json!({ "by": {}, "state": "INACTIVE" });
+    for (name, value) in [("id", "<global>"), ("encodedKey", "<client>"), ("clientId", "<id>")] {
+        let row = table
+            .field(&format!("ClientBy.{name}"))
+            .base(&nobody, "/by")
+            .value(json!(value));
+        row.on_absent(Then::Invalid).on_null(Then::Invalid).on_value(stays());
+    }
+    table
+}
+
 pub fn custom_field_set(schema: &Schema) -> Table {
     let own = json!({ "set": { "setId": "<set>" } });
     let fields = json!({ "fields": [{ "fieldId": "<text>" }, { "fieldId": "<choice>" }, { "fieldId": "<parent>" },

@@ -1,0 +1,96 @@
+//! Changes the state of a client: an upsert of the state alone, with a reason for the audit log.
+
+use async_graphql::MaybeUndefined;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::{Answer, ClientInput, Scope, UpsertClient};
+use crate::{
+    caller::Caller,
+    client::{ClientParts, Clients},
+    client_by::ClientBy,
+    enums::ClientState,
+    idempotency::Fingerprint,
+    member::{Problems, Scalars},
+};
+use clientele_core::{
+    error::{Error, Result},
+    path,
+    problem::Problem,
+    text::is_blank,
+};
+
+/// The limit of a reason, in characters.
+pub const LONGEST_REASON: usize = 2_000;
+
+/// A change of a client's state.
+#[derive(Serialize, Clone, Debug)]
+pub struct ChangeClientState {
+    pub by: ClientBy,
+    pub state: ClientState,
+    pub reason: Option<String>,
+    pub expected_version: Option<i32>,
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+impl Clients {
+    /// Changes the state of a client by the table of transitions. The state that it already has changes nothing. Under
+    /// an idempotency key the change is made once.
+    ///
+    /// # Errors
+    /// Every problem as the inner error, internal errors as the outer one. Nothing is written with either.
+    pub async fn change_state(
+        &self,
+        caller: &Caller,
+        input: &ChangeClientState,
+        parts: ClientParts,
+        now: DateTime<Utc>,
+    ) -> Result<Answer> {
+        Scope::State.require(caller)?;
+        let mut problems = Problems::default();
+        let reason = input.reason(&mut problems);
+        if !problems.0.is_empty() {
+            return Ok(Err(problems.0));
+        }
+        let members = serde_json::to_vec(input).map_err(Error::internal)?;
+        let upsert = UpsertClient {
+            client: ClientInput {
+                state: MaybeUndefined::Value(input.state.as_str().to_owned()),
+                ..ClientInput::default()
+            },
+            named: Some(input.by.clone()),
+            scope: Scope::State,
+            reason,
+            expected_version: input.expected_version,
+            idempotency_key: input.idempotency_key.clone(),
+            request: Some(Fingerprint::of(["changeClientState".as_bytes(), &members])),
+            ..UpsertClient::default()
+        };
+        let answer = self.upsert(caller, &upsert, parts, now).await?;
+        Ok(answer.map_err(|problems| problems.into_iter().map(in_own_input).collect()))
+    }
+}
+
+impl ChangeClientState {
+    /// A blank reason counts as none.
+    fn reason(&self, problems: &mut Problems) -> Option<String> {
+        let reason = self.reason.as_ref().filter(|reason| !is_blank(reason));
+        let reason = reason.map_or(MaybeUndefined::Undefined, |reason| {
+            MaybeUndefined::Value(reason.clone())
+        });
+        let scope = Vec::new();
+        Scalars { scope, problems }.lines("reason", &reason, None, LONGEST_REASON)
+    }
+}
+
+/// The state isn't in an object of the client's members here.
+fn in_own_input(problem: Problem) -> Problem {
+    match problem.path == path!["client", "state"] {
+        true => Problem {
+            path: path!["state"].to_vec(),
+            ..problem
+        },
+        false => problem,
+    }
+}

@@ -1,0 +1,160 @@
+//! The mutations of a client's state and of its end.
+
+use async_graphql::{Context, InputObject, Object as Root, Result};
+
+use super::{
+    client_by::ClientBy,
+    context::{caller, loaders, selection},
+    load_plan::{LoadPlan, wanted},
+    loaded::LoadedData,
+    mutation::{answer, incomplete},
+    objects::payload::{ChangeClientStatePayload, DeleteClientPayload, EraseClientPayload},
+};
+use clientele_core::{
+    path,
+    problem::{Problem, ProblemCode},
+};
+use clientele_domain::{
+    client::Clients, client_by::ClientBy as Named, enums::ClientState, removal::RemoveClient, upsert::ChangeClientState,
+};
+use graphql_server::object::{RawObject, Selection};
+
+/// Changes the state of a client.
+#[derive(InputObject)]
+pub struct ChangeClientStateInput {
+    /// The client.
+    by: ClientBy,
+    /// The new state. The state that the client already has changes nothing.
+    state: ClientState,
+    /// The reason, which the audit log keeps: up to 2,000 characters, with line breaks and tabs. A blank reason counts
+    /// as none.
+    reason: Option<String>,
+    /// The version that the stored client must have. Any other version refuses the change with VERSION_CONFLICT.
+    expected_version: Option<i32>,
+    /// Makes it safe to repeat the request, as in `upsertClient`. Null means no key.
+    idempotency_key: Option<String>,
+    /// An ID of your choice, which the payload returns unchanged.
+    client_mutation_id: Option<String>,
+}
+
+/// Deletes a client.
+#[derive(InputObject)]
+pub struct DeleteClientInput {
+    /// The client.
+    by: ClientBy,
+    /// The version that the stored client must have. Any other version refuses the deletion with VERSION_CONFLICT.
+    expected_version: Option<i32>,
+    /// Makes it safe to repeat the request, as in `upsertClient`. Null means no key.
+    idempotency_key: Option<String>,
+    /// An ID of your choice, which the payload returns unchanged.
+    client_mutation_id: Option<String>,
+}
+
+/// Erases a client.
+#[derive(InputObject)]
+pub struct EraseClientInput {
+    /// The client. One that was deleted is found by its key or global ID only.
+    by: ClientBy,
+    /// Makes it safe to repeat the request, as in `upsertClient`. Null means no key.
+    idempotency_key: Option<String>,
+    /// An ID of your choice, which the payload returns unchanged.
+    client_mutation_id: Option<String>,
+}
+
+/// Changes the states of clients, and removes clients.
+#[derive(Default)]
+pub struct LifecycleMutation;
+
+/// Changes the states of clients, and removes clients.
+#[Root]
+impl LifecycleMutation {
+    /// Changes the state of a client, and the dates that follow from it. A transition that isn't allowed is refused
+    /// with INVALID_TRANSITION. Requires CHANGE_STATE.
+    async fn change_client_state(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The client and its new state.")] input: ChangeClientStateInput,
+    ) -> Result<RawObject<ChangeClientStatePayload>> {
+        let selection = selection::<ChangeClientStatePayload>(context)?;
+        let selections: Vec<&Selection> = selection.below("client").map(|field| &field.selection).collect();
+        let load_plan = LoadPlan::of_clients(&selections)?;
+        let client_mutation_id = input.client_mutation_id.as_deref();
+        let by = match named(input.by) {
+            Ok(by) => by,
+            Err(problems) => return answer(context, Err(&problems), client_mutation_id),
+        };
+        let change = ChangeClientState {
+            by,
+            state: input.state,
+            reason: input.reason,
+            expected_version: input.expected_version,
+            idempotency_key: input.idempotency_key,
+        };
+        let (clients, loaders, caller) = (context.data::<Clients>()?, loaders(context)?, caller(context)?);
+        let outcome = clients.change_state(caller, &change, wanted(selections), super::now());
+        match outcome.await? {
+            Ok(changed) => {
+                let client = &changed.client;
+                let loaded = LoadedData::around([client], &load_plan, changed.definitions, loaders, caller).await;
+                let loaded = loaded.map_err(|_| incomplete())?;
+                answer(context, Ok((client, &loaded)), client_mutation_id)
+            }
+            Err(problems) => answer(context, Err(&problems), client_mutation_id),
+        }
+    }
+
+    /// Deletes a client with everything that belongs to it, its messages included: those that wait to be sent never
+    /// will be. Its audit records stay until `eraseClient`. It is refused with STILL_LINKED while custom fields of other
+    /// clients link to the client. Requires DELETE_CLIENT.
+    async fn delete_client(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The client to delete.")] input: DeleteClientInput,
+    ) -> Result<RawObject<DeleteClientPayload>> {
+        let client_mutation_id = input.client_mutation_id.as_deref();
+        let outcome = match named(input.by) {
+            Ok(by) => {
+                let removal = RemoveClient {
+                    expected_version: input.expected_version,
+                    idempotency_key: input.idempotency_key,
+                    ..by.into()
+                };
+                let clients = context.data::<Clients>()?;
+                clients.delete(caller(context)?, &removal, super::now()).await?
+            }
+            Err(problems) => Err(problems),
+        };
+        answer(context, outcome.as_ref(), client_mutation_id)
+    }
+
+    /// Erases all personal data of a client, or of one that was deleted: the client with everything that belongs to it,
+    /// its messages, the contents of its audit records, and the stored outcomes of requests about it. The key is never
+    /// used again, and links of other clients to it stay. It can't be undone. Requires ERASE_CLIENT.
+    async fn erase_client(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The client to erase.")] input: EraseClientInput,
+    ) -> Result<RawObject<EraseClientPayload>> {
+        let client_mutation_id = input.client_mutation_id.as_deref();
+        let outcome = match named(input.by) {
+            Ok(by) => {
+                let removal = RemoveClient {
+                    idempotency_key: input.idempotency_key,
+                    ..by.into()
+                };
+                let clients = context.data::<Clients>()?;
+                clients.erase(caller(context)?, &removal, super::now()).await?
+            }
+            Err(problems) => Err(problems),
+        };
+        answer(context, outcome.as_ref(), client_mutation_id)
+    }
+}
+
+/// # Errors
+/// The global ID isn't one of a client.
+fn named(by: ClientBy) -> Result<Named, Vec<Problem>> {
+    let message = "There is no client with this global ID.";
+    by.named()
+        .ok_or_else(|| vec![Problem::new(ProblemCode::NotFound, path!["by"], message)])
+}
