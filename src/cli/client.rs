@@ -25,8 +25,8 @@ pub(super) enum Command {
     /// history (every value before and after a change), and the answers kept under idempotency keys: a request that is
     /// sent again is refused. Messages that wait to be sent never will be.
     ///
-    /// What remains: the client's key, which is never used again; who changed the client and when; links of other
-    /// clients to the key; and every backup. The erasure is a record of the history itself, and the history still
+    /// The client's key remains, and is never used again; so do the callers and times of its changes, links of other
+    /// clients to the key, and every backup. The erasure is a record of the history itself, and the history still
     /// verifies.
     ///
     /// A client that was deleted is named by its key: what is erased then is the data that its history keeps.

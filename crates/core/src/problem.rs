@@ -133,7 +133,7 @@ pub struct Problem {
     pub stored_version: Option<i64>,
     /// The clients whose data the problem is about.
     pub clients: Option<ConcernedClients>,
-    /// The ids of the clients that link to the one that can't be deleted: those that the caller may know, at most three.
+    /// The ids of clients that link to the one that can't be deleted: at most three that the caller may view.
     pub linked_from: Vec<String>,
 }
 

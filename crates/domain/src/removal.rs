@@ -251,13 +251,14 @@ impl Removal<'_> {
         if linked_from.is_empty() && linking_clients(client_key, &hidden, transaction).await?.is_empty() {
             return Ok(None);
         }
-        let mut message = "Other clients link to this client, so it can't be deleted".to_owned();
-        if !linked_from.is_empty() {
-            message += &format!(": remove the links of {} first", linked_from.join(", "));
-        }
+        let examples = match linked_from.is_empty() {
+            true => String::new(),
+            false => format!(", such as {}", linked_from.join(", ")),
+        };
+        let message = format!("Other clients link to this client{examples}: remove all these links first.");
         Ok(Some(Problem {
             linked_from,
-            ..Problem::new(ProblemCode::StillLinked, path!["by"], message + ".")
+            ..Problem::new(ProblemCode::StillLinked, path!["by"], message)
         }))
     }
 
@@ -308,8 +309,9 @@ impl Removal<'_> {
         self.erase_traces(removed, head, transaction).await
     }
 
-    /// Erases the contents of the audit records, and the stored outcomes of requests about the client. The keys of these
-    /// requests stay in use until they expire: otherwise a request that is sent again would create the client anew.
+    /// Erases the contents of the audit records, and the stored outcomes of requests about the client. The keys of
+    /// these requests stay in use until they expire: otherwise a request that is sent again would create the client
+    /// anew.
     async fn erase_traces(&self, removed: Removed, head: &Head, transaction: &Transaction) -> Result<Step<Answer>> {
         let (audit, key) = (&self.clients.audit, &removed.client_key);
         let members = removed.message_members();
@@ -381,7 +383,7 @@ async fn delete_rows(client: &client::Model, transaction: &Transaction) -> Resul
     let key = &client.encoded_key;
     let sql = "DELETE FROM message WHERE client_key = $1 RETURNING state";
     let rows = transaction.all(sql, [key.into()]).await?;
-    for table in entity::collections() {
+    for table in entity::collections().chain([custom_field_claim::Entity::table()]) {
         let sql = format!("DELETE FROM {table} WHERE client_key = $1");
         transaction.run(sql, [key.into()]).await?;
     }

@@ -104,8 +104,8 @@ impl LifecycleMutation {
     }
 
     /// Deletes a client with everything that belongs to it, its messages included: those that wait to be sent never
-    /// will be. Its audit records stay until `eraseClient`. It is refused with STILL_LINKED while custom fields of other
-    /// clients link to the client. Requires DELETE_CLIENT.
+    /// will be. Its audit records stay until `eraseClient`. The deletion is refused with STILL_LINKED while custom
+    /// fields of other clients link to the client. Requires DELETE_CLIENT.
     async fn delete_client(
         &self,
         context: &Context<'_>,

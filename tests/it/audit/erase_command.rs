@@ -66,7 +66,7 @@ fn erase_help_lists_removed_and_kept_data() {
     assert_eq!(code, Some(0));
     for word in [
         "Erased are",
-        "What remains",
+        "The client's key remains",
         "every backup",
         "A client that was deleted",
         "Exit codes: 0",

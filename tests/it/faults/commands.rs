@@ -44,7 +44,7 @@ impl Kind {
             Self::TokenCreate => (create_token(), Stored::row("api_token", "name", name)),
             Self::TokenRevoke => {
                 succeeds(&create_token(), url);
-                token_key = key_of_token(url, name).await;
+                token_key = key(url, "SELECT encoded_key FROM api_token WHERE name = $1", name).await;
                 let condition = format!("encoded_key = '{token_key}' AND revoked_at IS NOT NULL");
                 let stored = Stored::rows("api_token", &condition);
                 (vec!["token", "revoke", &token_key], stored)
@@ -62,10 +62,11 @@ impl Kind {
                     .await;
                 server.signal("TERM");
                 assert_eq!(server.wait().1, Some(0));
+                let key = key(url, "SELECT encoded_key FROM client WHERE client_id = $1", name).await;
                 let sql = format!(
-                    "SELECT count(*) FROM client JOIN message ON client_key = client.encoded_key AND recipient = '' \
-                     JOIN audit_record ON subject_key = client.encoded_key AND action = 'ERASED' \
-                     WHERE client_id = '{name}'"
+                    "SELECT count(*) FROM audit_record JOIN audit_chain USING (chain) WHERE chain = '{key}' \
+                     AND action = 'ERASED' AND NOT EXISTS (SELECT 1 FROM message WHERE client_key = '{key}') \
+                     AND NOT EXISTS (SELECT 1 FROM client WHERE encoded_key = '{key}')"
                 );
                 (vec!["client", "erase", name, "--yes"], Stored(sql))
             }
@@ -97,11 +98,11 @@ async fn look(url: &str) -> Database {
     database.expect("the database is there")
 }
 
-async fn key_of_token(url: &str, name: &str) -> String {
+/// Reads the key of the object with this name.
+async fn key(url: &str, sql: &str, name: &str) -> String {
     let database = look(url).await;
-    let sql = "SELECT encoded_key FROM api_token WHERE name = $1";
     let row = database.read().one(sql, [name.into()]).await;
-    let key = row.expect("it can be read").expect("the token is there");
+    let key = row.expect("it can be read").expect("the object is there");
     database.close().await;
     key.try_get_by_index(0).expect("a text")
 }

@@ -179,7 +179,7 @@ async fn client_that_others_link_to_is_not_deleted(server: &TestServer) {
         answer.is(400, refusal(927, "LINKED_BY_CUSTOM_FIELD", "L1"));
         let named: Vec<String> = (1..=count.min(3)).map(|number| format!("L{number}")).collect();
         let message = format!(
-            "Other clients link to this client, so it can't be deleted: remove the links of {} first.",
+            "Other clients link to this client, such as {}: remove all these links first.",
             named.join(", ")
         );
         let answer = delete(server, json!({ "by": { "encodedKey": boss } })).await;
@@ -199,7 +199,7 @@ async fn refusal_of_a_deletion_names_only_visible_clients(server: &TestServer) {
     define(server).await;
     let boss = create_full(server, "boss").await;
     create_linked(server, "L1", &boss).await;
-    let sentence = "Other clients link to this client, so it can't be deleted.";
+    let sentence = "Other clients link to this client: remove all these links first.";
     let blind = Rights::of([Permission::DeleteClient]);
     let without_set = Rights {
         view_sets: Sets::These(Default::default()),

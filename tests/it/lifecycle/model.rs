@@ -185,9 +185,8 @@ fn patched(
 
 async fn send(server: &TestServer, model: &Model, step: &Step) -> Answer {
     let mutation = async |name: &str, id: &str| {
-        let query = format!(
-            "mutation {{ {name}(input: {{ by: {{ clientId: \"{id}\" }} }}) {{ clientMutationId userErrors {{ code }} }} }}"
-        );
+        let input = format!("{{ by: {{ clientId: \"{id}\" }} }}");
+        let query = format!("mutation {{ {name}(input: {input}) {{ clientMutationId userErrors {{ code }} }} }}");
         server.graphql(&query, json!({})).await
     };
     match *step {

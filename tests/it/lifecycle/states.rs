@@ -149,7 +149,8 @@ async fn every_pair_of_states_follows_the_table(server: &TestServer) {
                             answer.is(400, refusal(312, "INVALID_CLIENT_STATE_TRANSITION", &source));
                         }
                         false => {
-                            let problem = json!([{ "code": "INVALID_TRANSITION", "message": message, "path": ["input", "state"] }]);
+                            let (code, path) = ("INVALID_TRANSITION", ["input", "state"]);
+                            let problem = json!([{ "code": code, "message": message, "path": path }]);
                             assert_eq!(*user_errors(&answer, "changeClientState"), problem, "{what}");
                         }
                     }
@@ -371,8 +372,7 @@ async fn unknown_clients_and_states_are_refused(server: &TestServer) {
             answer.text
         );
     }
-    let unknown = "client.state: state must be a state of clients: PENDING_APPROVAL, INACTIVE, ACTIVE, EXITED, \
-                   BLACKLISTED or REJECTED.";
+    let unknown = "client.state: state must be PENDING_APPROVAL, INACTIVE, ACTIVE, EXITED, BLACKLISTED or REJECTED.";
     for state in ["GONE", "", " ", "exited"] {
         let answer = patch(server, "C", json!({ "state": state })).await;
         answer.is(400, refusal(305, "INVALID_CLIENT_STATE", unknown));

@@ -406,8 +406,7 @@ impl Scalars<'_> {
     fn transition(&mut self, sent: &MaybeUndefined<String>, stored: &str) -> Option<&'static Transition> {
         let state = sent.value().filter(|state| *state != stored)?;
         if ClientState::parse(state).is_none() {
-            let message = "state must be a state of clients: PENDING_APPROVAL, INACTIVE, ACTIVE, EXITED, BLACKLISTED or \
-                           REJECTED.";
+            let message = "state must be PENDING_APPROVAL, INACTIVE, ACTIVE, EXITED, BLACKLISTED or REJECTED.";
             self.refuse(ProblemCode::NotAnOption, "state", message);
             return None;
         }

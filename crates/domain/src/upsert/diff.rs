@@ -90,8 +90,8 @@ impl<'a> ClientDiff<'a> {
             .write::<custom_field_value::Entity>(client_key, batch)
     }
 
-    /// Returns the members that differ, under their GraphQL names; all members of a new or deleted client. The key, the version
-    /// and the timestamps are left out: they follow from the audit record itself.
+    /// Returns the members that differ, under their GraphQL names; all members of a new or deleted client. The key, the
+    /// version and the timestamps are left out: they follow from the audit record itself.
     pub(crate) fn members(&self, definitions: &Definitions) -> Vec<audit::Member> {
         let mut found = Vec::new();
         audit::Members::new(&mut found).columns(self.before, self.after, own_columns());

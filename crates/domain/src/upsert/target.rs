@@ -39,7 +39,7 @@ impl UpsertClient {
     /// Returns a problem without a permission that the submission needs: to create a client, or to change one in this
     /// state. Which it needs is known only after the client was looked for.
     ///
-    /// The state that a client already has needs no permission of its own beside other members.
+    /// Together with other members, the state that the client already has needs no permission of its own.
     pub(super) fn forbidden(&self, caller: &Caller, is_change: bool, stored_state: Option<&str>) -> Option<Problem> {
         let state = self.client.state.value().filter(|_| self.scope != Scope::Upsert);
         let others = || ClientInput {

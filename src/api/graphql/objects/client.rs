@@ -60,7 +60,8 @@ object! {
     instant createdAt "The time at which the client was created." => |(row, _)| row.client.created_at;
     instant updatedAt "The time of the last change to the client or anything that belongs to it."
         => |(row, _)| row.client.updated_at;
-    maybe_instant approvedAt "The time of the approval; null before it, and after it was undone." => |(row, _)| row.client.approved_at;
+    maybe_instant approvedAt "The time of the approval; null before it, and after it was undone."
+        => |(row, _)| row.client.approved_at;
     maybe_instant activatedAt "The time at which the client first became active; null before it."
         => |(row, _)| row.client.activated_at;
     maybe_instant closedAt "The time at which the client exited or was blacklisted; null unless it is EXITED or \

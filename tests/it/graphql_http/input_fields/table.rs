@@ -276,11 +276,11 @@ pub fn client_state(schema: &Schema) -> Table {
         let row = table.field(&format!("ChangeClientStateInput.{name}")).value(value);
         row.on_null(stays()).on_value(set);
     }
-    let nobody = json!({ "by": {}, "state": "INACTIVE" });
+    let unnamed = json!({ "by": {}, "state": "INACTIVE" });
     for (name, value) in [("id", "<global>"), ("encodedKey", "<client>"), ("clientId", "<id>")] {
         let row = table
             .field(&format!("ClientBy.{name}"))
-            .base(&nobody, "/by")
+            .base(&unnamed, "/by")
             .value(json!(value));
         row.on_absent(Then::Invalid).on_null(Then::Invalid).on_value(stays());
     }
