@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, SubsecRound, Utc};
-use entity::{audit_chain, client};
+use entity::{Table, audit_chain, client, custom_field_claim};
 use serde::{Deserialize, Serialize};
 
 use crate::{
