@@ -12,6 +12,7 @@ mod lifecycle;
 mod load;
 mod load_plan;
 mod loaded;
+mod many;
 mod messages;
 mod mutation;
 mod node;

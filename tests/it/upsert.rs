@@ -4,9 +4,11 @@ mod conflicts;
 mod domain;
 mod largest;
 mod limits;
+mod many;
 mod model;
 mod rules;
 pub mod texts;
+mod validate_only;
 
 use serde_json::{Value, json};
 

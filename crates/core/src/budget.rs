@@ -124,6 +124,11 @@ impl RequestBudget {
         self.0.deadline
     }
 
+    /// Limit of the memory of the request, in bytes.
+    pub fn most(&self) -> usize {
+        self.0.reservation.most()
+    }
+
     /// The flow that the request is charged to. None when the caller is unknown.
     pub fn flow(&self) -> Option<&Flow> {
         self.0.flow.as_ref()

@@ -72,6 +72,11 @@ text_enum! {
         IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED",
         /// The request with this idempotency key was carried out, and its result has been erased since.
         OutcomeErased = "OUTCOME_ERASED",
+        /// The request ended before it came to this client, of which nothing is stored: send it again.
+        NotCarriedOut = "NOT_CARRIED_OUT",
+        /// The database failed while it stored this client, which may be stored or not: read it, or repeat the request
+        /// under its idempotency key.
+        OutcomeUnknown = "OUTCOME_UNKNOWN",
         /// The stored version isn't the expected one. Read the client again before you retry.
         VersionConflict = "VERSION_CONFLICT",
     }
@@ -156,6 +161,13 @@ impl Problem {
             clients: None,
             linked_from: Vec::new(),
         }
+    }
+
+    /// Returns the problem with the path that begins with these steps.
+    #[must_use]
+    pub fn below(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
+        self.path.splice(0..0, steps);
+        self
     }
 
     pub fn section(&self) -> Section {

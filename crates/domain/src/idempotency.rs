@@ -69,6 +69,11 @@ impl Key {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The key of one part of a request. It has a line break, so that no caller can send it.
+    pub fn of_part(&self, index: usize) -> Self {
+        Self(format!("{}\n{index}", self.0))
+    }
 }
 
 /// The SHA-256 of an operation and its input: distinguishes two requests under one key without storing their contents.

@@ -6,6 +6,7 @@ mod check;
 mod claims;
 mod diff;
 mod input;
+mod many;
 mod match_field;
 mod replay;
 mod state;
@@ -22,6 +23,7 @@ pub use input::{
     AddressInput, ClientInput, ClientMatch, CustomFieldMatchInput, CustomFieldValueInput, IdDocumentInput,
     LONGEST_LIST, Scope, UpsertClient,
 };
+pub use many::{MOST_CLIENTS, Many, Stored, UpsertClients};
 pub use state::{ChangeClientState, LONGEST_REASON};
 pub use target::NAMED;
 pub(crate) use {
@@ -78,7 +80,7 @@ type Answer = Result<Upserted, Vec<Problem>>;
 impl Clients {
     /// Creates the client that `input` describes, or changes the one it names. Returns at least these parts of
     /// it, without the values that the caller may not see; it needs no permission to see clients. Under an idempotency
-    /// key the change is made once.
+    /// key the change is made once. With `validate_only` nothing is written, not even the id that was claimed.
     ///
     /// # Errors
     /// Every problem of the submission as the inner error, internal errors as the outer one. Nothing is written with
@@ -111,8 +113,7 @@ impl Clients {
         };
         let mut answer = self.db.write(&upsert).await?;
         if let Ok(upserted) = &mut answer {
-            upserted.client.hide_values(&caller.rights, &upserted.definitions);
-            upserted.queued.iter().for_each(|channel| self.outbox.send(*channel));
+            upsert.finish(upserted);
         }
         Ok(answer)
     }
@@ -201,6 +202,18 @@ impl Work for Upsert<'_> {
 }
 
 impl Upsert<'_> {
+    /// Hides the values that the caller may not see, and announces the messages of a committed change.
+    fn finish(&self, upserted: &mut Upserted) {
+        let rights = &self.caller.rights;
+        upserted.client.hide_values(rights, &upserted.definitions);
+        if !self.input.validate_only {
+            upserted
+                .queued
+                .iter()
+                .for_each(|channel| self.clients.outbox.send(*channel));
+        }
+    }
+
     /// Locks and reads the client that the submission names, and locks the definitions, which then can't change before
     /// the transaction ends. Returns the client, if it exists, with the end of its audit chain, and the definitions'
     /// version. The client has the collections that the submission replaces, the answer needs and templates use.
@@ -390,7 +403,8 @@ impl Upsert<'_> {
             outcome,
             queued,
         });
-        if batch.is_empty() {
+        // Claims are made even if the input is only checked: no other check finds all that must be unique.
+        if batch.is_empty() || self.input.validate_only {
             return Ok(Step::Discard(answer));
         }
         transaction.write(batch).await?;

@@ -16,6 +16,8 @@ use crate::{
 pub struct Prices {
     /// Entries of a page for which the request names no number.
     pub default_page: usize,
+    /// Members of an argument `input` that list things, each answered by one entry.
+    pub inputs: &'static [&'static str],
     /// Entries of the largest page. A request for more is counted as this many, because it is refused anyway.
     pub largest_page: usize,
     /// Fields of a page that need its entries.
@@ -34,6 +36,7 @@ impl Default for Prices {
     fn default() -> Self {
         Self {
             default_page: 50,
+            inputs: &["ids"],
             largest_page: 500,
             entries: &["edges", "nodes", "pageInfo"],
             total: &["totalCount"],
@@ -213,9 +216,12 @@ impl Walk<'_> {
             }
             _ => None,
         });
-        // A list of ids is answered with one object for each.
+        // A list of ids or inputs is answered with one object for each.
         let ids = || match argument("input") {
-            Some(Value::Object(members)) => values.get(members.get("ids")?),
+            Some(Value::Object(members)) => {
+                let mut lists = self.prices.inputs.iter();
+                values.get(lists.find_map(|name| members.get(*name))?)
+            }
             _ => argument("ids"),
         };
         page.or_else(|| match ids()? {

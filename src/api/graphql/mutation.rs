@@ -13,8 +13,8 @@ use super::{
         client::ClientRow,
         payload::{
             DeleteMessageTemplatePayload, PayloadRow, ResendMessagesPayload, UpsertClientPayload,
-            UpsertClientRolePayload, UpsertCustomFieldSetPayload, UpsertIdDocumentTemplatePayload,
-            UpsertMessageTemplatePayload,
+            UpsertClientRolePayload, UpsertClientsPayload, UpsertCustomFieldSetPayload,
+            UpsertIdDocumentTemplatePayload, UpsertMessageTemplatePayload,
         },
     },
 };
@@ -29,7 +29,7 @@ use clientele_domain::{
         Messages,
         template::{DeleteMessageTemplate, Templates, UpsertMessageTemplate},
     },
-    upsert::{Outcome, UpsertClient},
+    upsert::{Outcome, UpsertClient, UpsertClients},
 };
 use graphql_server::{
     Cause, Code, GraphqlError,
@@ -43,8 +43,8 @@ pub struct Mutation;
 #[Root(name = "ClientMutation")]
 impl Mutation {
     /// Creates a client, or changes an existing one; either everything is stored or nothing. A given list replaces the
-    /// stored list; an omitted list is kept. An input that equals the stored client changes nothing. Requires
-    /// CREATE_CLIENT or EDIT_CLIENT.
+    /// stored list; an omitted list is kept. An input that equals the stored client changes nothing. `validateOnly`
+    /// checks the input without storing anything. Requires CREATE_CLIENT or EDIT_CLIENT.
     async fn upsert_client(
         &self,
         context: &Context<'_>,
@@ -59,6 +59,7 @@ impl Mutation {
         let client_mutation_id = input.client_mutation_id.as_deref();
         let outcome = clients.upsert(caller, &input, wanted, super::now()).await?;
         match &outcome {
+            Ok(_) if input.validate_only => answer(context, Err(&Vec::new()), client_mutation_id),
             Ok(upserted) => {
                 let (client, definitions) = (&upserted.client, upserted.definitions.clone());
                 let loaded = LoadedData::around([client], &load_plan, definitions, loaders, caller).await;
@@ -78,6 +79,17 @@ impl Mutation {
                 answer_with(context, Err(problems), client_mutation_id, Some((&client, &loaded)))
             }
         }
+    }
+
+    /// Creates or changes up to 1,000 clients, each as `upsertClient` does and by itself: a problem with one doesn't
+    /// stop the others. Clients that the request has no time or memory for are reported as NOT_CARRIED_OUT. Requires
+    /// CREATE_CLIENT or EDIT_CLIENT.
+    async fn upsert_clients(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The clients to create or change.")] input: UpsertClients,
+    ) -> Result<RawObject<UpsertClientsPayload>> {
+        super::many::upsert(context, input).await
     }
 
     /// Creates a set of custom fields, or changes the existing set with this `setId`; either everything is stored or

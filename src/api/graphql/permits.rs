@@ -25,6 +25,7 @@ const QUERIES: &[(&str, &[Permission])] = &[
 ];
 const MUTATIONS: &[(&str, &[Permission])] = &[
     ("upsertClient", &[CreateClient, EditClient]),
+    ("upsertClients", &[CreateClient, EditClient]),
     ("changeClientState", &[ChangeState]),
     ("deleteClient", &[DeleteClient]),
     ("eraseClient", &[EraseClient]),

@@ -15,6 +15,7 @@ use super::{
 pub const PRICES: Prices = Prices {
     default_page: DEFAULT_PAGE as usize,
     largest_page: LARGEST_PAGE as usize,
+    inputs: &["ids", "clients"],
     entries: ROWS,
     total: TOTAL,
     count: COUNT_OF_ONE,

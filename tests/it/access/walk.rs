@@ -85,6 +85,18 @@ const FIELDS: &[Field] = &[
         &[EditClient],
     ),
     (
+        "Mutation.upsertClients",
+        "mutation { upsertClients(input: { clients: [{ client: { firstName: \"Amara\", lastName: \"Bellweather\" } }] }) \
+            { results { client { clientId } userErrors { code } } userErrors { code } } }",
+        &[CreateClient],
+    ),
+    (
+        "Mutation.upsertClients",
+        "mutation { upsertClients(input: { clients: [{ matchOn: CLIENT_ID, client: { clientId: \"known\" } }] }) \
+            { results { client { clientId } userErrors { code } } userErrors { code } } }",
+        &[EditClient],
+    ),
+    (
         "Mutation.changeClientState",
         "mutation { changeClientState(input: { by: { clientId: \"known\" }, state: INACTIVE }) { client { clientId } \
             userErrors { code } } }",

@@ -162,6 +162,10 @@ impl Reservation {
         })
     }
 
+    pub fn most(&self) -> usize {
+        self.memory.0.settings.bytes
+    }
+
     /// Reserves `bytes`, or up to `wish` within the limit of one request. Returns the number reserved.
     pub fn hold(&self, bytes: usize, wish: usize, priority: Priority) -> Result<usize> {
         let mut state = self.state();

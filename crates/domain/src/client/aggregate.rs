@@ -63,6 +63,13 @@ impl Aggregate {
             && (!parts.custom_values || self.custom_values.is_some())
     }
 
+    /// Drops the collections that aren't among these parts.
+    pub(crate) fn keep(&mut self, parts: ClientParts) {
+        self.addresses.take_if(|_| !parts.addresses);
+        self.id_documents.take_if(|_| !parts.id_documents);
+        self.custom_values.take_if(|_| !parts.custom_values);
+    }
+
     /// Takes the collections that it lacks from `other`, and returns the other's row.
     pub(crate) fn complete_from(&mut self, other: Self) -> client::Model {
         self.addresses = self.addresses.take().or(other.addresses);

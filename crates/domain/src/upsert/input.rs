@@ -90,6 +90,12 @@ pub struct UpsertClient {
     /// been erased, the same input is refused with OUTCOME_ERASED. Null means no key.
     #[serde(skip)]
     pub idempotency_key: Option<String>,
+    /// True to only check the input: all its problems are reported, those that uniqueness would cause included, and
+    /// nothing is stored. `client` is null then, so that a cache never holds a client that isn't stored. An
+    /// `idempotencyKey` is checked for its form, but not used.
+    #[graphql(default)]
+    #[serde(skip)]
+    pub validate_only: bool,
     /// An ID of your choice, which the payload returns unchanged.
     #[serde(skip)]
     pub client_mutation_id: Option<String>,

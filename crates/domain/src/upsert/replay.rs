@@ -44,7 +44,7 @@ pub(super) fn record(outcome: Outcome, client: &Aggregate, definitions: &Definit
     serde_json::to_string(&record).map_err(Error::internal)
 }
 
-/// Returns the entry for the outcome; none without a key.
+/// Returns the entry for the outcome; none without a key, or if nothing will be stored.
 ///
 /// # Errors
 /// A problem with the key.
@@ -57,7 +57,11 @@ pub(super) fn entry(
     let Some(key) = &input.idempotency_key else {
         return Ok(None);
     };
-    let (key, request) = (Key::parse(key)?, input.request.unwrap_or_else(|| input.fingerprint()));
+    let key = Key::parse(key)?;
+    if input.validate_only {
+        return Ok(None);
+    }
+    let request = input.request.unwrap_or_else(|| input.fingerprint());
     let entry = IdempotencyEntry::new(caller, &key, request, settings.expiry(now));
     Ok(Some(entry))
 }

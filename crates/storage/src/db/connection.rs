@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use super::{
-    Dialect,
+    Dialect, Step,
     availability::Availability,
     interrupter::Interrupter,
     metrics::{Metrics, UsageGuard},
@@ -137,6 +137,21 @@ where
 }
 
 impl Transaction {
+    /// Runs a part of the transaction. Its writes, and only those, are undone unless it ends with [`Step::Commit`].
+    ///
+    /// # Errors
+    /// Those of the part. The transaction is at its end then.
+    pub async fn part<T>(&self, part: impl Future<Output = Result<Step<T>>>) -> Result<Step<T>> {
+        self.execute_unprepared("SAVEPOINT part").await?;
+        let step = part.await?;
+        let end = match &step {
+            Step::Commit(_) => "RELEASE SAVEPOINT part",
+            Step::Discard(_) | Step::Again => "ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part",
+        };
+        self.execute_unprepared(end).await?;
+        Ok(step)
+    }
+
     /// Removes the time limits and lock timeouts of requests from this transaction. For one-time work.
     pub async fn take_any_time(&self) -> Result<()> {
         // SQLite interrupts only reads.

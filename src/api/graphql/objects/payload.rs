@@ -78,7 +78,7 @@ macro_rules! payload {
 payload! {
     UpsertClientPayload = (ClientRow<'a>, bool), "upsertClient";
 
-    maybe<Client> client "The stored client; null if there are user errors."
+    maybe<Client> client "The stored client; null if there are user errors, or with `validateOnly`."
         => |row| row.stored().map(|(client, _)| client);
     boolean created "True if this mutation created the client."
         => |row| row.stored().is_some_and(|(_, created)| created);
@@ -87,6 +87,34 @@ payload! {
         => |row| row.conflicting;
     maybe_int conflictingVersion "With the user error VERSION_CONFLICT, the stored version at that time, 0 if there \
         was no client; null otherwise." => |row| row.problems().iter().find_map(|problem| problem.stored_version);
+}
+
+/// The result for one client of a list.
+#[derive(Clone, Copy)]
+pub struct ResultRow<'a> {
+    /// The stored client, if it was selected, and true if it was created.
+    pub outcome: Result<(Option<ClientRow<'a>>, bool), &'a [Problem]>,
+    pub client_mutation_id: Option<&'a str>,
+}
+
+object! {
+    type UpsertClientResult = ResultRow<'a>, "The result for one client of `upsertClients`.";
+
+    maybe<Client> client "The stored client; null if there are user errors, or with `validateOnly`."
+        => |row| row.outcome.ok().and_then(|(client, _)| client);
+    boolean created "True if this client was created." => |row| row.outcome.is_ok_and(|(_, created)| created);
+    maybe_int conflictingVersion "With the user error VERSION_CONFLICT, the stored version at that time, 0 if there \
+        was no client; null otherwise."
+        => |row| row.outcome.err().into_iter().flatten().find_map(|problem| problem.stored_version);
+    list<UserError> userErrors "All problems with this client, of which nothing is stored then; empty on success."
+        => |row| row.outcome.err().unwrap_or_default();
+    maybe_text clientMutationId "The `clientMutationId` of this client's input." => |row| row.client_mutation_id;
+}
+
+payload! {
+    UpsertClientsPayload = &'a [ResultRow<'a>], "upsertClients";
+    list<UpsertClientResult> results "One result for each client of the input, in its order; empty if there are user \
+        errors, which concern the input as a whole." => |row| row.stored().unwrap_or_default().iter().copied();
 }
 
 payload! {

@@ -1,0 +1,103 @@
+//! `validateOnly`: all problems of an input, and nothing stored.
+
+use clientele::caller::{Permission, Rights};
+use serde_json::{Value, json};
+
+use super::{create_trevor, payload, problem, upsert};
+use crate::harness::{
+    TestServer,
+    graphql::{define, define_template},
+    with,
+};
+
+on_both!(
+    checked_input_stores_nothing_and_answers_no_client,
+    checked_input_has_the_problems_of_a_change,
+    checked_input_does_not_use_its_idempotency_key,
+    checking_needs_the_permission_of_the_change,
+);
+
+/// The input, only to be checked.
+fn checked(input: Value) -> Value {
+    with(input, json!({ "validateOnly": true }))
+}
+
+fn answer(problems: Value) -> Value {
+    json!({ "upsertClient": { "created": false, "clientMutationId": null, "userErrors": problems, "client": null } })
+}
+
+async fn checked_input_stores_nothing_and_answers_no_client(server: &TestServer) {
+    let variant = json!({ "language": "ENGLISH", "subject": "S", "text": "T" });
+    let template = json!({ "templateId": "t", "name": "T", "event": "CLIENT_CREATED", "channel": "EMAIL",
+        "variants": [variant] });
+    define_template(server, template).await;
+    create_trevor(server).await;
+    let before = server.snapshot().await;
+    for input in [
+        json!({ "client": { "firstName": "Amara", "lastName": "Bellweather", "emailAddress": "a@example.test" } }),
+        json!({ "client": { "clientId": "C-1", "firstName": "Amara", "lastName": "Bellweather" },
+            "matchOn": "CLIENT_ID" }),
+        json!({ "client": { "encodedKey": "<key 1>", "notes": "n" }, "addresses": [{ "city": "A" }] }),
+        json!({ "client": { "encodedKey": "<key 1>" } }),
+    ] {
+        upsert(server, checked(input)).await.data(answer(json!([])));
+    }
+    assert_eq!(server.snapshot().await, before);
+}
+
+async fn checked_input_has_the_problems_of_a_change(server: &TestServer) {
+    define(
+        server,
+        "facts",
+        json!([{ "fieldId": "shoe", "name": "Shoe", "type": "NUMBER" }]),
+    )
+    .await;
+    create_trevor(server).await;
+    let named = json!({ "firstName": "Amara", "lastName": "Bellweather" });
+    let chosen = json!({ "client": with(named.clone(), json!({ "clientId": "C-1" })) });
+    assert_eq!(upsert(server, chosen.clone()).await.status, 200);
+    for input in [
+        json!({ "client": { "firstName": " ", "emailAddress": "nowhere" },
+            "customInformation": [{ "fieldId": "shoe", "value": "large" }, { "fieldId": "none", "value": "1" }] }),
+        chosen,
+        json!({ "client": with(named, json!({ "clientId": "<key 1>" })), "matchOn": "CLIENT_ID" }),
+        json!({ "client": { "encodedKey": "<key 1>", "clientId": "other" }, "idDocuments": null }),
+        json!({ "client": { "encodedKey": "<key 1>" }, "expectedVersion": 7 }),
+        json!({ "client": { "encodedKey": "nothing", "birthDate": "9999-01-01" } }),
+        json!({ "client": {}, "matchOn": "CLIENT_ID" }),
+    ] {
+        let refused = upsert(server, input.clone()).await;
+        assert_ne!(refused.body["data"]["upsertClient"]["userErrors"], json!([]));
+        let before = server.snapshot().await;
+        upsert(server, checked(input)).await.data(refused.body["data"].clone());
+        assert_eq!(server.snapshot().await, before);
+    }
+}
+
+async fn checked_input_does_not_use_its_idempotency_key(server: &TestServer) {
+    let input = json!({ "client": { "firstName": "Trevor", "lastName": "Linden" }, "idempotencyKey": "k" });
+    upsert(server, checked(input.clone())).await.data(answer(json!([])));
+    upsert(server, input.clone()).await.data(payload(true, 1, json!({})));
+    let other = with(
+        input,
+        json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } }),
+    );
+    upsert(server, checked(other.clone())).await.data(answer(json!([])));
+    let message = "An idempotency key is made of printable ASCII characters, at least one: a UUID for example.";
+    let malformed = checked(with(other, json!({ "idempotencyKey": "" })));
+    let problems = json!([problem("MALFORMED", &["idempotencyKey"], message)]);
+    upsert(server, malformed).await.data(answer(problems));
+}
+
+async fn checking_needs_the_permission_of_the_change(server: &TestServer) {
+    create_trevor(server).await;
+    let before = server.snapshot().await;
+    let editor = server.as_caller(&Rights::of([Permission::EditClient]));
+    let message = "To create a client you need the permission CREATE_CLIENT.";
+    let input = json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } });
+    let answered = upsert(&editor, checked(input)).await;
+    answered.data(answer(json!([problem("FORBIDDEN", &[], message)])));
+    let input = json!({ "client": { "encodedKey": "<key 1>", "notes": "n" } });
+    upsert(&editor, checked(input)).await.data(answer(json!([])));
+    assert_eq!(server.snapshot().await, before);
+}
