@@ -1,5 +1,6 @@
 //! The audit log: every change leaves one record of caller, time, request and changes, protected against tampering.
 
+mod difference;
 mod erase_command;
 mod erasure;
 mod genesis;

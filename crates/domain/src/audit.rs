@@ -7,6 +7,7 @@
 //!
 //! To record a new kind of change, add a [`Subject`], and call [`AuditLog::record`] where the change is written.
 
+mod difference;
 mod finding;
 mod genesis;
 mod keys;
@@ -16,6 +17,7 @@ mod search;
 mod verify;
 mod walk;
 
+pub use difference::Difference;
 pub use finding::{Finding, FindingKind};
 pub(crate) use genesis::LastGenesis;
 pub use keys::{Head, Keys};

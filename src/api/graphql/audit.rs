@@ -8,7 +8,7 @@ use super::{
     load_plan::{LoadPlan, requested},
     loaded::{LoadedData, too_large},
     objects::{
-        audit::AuditRecord,
+        audit::{AuditRecord, ClientDifference},
         connection::{Connection, PageRow},
     },
     page::{PageArguments, of_argument},
@@ -66,6 +66,27 @@ pub struct AuditQuery;
 /// Reads the audit log.
 #[Root]
 impl AuditQuery {
+    /// The difference between two versions of a client, from its history; null if the client doesn't exist. From
+    /// version 0, it is the client as of the other version. Requires AUDIT and VIEW_CLIENT.
+    async fn client_difference(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The client.")] by: ClientBy,
+        #[graphql(desc = "The earlier version; 0 is before the client was created.", default)] from: i32,
+        #[graphql(desc = "The later version.")] to: i32,
+    ) -> Result<Option<RawObject<ClientDifference>>> {
+        let Some(by) = by.named() else { return Ok(None) };
+        let audit_log = context.data::<AuditLog>()?;
+        let difference = audit_log
+            .difference(caller(context)?, &by, from.into(), to.into())
+            .await?;
+        let Some(difference) = difference.map_err(|problem| of_argument("", &problem))? else {
+            return Ok(None);
+        };
+        let selection = selection::<ClientDifference>(context)?;
+        Ok(Some(RawObject::object(context, &difference, &selection)?))
+    }
+
     /// A page of the audit log, newest first. New records don't make pages skip or repeat records. Requires AUDIT.
     async fn audit_log(
         &self,

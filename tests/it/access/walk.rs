@@ -46,6 +46,11 @@ const FIELDS: &[Field] = &[
         "{ messages { totalCount nodes { id } } }",
         &[ViewMessages],
     ),
+    (
+        "Query.clientDifference",
+        "{ clientDifference(by: { clientId: \"known\" }, to: 1) { to } }",
+        &[Audit, ViewClient],
+    ),
     ("Query.auditLog", "{ auditLog { totalCount nodes { id } } }", &[Audit]),
     (
         "Query.customFieldSets",

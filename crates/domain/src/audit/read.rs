@@ -127,7 +127,7 @@ impl Restricted for Stored {
 }
 
 impl Record {
-    fn of(row: &audit_record::Model, rights: &Rights) -> Result<Self> {
+    pub(super) fn of(row: &audit_record::Model, rights: &Rights) -> Result<Self> {
         let unknown = || Error::defect("a record of the history has a value that this server does not know");
         let members = row.contents.as_deref().map(serde_json::from_str::<Vec<Member>>);
         let members = members.transpose().map_err(Error::internal)?;
@@ -156,6 +156,18 @@ impl Record {
 }
 
 impl Shown {
+    /// Removes the values if they are masked, which a part of them may not have been.
+    pub(super) fn hidden_if_masked(self) -> Self {
+        match self.masked {
+            true => Self {
+                before: None,
+                after: None,
+                ..self
+            },
+            false => self,
+        }
+    }
+
     /// Checks the rights to the set of a value when it was recorded, even if that set no longer exists. Then it needs
     /// rights to all sets, or leftover rights to that set.
     ///

@@ -3,7 +3,7 @@
 use super::connection::listed;
 use crate::api::graphql::global_id;
 use clientele_domain::{
-    audit::{Action, HistoryPage, Record, Shown, Subject},
+    audit::{Action, Difference, HistoryPage, Record, Shown, Subject},
     caller::{Api, CallerKind},
 };
 
@@ -43,6 +43,15 @@ object! {
     maybe_text after "The value after the change, as text; null if there was none." => |row| row.after.as_deref();
     boolean masked "True if the values are hidden from you, because they are secret or belong to a custom field set \
         that you may not view." => |row| row.masked;
+}
+
+object! {
+    type ClientDifference = &'a Difference, "The difference between two versions of a client.";
+
+    int from "The earlier version; 0 is before the client was created." => |row| row.from;
+    int to "The later version." => |row| row.to;
+    list<AuditChange> changes "The values that differ, sorted by their paths, with those of the earlier and the later \
+        version. From version 0, all values of the later version." => |row| &row.changes;
 }
 
 listed! {

@@ -1,0 +1,158 @@
+//! `clientDifference`: what differs between two versions, and a client as of a version.
+
+use clientele::caller::{Permission, Rights, Sets};
+use serde_json::{Value, json};
+
+use crate::harness::{
+    TestServer,
+    graphql::{define, store, store_key},
+};
+
+const DIFFERENCE: &str = "query($key: String!, $from: Int! = 0, $to: Int!) { clientDifference( \
+    by: { encodedKey: $key }, from: $from, to: $to) { from to changes { path before after masked } } }";
+
+async fn ask(server: &TestServer, key: &str, from: i32, to: i32) -> Value {
+    let variables = json!({ "key": key, "from": from, "to": to });
+    let answer = server.graphql(DIFFERENCE, variables).await;
+    serde_json::from_str(&answer.text).expect("JSON")
+}
+
+/// The path, the value before and the value after of each change.
+fn changes(answer: &Value) -> Vec<(String, Value, Value)> {
+    let changes = answer["data"]["clientDifference"]["changes"].as_array();
+    let change = |change: &Value| {
+        let path = change["path"]
+            .as_array()
+            .expect("a path")
+            .iter()
+            .filter_map(Value::as_str);
+        (
+            path.collect::<Vec<_>>().join("."),
+            change["before"].clone(),
+            change["after"].clone(),
+        )
+    };
+    changes
+        .unwrap_or_else(|| panic!("{answer:#}"))
+        .iter()
+        .map(change)
+        .collect()
+}
+
+/// Four versions of a client: the last one has the middle name of the second again.
+async fn four_versions(server: &TestServer) -> String {
+    define(
+        server,
+        "facts",
+        json!([{ "fieldId": "nick", "name": "Nick", "type": "TEXT" }]),
+    )
+    .await;
+    let key = store_key(server, json!({ "client": { "firstName": "F1", "lastName": "L" } })).await;
+    for (middle, nick) in [("M2", "a"), ("M3", "b"), ("M2", "c")] {
+        let input = json!({ "client": { "encodedKey": key, "middleName": middle },
+            "customInformation": [{ "fieldId": "nick", "value": nick }] });
+        store(server, input, "version").await;
+    }
+    key
+}
+
+on_both!(
+    difference_joins_the_changes_between_two_versions,
+    difference_from_zero_is_the_client_as_of_a_version,
+    difference_masks_what_history_masks,
+    versions_that_the_history_lacks_are_refused,
+);
+
+async fn difference_joins_the_changes_between_two_versions(server: &TestServer) {
+    let key = four_versions(server).await;
+    let nick = "customInformation.nick.value".to_owned();
+    let middle = "middleName".to_owned();
+    let answer = ask(server, &key, 2, 3).await;
+    assert_eq!(
+        changes(&answer),
+        [
+            (nick.clone(), json!("a"), json!("b")),
+            (middle.clone(), json!("M2"), json!("M3"))
+        ]
+    );
+    assert_eq!(
+        changes(&ask(server, &key, 2, 4).await),
+        [(nick, json!("a"), json!("c"))]
+    );
+    assert_eq!(changes(&ask(server, &key, 4, 4).await), []);
+    let first = ask(server, &key, 1, 2).await;
+    assert!(
+        changes(&first).contains(&(middle, Value::Null, json!("M2"))),
+        "{first:#}"
+    );
+}
+
+async fn difference_from_zero_is_the_client_as_of_a_version(server: &TestServer) {
+    let key = four_versions(server).await;
+    for (version, middle) in [(1, None), (2, Some("M2")), (3, Some("M3")), (4, Some("M2"))] {
+        let answer = ask(server, &key, 0, version).await;
+        let found = changes(&answer);
+        let value = |name: &str| {
+            found
+                .iter()
+                .find(|(path, ..)| path == name)
+                .map(|(_, before, after)| (before, after))
+        };
+        assert_eq!(value("firstName"), Some((&Value::Null, &json!("F1"))), "{answer:#}");
+        assert_eq!(
+            value("middleName").map(|(_, after)| after.clone()),
+            middle.map(|middle| json!(middle))
+        );
+    }
+    let unknown = ask(server, "nothing", 0, 1).await;
+    assert_eq!(unknown, json!({ "data": { "clientDifference": null } }));
+}
+
+async fn difference_masks_what_history_masks(server: &TestServer) {
+    let key = four_versions(server).await;
+    let mut rights = Rights::of([Permission::Audit, Permission::ViewClient]);
+    (rights.view_sets, rights.edit_sets) = (Sets::These(Default::default()), Sets::These(Default::default()));
+    let answer = ask(&server.as_caller(&rights), &key, 2, 4).await;
+    let changes = &answer["data"]["clientDifference"]["changes"];
+    let path = json!(["customInformation", "nick", "value"]);
+    assert_eq!(
+        *changes,
+        json!([{ "path": path, "before": null, "after": null, "masked": true }]),
+        "{answer:#}"
+    );
+}
+
+async fn versions_that_the_history_lacks_are_refused(server: &TestServer) {
+    let key = four_versions(server).await;
+    server.seed(1).await;
+    let seeded = "01900000000070008000000000000000";
+    store(
+        server,
+        json!({ "client": { "encodedKey": seeded, "mobilePhone2": "n" } }),
+        "version",
+    )
+    .await;
+    for (key, from, to, message) in [
+        (&*key, -1, 1, "`from`: It must be from 0 to the other version."),
+        (&*key, 3, 2, "`from`: It must be from 0 to the other version."),
+        (&*key, 3, 5, "`to`: The client has no such version yet."),
+        (seeded, 0, 1, "`from`: The client's history doesn't reach back to it."),
+    ] {
+        let answer = ask(server, key, from, to).await;
+        let error = &answer["errors"][0];
+        assert_eq!(
+            (&error["message"], &error["extensions"]["code"]),
+            (&json!(message), &json!("BAD_USER_INPUT"))
+        );
+    }
+    assert_eq!(
+        changes(&ask(server, seeded, 1, 2).await),
+        [("mobilePhone2".to_owned(), Value::Null, json!("n"))]
+    );
+    let erased = "UPDATE audit_record SET contents = NULL, salt = NULL WHERE position = 2";
+    server.write(erased).await.expect("it is erased");
+    let answer = ask(server, &key, 1, 4).await;
+    let message = "`from`: The contents of the history since then have been erased.";
+    assert_eq!(answer["errors"][0]["message"], message, "{answer:#}");
+    assert_eq!(changes(&ask(server, &key, 2, 4).await).len(), 1);
+}
