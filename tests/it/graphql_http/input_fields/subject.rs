@@ -82,6 +82,10 @@ impl Root {
                 define_role(server, role).await;
             }
         }
+        if let Self::CustomFieldSet = self {
+            // Another set can stand before the subject.
+            define(server, "first", json!([])).await;
+        }
         if let Self::Client = self {
             let template = json!({ "templateId": "any", "encodedKey": "anyKey", "documentType": "documentType" });
             define_document_template(server, template).await;
@@ -121,6 +125,15 @@ impl Root {
                 }
             }
             Self::CustomFieldSet => {
+                // Every change reads all definitions: only the first set stays.
+                for sql in [
+                    "DELETE FROM custom_field_role",
+                    "DELETE FROM custom_field_option",
+                    "DELETE FROM custom_field",
+                    "DELETE FROM custom_field_set WHERE set_id <> 'first'",
+                ] {
+                    server.write(sql).await.expect("a sound statement");
+                }
                 let [text, choice, parent, other] =
                     ["text", "choice", "parent", "other"].map(|name| format!("{name}{number}"));
                 let fields = json!([
