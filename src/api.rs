@@ -86,7 +86,7 @@ pub fn router(services: &Services, settings: Settings) -> Router {
     let measured = metrics::router(services, metrics.clone(), &authentication, rate_limit.as_ref());
     let budgets = BudgetPool::new(services.db.request_timeout(), services.db.connections(), &answers);
     let graphql = graphql::router(services, graphql, persisted, metrics.clone(), budgets.clone());
-    let rest = rest::router(services.clients.clone(), legacy, budgets);
+    let rest = rest::router(services, legacy, budgets);
     let apis = guard(graphql, Api::Graphql).merge(guard(rest, Api::Rest));
     http_server::origin::allow(apis, cors.origins()).merge(measured)
 }

@@ -4,6 +4,8 @@
 //! clients. To add an endpoint, add a line to [`ROUTES`] and a handler that calls an existing domain function.
 
 mod answer;
+mod custom_values;
+mod definitions;
 mod errors;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -12,9 +14,11 @@ mod lifecycle;
 mod parameters;
 mod read;
 mod request;
+mod search;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod unsupported;
 
 use std::sync::Arc;
 
@@ -30,16 +34,17 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout_at;
 
 use super::RequestId;
-use answer::{Bare, Detail};
+use crate::services::Services;
 use clientele_core::{
-    budget::{BudgetPool, Priority, RequestBudget, Size, Text},
+    budget::{BudgetPool, Priority, RequestBudget, Size},
     error::Error,
 };
 use clientele_domain::{
     access::SignInError,
     caller::Caller,
-    client::{ClientOrder, ClientParts, Clients},
+    client::{ClientOrder, Clients},
     client_by::ClientBy,
+    definitions::DefinitionsCache,
 };
 use errors::{RestError, codes};
 use parameters::{List, Parameters};
@@ -70,6 +75,7 @@ impl Default for RestSettings {
 #[derive(Clone)]
 struct Api {
     clients: Arc<Clients>,
+    definitions: DefinitionsCache,
     settings: RestSettings,
     budgets: BudgetPool,
 }
@@ -92,14 +98,32 @@ const fn route(method: Method, path: &'static str, handler: fn() -> MethodRouter
 pub const ROUTES: &[Route] = &[
     route(Method::GET, "/api/clients", || get(list)),
     route(Method::POST, "/api/clients", || post(create)),
+    route(Method::POST, "/api/clients/search", || {
+        post(search::search).get(show_search)
+    }),
     route(Method::GET, "/api/clients/{id}", || get(show)),
     route(Method::POST, "/api/clients/{id}", || post(change)),
     route(Method::PATCH, "/api/clients/{id}", || patch(lifecycle::change)),
     route(Method::DELETE, "/api/clients/{id}", || delete(lifecycle::remove)),
+    route(Method::PATCH, custom_values::LIST, || patch(custom_values::change_list)),
+    route(Method::PATCH, custom_values::ONE, || patch(custom_values::change)),
+    route(Method::DELETE, custom_values::ONE, || delete(custom_values::remove)),
+    route(Method::PATCH, custom_values::GROUPED, || {
+        patch(custom_values::change_grouped)
+    }),
+    route(Method::DELETE, custom_values::GROUPED, || {
+        delete(custom_values::remove_grouped)
+    }),
+    route(Method::GET, "/api/customfieldsets", || get(definitions::sets)),
+    route(Method::GET, "/api/customfields/{field}", || get(definitions::field)),
+    route(Method::GET, "/api/clienttypes", || get(definitions::roles)),
+    route(Method::GET, "/api/settings/iddocumenttemplates", || {
+        get(definitions::document_templates)
+    }),
 ];
 
 /// The router for everything below `/api`.
-pub fn router(clients: Clients, settings: RestSettings, budgets: BudgetPool) -> Router {
+pub fn router(services: &Services, settings: RestSettings, budgets: BudgetPool) -> Router {
     let routes = ROUTES.iter().fold(Router::new(), |router, route| {
         router
             .route(route.path, (route.handler)())
@@ -111,7 +135,8 @@ pub fn router(clients: Clients, settings: RestSettings, budgets: BudgetPool) -> 
         .route("/api/", any(unknown_path))
         .route("/api/{*path}", any(unknown_path))
         .with_state(Api {
-            clients: Arc::new(clients),
+            clients: Arc::new(services.clients.clone()),
+            definitions: services.definitions.clone(),
             settings,
             budgets,
         })
@@ -182,6 +207,11 @@ async fn show(
     )
 }
 
+/// A client with the id `search`, from before that id was reserved.
+async fn show_search(state: State<Api>, request_id: MaybeRequestId, caller: Extension<Caller>, uri: Uri) -> Response {
+    show(state, request_id, caller, Ok(Path("search".to_owned())), uri).await
+}
+
 async fn list(
     State(api): State<Api>,
     request_id: MaybeRequestId,
@@ -192,12 +222,7 @@ async fn list(
 }
 
 async fn unknown_path(request_id: MaybeRequestId, method: Method, uri: Uri) -> Response {
-    let path = uri.path();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-' | b'.');
-    let source = match path.len() <= 128 && path.bytes().all(plain) {
-        true => format!("There is no route {method} {path}."),
-        false => "There is no route of this method and path.".to_owned(),
-    };
+    let source = unsupported::sentence(&method, uri.path());
     respond(Err(RestError::new(codes::INVALID_API_OPERATION, source)), request_id)
 }
 
@@ -223,10 +248,7 @@ impl Api {
     async fn client(&self, caller: &Caller, id: ClientId, uri: &Uri) -> Result<Vec<u8>, RestError> {
         let parameters = Parameters::parse(uri.query().unwrap_or_default())?;
         parameters.refuse_with("a client's id")?;
-        let detail = match parameters.full_details()? {
-            true => Detail::WithGroups,
-            false => Detail::Bare,
-        };
+        let detail = parameters.detail()?;
         let by = ClientBy::Either(client_id(id)?);
         let found = self.clients.get(caller, &by, detail.wanted()).await?;
         let (client, definitions) = found.ok_or_else(unknown_client)?;
@@ -234,7 +256,7 @@ impl Api {
     }
 
     async fn clients(&self, caller: &Caller, uri: &Uri) -> Result<Vec<u8>, RestError> {
-        let List { filter, range } = parameters::list(&Parameters::parse(uri.query().unwrap_or_default())?)?;
+        let List { filter, range, detail } = parameters::list(&Parameters::parse(uri.query().unwrap_or_default())?)?;
         let page = self
             .clients
             .page(
@@ -242,21 +264,12 @@ impl Api {
                 &filter,
                 ClientOrder::default(),
                 &range,
-                Some(ClientParts::default()),
+                Some(detail.wanted()),
                 false,
             )
             .await
             .map_err(page_error)??;
-        let mut text = Text::begin();
-        text.push("[");
-        for (at, row) in page.clients.rows.iter().enumerate() {
-            if at > 0 {
-                text.push(",");
-            }
-            text.value(&Bare(&row.client));
-        }
-        text.push("]");
-        text.finish().map_err(page_error)
+        answer::clients(&page.clients.rows, &page.definitions, detail).map_err(page_error)
     }
 }
 

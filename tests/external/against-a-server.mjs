@@ -81,6 +81,7 @@ try {
     run('audits.mjs', `${address}/graphql`),
     run('browser.mjs', `${address}/playground`, process.env.SCREENSHOT ?? join(folder, 'playground.png')),
     start(join(import.meta.dirname, 'schemathesis', 'run'), `${address}/graphql`),
+    start(join(import.meta.dirname, 'mambupy', 'run'), address),
   ];
   server.kill('SIGTERM');
   const [code, signal] = await ended;

@@ -5,6 +5,7 @@ mod birth_dates;
 mod collections;
 mod create;
 mod custom_values;
+mod definitions;
 mod empty_texts;
 mod examples;
 mod java_sdk;
@@ -12,9 +13,12 @@ mod lists;
 mod parameters;
 mod patch;
 mod scalars;
+mod search;
+mod single_values;
 mod stored_values;
 mod target;
 mod texts;
+mod unknown_routes;
 
 use serde_json::{Value, json};
 

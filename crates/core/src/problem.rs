@@ -121,6 +121,8 @@ pub enum Section {
     IdDocuments,
     Addresses,
     CustomInformation,
+    /// The constraints of a search.
+    Constraints,
     Other,
 }
 
@@ -183,6 +185,7 @@ impl Problem {
             [Step::Name("idDocuments"), ..] => Section::IdDocuments,
             [Step::Name("addresses"), ..] => Section::Addresses,
             [Step::Name("customInformation"), ..] => Section::CustomInformation,
+            [Step::Name("filterConstraints"), ..] => Section::Constraints,
             _ => Section::Other,
         }
     }

@@ -11,6 +11,7 @@ mod states;
 
 pub use crate::id_pattern::IdPattern;
 pub use aggregate::{Aggregate, ClientParts, Found};
+pub use search::constraint;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use search::fuzzing;
@@ -23,7 +24,12 @@ use std::sync::Arc;
 use crate::{
     audit::AuditLog, definitions::DefinitionsCache, idempotency::IdempotencySettings, outbox_signal::OutboxSignal,
 };
+use clientele_core::flow::FlowQueue;
 use clientele_storage::db::Database;
+
+/// The searches that may examine clients one by one at the same time. The others wait, so that such searches together
+/// use one connection.
+const SCANS: usize = 1;
 
 /// Reads and writes clients. Clones share everything.
 #[derive(Clone, Debug)]
@@ -34,6 +40,8 @@ pub struct Clients {
     pub(crate) outbox: OutboxSignal,
     pub(crate) settings: Arc<ClientSettings>,
     pub(crate) idempotency: IdempotencySettings,
+    /// Permits of searches that examine clients one by one, shared fairly by caller.
+    scans: FlowQueue,
 }
 
 impl Clients {
@@ -53,6 +61,7 @@ impl Clients {
             outbox,
             settings: Arc::new(settings),
             idempotency,
+            scans: FlowQueue::unbounded(SCANS),
         }
     }
 }

@@ -47,43 +47,64 @@ impl Detail {
             Self::Expanded | Self::WithGroups => ClientParts::ALL,
         }
     }
+
+    fn write(self, client: &Aggregate, definitions: &Definitions, text: &mut Text) {
+        match self {
+            Self::Bare => text.value(&Bare(&client.client)),
+            Self::Expanded | Self::WithGroups => text.value(&Expanded {
+                client,
+                definitions,
+                with_groups: self == Self::WithGroups,
+            }),
+        }
+    }
 }
 
 /// # Errors
 /// As [`Text::finish`].
 pub fn client(client: &Aggregate, definitions: &Definitions, detail: Detail) -> error::Result<Vec<u8>> {
     let mut text = Text::begin();
-    match detail {
-        Detail::Bare => text.value(&Bare(&client.client)),
-        Detail::Expanded | Detail::WithGroups => text.value(&Expanded {
-            client,
-            definitions,
-            with_groups: detail == Detail::WithGroups,
-        }),
+    detail.write(client, definitions, &mut text);
+    text.finish()
+}
+
+/// A list of clients.
+///
+/// # Errors
+/// As [`Text::finish`].
+pub fn clients(clients: &[Aggregate], definitions: &Definitions, detail: Detail) -> error::Result<Vec<u8>> {
+    let mut text = Text::begin();
+    text.push("[");
+    for (at, client) in clients.iter().enumerate() {
+        if at > 0 {
+            text.push(",");
+        }
+        detail.write(client, definitions, &mut text);
     }
+    text.push("]");
     text.finish()
 }
 
 /// A client without its collections.
-pub struct Bare<'a>(pub &'a client::Model);
+struct Bare<'a>(&'a client::Model);
 
 /// The members of one JSON object.
-struct Members<M>(M);
+pub struct Members<M>(M);
 
 impl<M: SerializeMap> Members<M> {
-    fn of<S: Serializer<SerializeMap = M>>(serializer: S) -> Result<Self, S::Error> {
+    pub fn of<S: Serializer<SerializeMap = M>>(serializer: S) -> Result<Self, S::Error> {
         serializer.serialize_map(None).map(Self)
     }
 
-    fn put(&mut self, name: &'static str, value: impl Serialize) -> Result<(), M::Error> {
+    pub fn put(&mut self, name: &'static str, value: impl Serialize) -> Result<(), M::Error> {
         self.0.serialize_entry(name, &value)
     }
 
-    fn put_some(&mut self, name: &'static str, value: Option<impl Serialize>) -> Result<(), M::Error> {
+    pub fn put_some(&mut self, name: &'static str, value: Option<impl Serialize>) -> Result<(), M::Error> {
         value.map_or(Ok(()), |value| self.put(name, value))
     }
 
-    fn end(self) -> Result<M::Ok, M::Error> {
+    pub fn end(self) -> Result<M::Ok, M::Error> {
         self.0.end()
     }
 }
@@ -263,7 +284,16 @@ struct Definition<'a>(&'a Field);
 
 impl Serialize for Definition<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Field { row, kind, .. } = self.0;
+        let mut members = Members::of(serializer)?;
+        members.definition(self.0)?;
+        members.end()
+    }
+}
+
+impl<M: SerializeMap> Members<M> {
+    /// The members of a custom field that are shown everywhere.
+    pub fn definition(&mut self, field: &Field) -> Result<(), M::Error> {
+        let Field { row, kind, .. } = field;
         let (data_type, length) = match kind {
             Kind::Text => ("STRING", Some("SHORT")),
             Kind::LongText => ("STRING", Some("LONG")),
@@ -275,18 +305,16 @@ impl Serialize for Definition<'_> {
             | Kind::UserLink
             | Kind::GroupLink => (kind.as_str(), None),
         };
-        let mut members = Members::of(serializer)?;
-        members.put("encodedKey", &row.encoded_key)?;
-        members.put("id", &row.field_id)?;
-        members.put("name", &row.name)?;
-        members.put("type", "CLIENT_INFO")?;
-        members.put("dataType", data_type)?;
-        members.put("isRequired", row.required)?;
-        members.put("state", if self.0.is_active() { "NORMAL" } else { "DEACTIVATED" })?;
-        members.put("unique", row.is_unique)?;
-        members.put_some("valueLength", length)?;
-        members.put_some("description", row.description.as_ref())?;
-        members.put_some("validationPattern", row.pattern.as_ref())?;
-        members.end()
+        self.put("encodedKey", &row.encoded_key)?;
+        self.put("id", &row.field_id)?;
+        self.put("name", &row.name)?;
+        self.put("type", "CLIENT_INFO")?;
+        self.put("dataType", data_type)?;
+        self.put("isRequired", row.required)?;
+        self.put("state", if field.is_active() { "NORMAL" } else { "DEACTIVATED" })?;
+        self.put("unique", row.is_unique)?;
+        self.put_some("valueLength", length)?;
+        self.put_some("description", row.description.as_ref())?;
+        self.put_some("validationPattern", row.pattern.as_ref())
     }
 }

@@ -14,7 +14,15 @@ use clientele_domain::idempotency::Key;
 /// When the property doesn't hold.
 pub fn body(bytes: &[u8]) {
     let Ok(text) = request::utf8(bytes) else { return };
-    let [first, second] = [(), ()].map(|()| format!("{:?}", (read::submission(text), read::patch(text))));
+    let [first, second] = [(), ()].map(|()| {
+        let readings = (
+            read::submission(text),
+            read::patch(text),
+            read::custom_field_values(text),
+            read::constraints(text),
+        );
+        format!("{readings:?}")
+    });
     assert_eq!(first, second);
 }
 
@@ -27,11 +35,7 @@ pub fn parameters(text: &str) {
         let Ok(parameters) = Parameters::parse(text) else {
             return None;
         };
-        let readings = (
-            parameters.full_details(),
-            parameters.client(),
-            parameters::list(&parameters),
-        );
+        let readings = (parameters.detail(), parameters.client(), parameters::list(&parameters));
         Some((format!("{readings:?}"), parameters))
     });
     assert_eq!(first, second);

@@ -4,6 +4,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use super::{
+    answer::Detail,
     errors::{RestError, codes},
     read,
     request::not_utf8,
@@ -93,17 +94,39 @@ impl Parameters {
         })
     }
 
-    /// Returns true when the caller also requests collections.
-    pub fn full_details(&self) -> Result<bool, RestError> {
+    /// The parts of a client in the answer to a read: all with `fullDetails=true`.
+    pub fn detail(&self) -> Result<Detail, RestError> {
         let mut values = self.0.iter().filter(|(name, _)| name == "fullDetails");
         let value = values.next().map_or("false", |(_, value)| value);
         if values.next().is_some() {
             return Err(twice("fullDetails"));
         }
-        value.to_ascii_lowercase().parse().map_err(|_| {
-            let source = "fullDetails: fullDetails must be true or false.";
-            RestError::new(codes::INVALID_PARAMETERS, source)
-        })
+        match value.to_ascii_lowercase().as_str() {
+            "true" => Ok(Detail::WithGroups),
+            "false" => Ok(Detail::Bare),
+            _ => {
+                let source = "fullDetails: fullDetails must be true or false.";
+                Err(RestError::new(codes::INVALID_PARAMETERS, source))
+            }
+        }
+    }
+
+    /// The value of the only parameter that a route takes, if it is given.
+    ///
+    /// # Errors
+    /// When another parameter is given, or this one twice.
+    pub fn only(&self, name: &str) -> Result<Option<&str>, RestError> {
+        let mut value = None;
+        for (given, text) in self.particular() {
+            if given != name {
+                let source = format!("{} isn't a parameter of this route: it takes {name}.", shown(given));
+                return Err(RestError::new(codes::PARAMETER_NOT_ALLOWED, source));
+            }
+            if value.replace(text).is_some() {
+                return Err(twice(name));
+            }
+        }
+        Ok(value)
     }
 
     /// The client that the parameters describe, as the same members of a JSON body would.
@@ -125,11 +148,19 @@ impl Parameters {
     }
 }
 
+/// The part and the format of a search's answer: such a request has no filters in its URL.
+pub fn page(parameters: &Parameters) -> Result<(Range, Detail), RestError> {
+    parameters.refuse_with("a JSON body")?;
+    let List { range, detail, .. } = list(parameters)?;
+    Ok((range, detail))
+}
+
 /// A requested list.
 #[derive(Debug)]
 pub struct List {
     pub filter: ClientFilter,
     pub range: Range,
+    pub detail: Detail,
 }
 
 /// Parses the parameters of a list. All of them combine.
@@ -140,7 +171,7 @@ pub fn list(parameters: &Parameters) -> Result<List, RestError> {
         let repeated = match name.as_str() {
             "offset" => offset.replace(offset_of(value)?).is_some(),
             "limit" => limit.replace(limit_of(value)?).is_some(),
-            // fullDetails has no effect on a list, and appkey has no effect at all.
+            // fullDetails is read below, and appkey has no effect.
             "fullDetails" | "appkey" => false,
             "firstName" => filter.exactly.first_name.replace(value.clone()).is_some(),
             "lastName" => filter.exactly.last_name.replace(value.clone()).is_some(),
@@ -148,7 +179,8 @@ pub fn list(parameters: &Parameters) -> Result<List, RestError> {
             "branchId" => filter.exactly.assigned_branch_key.replace(value.clone()).is_some(),
             "centreId" => filter.exactly.assigned_centre_key.replace(value.clone()).is_some(),
             "creditOfficerUsername" => filter.exactly.assigned_user_key.replace(value.clone()).is_some(),
-            "birthDate" => {
+            // Some callers use the old spelling in lists, too.
+            "birthDate" | "birthdate" => {
                 let date = read::date(value).ok_or_else(|| {
                     let source = "birthDate: birthDate must be a date that exists, as yyyy-MM-dd.";
                     RestError::new(codes::INVALID_BIRTH_DATE, source)
@@ -175,7 +207,8 @@ pub fn list(parameters: &Parameters) -> Result<List, RestError> {
         offset: offset.unwrap_or_default(),
         count: limit.unwrap_or(DEFAULT_LIMIT),
     };
-    Ok(List { filter, range })
+    let detail = parameters.detail()?;
+    Ok(List { filter, range, detail })
 }
 
 fn offset_of(text: &str) -> Result<u64, RestError> {
@@ -223,7 +256,7 @@ fn twice(name: &str) -> RestError {
 }
 
 /// A name that can be repeated in a response: a body mistaken for a form may have anything as names.
-fn shown(name: &str) -> &str {
+pub fn shown(name: &str) -> &str {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     if (1..=64).contains(&name.len()) && name.bytes().all(plain) {
         name
@@ -365,10 +398,11 @@ mod tests {
                 "firstName=A&lastName=B&idDocument=C&birthDate=1990-04-17&state=ACTIVE",
                 None,
             ),
-            (
-                "branchId=a&centreId=b&creditOfficerUsername=c&fullDetails=perhaps",
-                None,
-            ),
+            ("birthdate=1990-04-17", None),
+            ("birthdate=1990-04-17&birthDate=1990-04-17", Some(27)),
+            ("branchId=a&centreId=b&creditOfficerUsername=c&fullDetails=true", None),
+            ("fullDetails=perhaps", Some(4)),
+            ("fullDetails=true&fullDetails=true", Some(27)),
             ("appkey=K&appkey=L", None),
             ("birthDate=1990-02-30", Some(309)),
             ("state=active", Some(305)),

@@ -1,6 +1,7 @@
 //! Parses a JSON body into the input of an upsert. Ignores unknown members and checks only whether values can be
 //! parsed; the domain validates them.
 
+mod constraints;
 mod date;
 mod members;
 
@@ -10,13 +11,14 @@ use async_graphql::MaybeUndefined;
 use serde_json::{error::Category, value::RawValue};
 
 use super::errors::{RestError, codes};
-use clientele_core::problem::ProblemCode;
+use clientele_core::{path, problem::ProblemCode};
 use clientele_domain::{
     client_by::ClientRoleBy,
     definitions::NO_GROUP,
     enums::{Gender, Language},
     upsert::{AddressInput, ClientInput, CustomFieldValueInput, IdDocumentInput, LONGEST_LIST, Scope, UpsertClient},
 };
+pub use constraints::constraints;
 pub use date::date;
 use members::Members;
 
@@ -77,6 +79,67 @@ fn patched(mut members: Members<'_, '_>) -> ClientInput {
             sent => sent,
         },
         ..client
+    }
+}
+
+/// Reads the value of one custom field: `{"value"}` or `{"linkedEntityKeyValue"}`.
+///
+/// # Errors
+/// When the body isn't a JSON object.
+pub fn custom_field_value(body: &str, field_id: String, group_index: Option<i32>) -> Result<UpsertClient, RestError> {
+    let mut unreadable = Vec::new();
+    let value = custom_value(Members::root(members(body)?, &mut unreadable));
+    for problem in &mut unreadable {
+        problem.path.splice(0..0, path!["customInformation", 0]);
+    }
+    Ok(UpsertClient {
+        unreadable,
+        ..partial(CustomFieldValueInput {
+            field_id,
+            group_index,
+            ..value
+        })
+    })
+}
+
+/// Reads `{customInformation}`: the values to change. A `client` next to it must be empty.
+///
+/// # Errors
+/// When the body isn't a JSON object with the list, or has members of the client.
+pub fn custom_field_values(body: &str) -> Result<UpsertClient, RestError> {
+    let mut unreadable = Vec::new();
+    let mut root = Members::root(members(body)?, &mut unreadable);
+    let has_members = |client: Members<'_, '_>| !client.is_empty();
+    if root.object("client").map_value(has_members).take().unwrap_or_default() {
+        let source = "client: this route changes custom values only. Leave client out, or send it empty.";
+        return Err(RestError::new(codes::INVALID_PARAMETERS, source));
+    }
+    let value = |members: Members<'_, '_>| {
+        let value = custom_value(members);
+        CustomFieldValueInput {
+            in_new_group: value.group_index.is_none(),
+            ..value
+        }
+    };
+    let custom_information = root.list("customInformation", (LONGEST_LIST + 1, LONGEST_LIST + 1), value);
+    if custom_information.is_undefined() && unreadable.is_empty() {
+        let source = "customInformation: customInformation is required: the values to change.";
+        return Err(RestError::new(codes::INVALID_PARAMETERS, source));
+    }
+    Ok(UpsertClient {
+        custom_information,
+        is_partial: true,
+        unreadable,
+        ..UpsertClient::default()
+    })
+}
+
+/// Changes one custom value and leaves the others as they are.
+pub fn partial(value: CustomFieldValueInput) -> UpsertClient {
+    UpsertClient {
+        custom_information: MaybeUndefined::Value(vec![value]),
+        is_partial: true,
+        ..UpsertClient::default()
     }
 }
 
@@ -194,5 +257,7 @@ fn custom_value(mut members: Members<'_, '_>) -> CustomFieldValueInput {
         value,
         linked_key: members.text("linkedKey"),
         is_boolean,
+        in_new_group: false,
+        is_removed: false,
     }
 }

@@ -29,7 +29,7 @@ const DEFAULT_ROLE: &str = "d9df8bc78a0234ccc934a845c";
 fn open(services: &Services, settings: RestSettings) -> axum::Router {
     let anyone = Caller::anyone(Api::Rest, "request".into());
     let budgets = BudgetPool::new(Duration::from_secs(30), Connections::ONE, &AnswerSettings::default());
-    router(services.clients.clone(), settings, budgets).layer(axum::Extension(anyone))
+    router(services, settings, budgets).layer(axum::Extension(anyone))
 }
 
 struct Server {

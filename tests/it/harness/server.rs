@@ -210,6 +210,12 @@ impl TestServer {
             .await
     }
 
+    /// Sends JSON by any method. Placeholders are replaced.
+    pub async fn send_json(&self, method: Method, path: &str, body: Value) -> Answer {
+        self.send(self.request(method, path).json(&self.names.reveal(&body)))
+            .await
+    }
+
     /// Posts JSON and asserts the whole answer, and that nothing was written.
     #[track_caller]
     pub fn refuses(&self, path: &str, body: Value, status: u16, answer: Value) -> impl Future<Output = ()> {

@@ -418,7 +418,11 @@ async fn unknown_paths_and_methods_are_refused(server: &TestServer) {
     let loans = server.post("/api/loans", json!({ "client": {} })).await;
     loans.is(
         404,
-        refusal(3, "INVALID_API_OPERATION", "There is no route POST /api/loans."),
+        refusal(
+            3,
+            "INVALID_API_OPERATION",
+            "There is no route POST /api/loans: this server stores clients only.",
+        ),
     );
     let strange = server.get("/api/%3Cb%3E").await;
     strange.is(

@@ -1,10 +1,15 @@
-//! Requests in the form of the public Java SDK of the legacy API, to the program with default settings.
+//! Requests in the form of the public Java SDK of the legacy API: those in `java_sdk.http`, and more to the program with
+//! default settings.
 
+use clientele::definitions::Kind;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::{CLIENTS, refusal};
-use crate::harness::{TestServer, program::Server};
+use crate::harness::{TestServer, field, program::Server};
+
+/// Requests, each with its answer.
+const REQUESTS: &str = include_str!("java_sdk.http");
 
 fn request(server: &Server, method: Method, path: &str) -> RequestBuilder {
     let http = reqwest::Client::builder().no_proxy().build();
@@ -36,10 +41,48 @@ fn ines() -> Value {
 }
 
 on_both!(
+    requests_of_the_sdk_are_answered_as_written,
     empty_id_is_generated_on_create_and_ignored_on_update,
     appkey_is_accepted_on_every_route,
     inactive_state_on_create_yields_to_the_configured_one,
 );
+
+async fn requests_of_the_sdk_are_answered_as_written(server: &TestServer) {
+    server.define(vec![field("employer", Kind::Text)]).await;
+    let requests = REQUESTS.split("\n### ").skip(1);
+    let mut sent = 0;
+    for request in requests {
+        let parts: Vec<&str> = request.trim_end().split("\n\n").collect();
+        let (head, body, answer) = match parts[..] {
+            [head, answer] => (head, None, answer),
+            [head, body, answer] => (head, Some(body), answer),
+            _ => panic!("a head, perhaps a body, and an answer: {request}"),
+        };
+        let mut head = head.lines();
+        let title = head.next().expect("a title");
+        let line = head.next().and_then(|line| line.split_once(' '));
+        let (method, path) = line.expect("a method and a path");
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let (status, expected) = answer.split_once('\n').expect("a status and a body");
+        let expected: Value = serde_json::from_str(expected).expect("an answer in JSON");
+        let answer = match body {
+            Some(body) => {
+                let body = serde_json::from_str(body).expect("a body in JSON");
+                server.send_json(method, path, body).await
+            }
+            None => {
+                let request = server.request(method, path);
+                let headers = head.filter_map(|line| line.split_once(": "));
+                let request = headers.fold(request, |request, (name, value)| request.header(name, value));
+                server.send(request).await
+            }
+        };
+        let found = (answer.status.to_string(), &answer.body);
+        assert_eq!(found, (status.to_owned(), &expected), "{title}: {}", answer.text);
+        sent += 1;
+    }
+    assert_eq!(sent, 12);
+}
 
 async fn empty_id_is_generated_on_create_and_ignored_on_update(server: &TestServer) {
     let url = server.database_url();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CLIENTS, client, create, merged, refusal};
+use super::{CLIENTS, client, create, expanded, merged, refusal};
 use crate::harness::TestServer;
 
 /// Clients with the ids `c0`, `c1`…, each with its own differences.
@@ -33,6 +33,7 @@ on_both!(
     filters_are_exact_and_combine,
     offset_and_limit_have_bounds,
     invalid_filter_is_refused,
+    full_details_list_takes_one_statement,
 );
 
 async fn list_has_bare_clients_in_order_of_creation(server: &TestServer) {
@@ -44,7 +45,7 @@ async fn list_has_bare_clients_in_order_of_creation(server: &TestServer) {
     assert_eq!(ids(server, "offset=1&limit=3").await, ["c0", "c1", "c2"]);
     assert_eq!(ids(server, "offset=58&limit=1000").await, ["c57", "c58", "c59"]);
     assert_eq!(ids(server, "offset=61").await, Vec::<String>::new());
-    assert_eq!(ids(server, "limit=1&fullDetails=true").await.len(), 1);
+    assert_eq!(ids(server, "limit=1&fullDetails=false").await.len(), 1);
 }
 
 async fn filters_are_exact_and_combine(server: &TestServer) {
@@ -109,7 +110,13 @@ async fn offset_and_limit_have_bounds(server: &TestServer) {
 }
 
 async fn invalid_filter_is_refused(server: &TestServer) {
-    for (query, code) in [("surname=x", 27), ("state=nonsense", 305), ("birthDate=yesterday", 309)] {
+    for (query, code) in [
+        ("surname=x", 27),
+        ("state=nonsense", 305),
+        ("birthDate=yesterday", 309),
+        ("fullDetails=perhaps", 4),
+        ("fullDetails=true&fullDetails=true", 27),
+    ] {
         let answer = server.get(&format!("/api/clients?{query}")).await;
         assert_eq!(
             (answer.status, &answer.body["returnCode"]),
@@ -118,4 +125,38 @@ async fn invalid_filter_is_refused(server: &TestServer) {
             answer.text
         );
     }
+}
+
+async fn full_details_list_takes_one_statement(server: &TestServer) {
+    create(server, json!({ "addresses": [{ "city": "Exampleton" }] })).await;
+    let address = json!([{ "encodedKey": "<key 2>", "parentKey": "<key 1>", "city": "Exampleton", "indexInList": 0 }]);
+    let whole = merged(
+        expanded(client(json!({})), json!({ "addresses": address })),
+        json!({ "groupKeys": [] }),
+    );
+    server
+        .get("/api/clients?fullDetails=true")
+        .await
+        .is(200, json!([whole]));
+    server.seed(60).await;
+    // The first list reads the new definitions, too.
+    assert_eq!(ids(server, "offset=60").await.len(), 1);
+    let mut texts = Vec::new();
+    for limit in [1, 60] {
+        server.statements();
+        let answer = server
+            .get(&format!("/api/clients?fullDetails=TRUE&limit={limit}"))
+            .await;
+        let clients = answer.body.as_array().expect("a list");
+        assert_eq!((answer.status, clients.len()), (200, limit));
+        let documents = |client: &Value| client["idDocuments"].as_array().map(Vec::len);
+        assert!(
+            clients.iter().all(|client| documents(client) == Some(2)),
+            "{}",
+            answer.text
+        );
+        texts.push(server.statements());
+    }
+    assert_eq!(texts[0].len(), 1, "{texts:?}");
+    assert_eq!(texts[0], texts[1]);
 }

@@ -1,5 +1,6 @@
 //! Lists clients: filters, stable orders, and pages by cursor (or by offset, for the legacy route).
 
+pub mod constraint;
 mod filter;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -8,10 +9,12 @@ pub mod fuzzing;
 use std::sync::Arc;
 
 use async_graphql::{Enum, InputObject};
+use chrono::{DateTime, Utc};
 use entity::instant;
 
 pub use filter::{ClientFilter, CustomFieldFilter, Exactly};
 
+use self::constraint::{Compared, Constraint};
 use super::{
     Clients,
     aggregate::{self, Aggregate, ClientParts},
@@ -20,7 +23,7 @@ use crate::{
     caller::{Caller, Permission},
     definitions::Definitions,
 };
-use clientele_core::{error::Result, problem::Problem};
+use clientele_core::{error::Result, flow::Flow, problem::Problem};
 use clientele_storage::{
     db::Dialect,
     paging::{Conditions, CountPrecision, Cursor, Order, Page, Range, Total, Window},
@@ -109,16 +112,7 @@ impl Clients {
             Err(problem) => return Ok(Err(problem)),
         };
         let (rows, definitions) = match parts {
-            Some(parts) => {
-                let mut conditions = conditions.clone();
-                let clauses = window.clauses(&order.into(), "c", &mut conditions);
-                let sql = format!("{} {clauses}", aggregate::select(conditions.dialect, parts));
-                let (mut rows, definitions) = self.read(sql, conditions.values).await?;
-                for row in &mut rows {
-                    row.hide_values(&caller.rights, &definitions);
-                }
-                (rows, definitions)
-            }
+            Some(parts) => self.rows(caller, conditions.clone(), &window, order, parts).await?,
             None => (Vec::new(), self.definitions.latest_known().await?),
         };
         let total = match (total, same_value) {
@@ -136,6 +130,71 @@ impl Clients {
             definitions,
             order,
         }))
+    }
+
+    /// Returns a page of the clients for which all constraints hold, in the order of creation. At most one search at a
+    /// time examines clients one by one.
+    ///
+    /// # Errors
+    /// The inner error is every problem of the constraints.
+    pub async fn search(
+        &self,
+        caller: &Caller,
+        constraints: &[Constraint],
+        range: &Range,
+        parts: ClientParts,
+        now: DateTime<Utc>,
+    ) -> Result<Result<ClientPage, Vec<Problem>>> {
+        caller.require(Permission::ViewClient)?;
+        let order = ClientOrder::default();
+        let window = match Window::of(range, &order.into()) {
+            Ok(window) => window,
+            Err(problem) => return Ok(Err(vec![problem])),
+        };
+        // Only a custom field needs the definitions before the clients are read.
+        let is_custom = |constraint: &Constraint| matches!(constraint.compared, Compared::CustomField(_));
+        let known = match constraints.iter().any(is_custom) {
+            true => self.definitions.current().await?,
+            false => self.definitions.latest_known().await?,
+        };
+        let dialect = self.db.read().dialect;
+        let search = constraint::search(constraints, dialect, &known, &caller.rights, now.date_naive());
+        let search = match search {
+            Ok(search) => search,
+            Err(problems) => return Ok(Err(problems)),
+        };
+        let _permit = match search.is_scan {
+            true => {
+                let flow = Flow::Caller(caller.kind.as_str(), caller.id.clone());
+                self.scans.acquire(flow).await.ok()
+            }
+            false => None,
+        };
+        let (rows, definitions) = self.rows(caller, search.conditions, &window, order, parts).await?;
+        Ok(Ok(ClientPage {
+            clients: window.page(rows),
+            total: None,
+            definitions,
+            order,
+        }))
+    }
+
+    /// Reads the clients of a window, without values that the caller may not see.
+    async fn rows(
+        &self,
+        caller: &Caller,
+        mut conditions: Conditions,
+        window: &Window,
+        order: ClientOrder,
+        parts: ClientParts,
+    ) -> Result<(Vec<Aggregate>, Arc<Definitions>)> {
+        let clauses = window.clauses(&order.into(), "c", &mut conditions);
+        let sql = format!("{} {clauses}", aggregate::select(conditions.dialect, parts));
+        let (mut rows, definitions) = self.read(sql, conditions.values).await?;
+        for row in &mut rows {
+            row.hide_values(&caller.rights, &definitions);
+        }
+        Ok((rows, definitions))
     }
 
     /// Returns the conditions of a filter, with the number of clients that have the value of its custom field. They are

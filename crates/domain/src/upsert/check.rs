@@ -81,7 +81,11 @@ pub(super) fn check(input: &UpsertClient, context: &ValidationContext<'_>) -> Re
             &mut problems,
         );
     }
-    let custom_values = custom_information::check(&input.custom_information, &client, context, &mut problems);
+    let check_values = match input.is_partial {
+        true => custom_information::partial::check,
+        false => custom_information::check,
+    };
+    let custom_values = check_values(&input.custom_information, &client, context, &mut problems);
     let Problems(mut problems) = problems;
     let after = Aggregate {
         client,

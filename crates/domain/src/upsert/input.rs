@@ -119,6 +119,10 @@ pub struct UpsertClient {
     #[graphql(skip)]
     #[serde(skip)]
     pub demand_key: bool,
+    /// True if `custom_information` changes only the values that it names. The others stay.
+    #[graphql(skip)]
+    #[serde(skip)]
+    pub is_partial: bool,
     /// The problems of members that the API couldn't read. These members count as absent.
     #[graphql(skip)]
     #[serde(skip)]
@@ -281,6 +285,15 @@ pub struct CustomFieldValueInput {
     #[graphql(skip)]
     #[serde(skip)]
     pub is_boolean: bool,
+    /// In a partial list: without a group index, the value of a grouped set belongs to a new group at the end, together
+    /// with the others of that set without one.
+    #[graphql(skip)]
+    #[serde(skip)]
+    pub in_new_group: bool,
+    /// In a partial list: deletes the value, if there is one.
+    #[graphql(skip)]
+    #[serde(skip)]
+    pub is_removed: bool,
 }
 
 #[cfg(test)]

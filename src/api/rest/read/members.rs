@@ -41,6 +41,10 @@ impl<'a, 'p> Members<'a, 'p> {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
     /// The same members for a change of those that are present: without null, and blank texts as empty ones.
     pub fn patch(mut self) -> Self {
         let Ok(empty) = serde_json::from_str::<&RawValue>(EMPTY_TEXT) else {
@@ -119,9 +123,26 @@ impl<'a, 'p> Members<'a, 'p> {
         MaybeUndefined::Value(list)
     }
 
+    /// Reads the first `most` elements of a list of values. Null and an absent list have none.
+    pub fn values<T>(&mut self, name: &'static str, most: usize, read: impl Fn(&'a RawValue) -> Read<T>) -> Vec<T> {
+        let list = self.value(name, elements).take().unwrap_or_default();
+        let mut values = Vec::new();
+        for raw in list.into_iter().take(most) {
+            match read(raw) {
+                Ok(value) => values.push(value),
+                Err(unreadable) => self.refuse(name, unreadable),
+            }
+        }
+        values
+    }
+
     pub fn refuse(&mut self, name: &'static str, (code, sentence): Unreadable) {
         let message = Message::of_member(name, format!(" {sentence}"));
         self.remember([name.into()], code, message);
+    }
+
+    pub fn refuse_with(&mut self, name: &'static str, code: ProblemCode, message: impl Into<Message>) {
+        self.remember([name.into()], code, message.into());
     }
 
     fn inside<const N: usize>(&mut self, steps: [Step; N], members: HashMap<String, &'a RawValue>) -> Members<'a, '_> {

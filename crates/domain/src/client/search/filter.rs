@@ -70,7 +70,7 @@ fn prefix(conditions: &mut Conditions, column: &str, prefix: Option<&String>) {
 
 /// Adds the condition of clients with this value. SQLite reads all clients of an `IN` first. So if the value is common,
 /// clients are checked one by one: a page, or a count, then ends early.
-fn with_custom_value(conditions: &mut Conditions, field_key: &str, value: &str, is_common: bool) {
+pub(super) fn with_custom_value(conditions: &mut Conditions, field_key: &str, value: &str, is_common: bool) {
     // The key is bound only with the value: PostgreSQL rejects a parameter that the statement doesn't use.
     if value.contains('\0') {
         conditions.push("FALSE".to_owned());

@@ -1,7 +1,9 @@
 //! Checks custom field values, which are matched by their field's id, and in a grouped set by their group's index too.
 //!
 //! A list replaces the values that the caller may change. The others stay as they are and aren't demanded; see
-//! [`in_place`] for their positions.
+//! [`in_place`] for their positions. A partial list changes only the values that it names; see [`partial`].
+
+pub(super) mod partial;
 
 mod dependent;
 
@@ -38,10 +40,35 @@ pub(super) fn check(
     if list.is_none() && (context.stored.is_some() || !sent.is_undefined()) {
         return None;
     }
-    let stored = context
-        .stored
-        .and_then(|stored| stored.custom_values.as_deref())
-        .unwrap_or_default();
+    Some(replace(
+        list.unwrap_or_default(),
+        Demands::All,
+        client,
+        context,
+        problems,
+    ))
+}
+
+/// The groups and the values that a list must have.
+#[derive(Clone, Copy, PartialEq)]
+enum Demands<'a> {
+    /// A value for every required field, in a grouped set in each group; and groups without gaps.
+    All,
+    /// The same of groups that begin at these indexes, by the ids of their sets; and groups without gaps.
+    NewGroups(&'a HashMap<String, i32>),
+    /// None: values are deleted.
+    Nothing,
+}
+
+/// Returns the values to store in place of all that the caller may change.
+fn replace(
+    list: &[CustomFieldValueInput],
+    demands: Demands<'_>,
+    client: &client::Model,
+    context: &ValidationContext<'_>,
+    problems: &mut Problems,
+) -> Vec<Stored> {
+    let stored = stored_values(context);
     let rights = &*context.caller.rights;
     let kept = kept(stored, context);
     let stored: HashMap<(&str, i32), &Stored> = stored
@@ -50,13 +77,15 @@ pub(super) fn check(
         .collect();
     let (mut seen, mut groups) = (HashSet::new(), Groups::new());
     let (mut values, mut indexes) = (Vec::new(), Vec::new());
-    for (index, value) in list.unwrap_or_default().iter().enumerate() {
+    for (index, value) in list.iter().enumerate() {
         let CustomFieldValueInput {
             field_id,
             group_index,
             value,
             linked_key,
             is_boolean,
+            is_removed: _,
+            in_new_group: _, // both are only in a partial list
         } = value;
         let Some(field) = field(field_id, index, context, problems) else {
             continue;
@@ -125,7 +154,9 @@ pub(super) fn check(
             }),
         }
     }
-    gaps(&groups, problems);
+    if demands != Demands::Nothing {
+        gaps(&groups, problems);
+    }
     let list = dependent::List {
         values: &values,
         indexes: &indexes,
@@ -136,22 +167,36 @@ pub(super) fn check(
     let is_demanded = |field: &&Arc<Field>| field.is_demanded(&client.client_role_key) && field.is_editable(rights);
     for field in context.definitions.fields.iter().filter(is_demanded) {
         let has = |group_index| seen.contains(&(field.row.encoded_key.as_str(), group_index));
-        let is_complete = match field.is_grouped() {
-            true => groups
-                .get(&*field.set.set_id)
-                .is_none_or(|groups| groups.keys().copied().all(has)),
-            false => has(NO_GROUP),
+        let of_set = groups.get(&*field.set.set_id);
+        let is_complete = match (field.is_grouped(), demands) {
+            (_, Demands::Nothing) | (false, Demands::NewGroups(_)) => true,
+            (false, Demands::All) => has(NO_GROUP),
+            (true, Demands::All) => of_set.is_none_or(|groups| groups.keys().copied().all(has)),
+            (true, Demands::NewGroups(first)) => {
+                let first = first.get(&*field.set.set_id).copied().unwrap_or_default();
+                of_set.is_none_or(|groups| groups.range(first..).all(|(group, _)| has(*group)))
+            }
         };
         if !is_complete {
-            let id = field.row.field_id.as_str();
-            let message = format!("The custom field {id} requires a value.");
-            problems.0.push(Problem {
-                custom_field: Some(id.into()),
-                ..Problem::new(ProblemCode::Required, path![LIST], message)
-            });
+            problems.0.push(missing(field));
         }
     }
-    Some(in_place(kept, values))
+    in_place(kept, values)
+}
+
+fn stored_values<'a>(context: &ValidationContext<'a>) -> &'a [Stored] {
+    let values = context.stored.and_then(|stored| stored.custom_values.as_deref());
+    values.unwrap_or_default()
+}
+
+/// The problem with a required field that would have no value.
+fn missing(field: &Field) -> Problem {
+    let id = field.row.field_id.as_str();
+    let message = format!("The custom field {id} requires a value.");
+    Problem {
+        custom_field: Some(id.into()),
+        ..Problem::new(ProblemCode::Required, path![LIST], message)
+    }
 }
 
 /// The groups that a list has of each grouped set, by the set's id: each group index, and where it comes first.

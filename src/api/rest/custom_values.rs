@@ -1,0 +1,205 @@
+//! The routes that change or delete single custom values of a client. The others stay as they are.
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::{Path, Request, State, rejection::PathRejection},
+    response::Response,
+};
+
+use super::{
+    Api, ClientId, MaybeRequestId, answer, client_id,
+    errors::{RestError, codes},
+    parameters::Parameters,
+    read, respond,
+    submit::Received,
+    unknown_client,
+};
+use crate::api::Place;
+use clientele_core::budget::Priority;
+use clientele_domain::{
+    caller::{Caller, Permission},
+    client::ClientParts,
+    definitions::NO_GROUP,
+    upsert::{CustomFieldValueInput, UpsertClient},
+};
+
+pub const LIST: &str = "/api/clients/{id}/custominformation";
+pub const ONE: &str = "/api/clients/{id}/custominformation/{field}";
+pub const GROUPED: &str = "/api/clients/{id}/custominformation/{field}/{group}";
+
+type FieldPath = Result<Path<(String, String)>, PathRejection>;
+type GroupPath = Result<Path<(String, String, String)>, PathRejection>;
+
+/// The value that a path names.
+struct Named {
+    client: String,
+    field: String,
+    group: Option<i32>,
+}
+
+impl Named {
+    /// A path that isn't UTF-8 names no client.
+    fn single(path: FieldPath) -> Result<Self, RestError> {
+        let Path((client, field)) = path.map_err(|_| unknown_client())?;
+        Ok(Self {
+            client,
+            field,
+            group: None,
+        })
+    }
+
+    fn grouped(path: GroupPath) -> Result<Self, RestError> {
+        let Path((client, field, group)) = path.map_err(|_| unknown_client())?;
+        let group: i32 = group.parse().map_err(|_| {
+            let source = "The group index in the path must be an integer.";
+            RestError::new(codes::INVALID_PARAMETERS, source)
+        })?;
+        Ok(Self {
+            client,
+            field,
+            group: Some(group).filter(|group| *group != NO_GROUP),
+        })
+    }
+}
+
+pub async fn change_list(
+    State(api): State<Api>,
+    request_id: MaybeRequestId,
+    Extension(caller): Extension<Caller>,
+    id: ClientId,
+    request: Request,
+) -> Response {
+    let changed = async {
+        let read = |api: &Api, received: &Received| read::custom_field_values(api.json_without_parameters(received)?);
+        api.change_values(&caller, request, client_id(id)?, read).await
+    };
+    respond(changed.await, request_id)
+}
+
+pub async fn change(
+    State(api): State<Api>,
+    request_id: MaybeRequestId,
+    Extension(caller): Extension<Caller>,
+    path: FieldPath,
+    request: Request,
+) -> Response {
+    respond(
+        api.change_value(&caller, request, Named::single(path)).await,
+        request_id,
+    )
+}
+
+pub async fn change_grouped(
+    State(api): State<Api>,
+    request_id: MaybeRequestId,
+    Extension(caller): Extension<Caller>,
+    path: GroupPath,
+    request: Request,
+) -> Response {
+    respond(
+        api.change_value(&caller, request, Named::grouped(path)).await,
+        request_id,
+    )
+}
+
+pub async fn remove(
+    State(api): State<Api>,
+    request_id: MaybeRequestId,
+    Extension(caller): Extension<Caller>,
+    path: FieldPath,
+    request: Request,
+) -> Response {
+    respond(
+        api.remove_value(&caller, request, Named::single(path)).await,
+        request_id,
+    )
+}
+
+pub async fn remove_grouped(
+    State(api): State<Api>,
+    request_id: MaybeRequestId,
+    Extension(caller): Extension<Caller>,
+    path: GroupPath,
+    request: Request,
+) -> Response {
+    respond(
+        api.remove_value(&caller, request, Named::grouped(path)).await,
+        request_id,
+    )
+}
+
+impl Api {
+    async fn change_value(
+        &self,
+        caller: &Caller,
+        request: Request,
+        named: Result<Named, RestError>,
+    ) -> Result<Body, RestError> {
+        let Named { client, field, group } = named?;
+        let read = |api: &Self, received: &Received| {
+            read::custom_field_value(api.json_without_parameters(received)?, field, group)
+        };
+        let changed = self.change_values(caller, request, client, read).await;
+        changed.map_err(without_list)
+    }
+
+    /// A body is ignored.
+    async fn remove_value(
+        &self,
+        caller: &Caller,
+        request: Request,
+        named: Result<Named, RestError>,
+    ) -> Result<Body, RestError> {
+        let Named { client, field, group } = named?;
+        let read = |_: &Self, received: &Received| {
+            Parameters::parse(received.query())?.refuse_with("a custom field's id")?;
+            Ok(read::partial(CustomFieldValueInput {
+                field_id: field,
+                group_index: group,
+                is_removed: true,
+                ..CustomFieldValueInput::default()
+            }))
+        };
+        let removed = self.change_values(caller, request, client, read).await;
+        removed.map_err(without_list)
+    }
+
+    fn json_without_parameters<'a>(&self, received: &'a Received) -> Result<&'a str, RestError> {
+        let text = self.json_of(received)?;
+        Parameters::parse(received.query())?.refuse_with("a JSON body")?;
+        Ok(text)
+    }
+
+    async fn change_values(
+        &self,
+        caller: &Caller,
+        request: Request,
+        client: String,
+        read: impl FnOnce(&Self, &Received) -> Result<UpsertClient, RestError>,
+    ) -> Result<Body, RestError> {
+        // The permission is checked before the body is read.
+        caller.require(Permission::EditClient)?;
+        let place = request.extensions().get::<Place>().cloned();
+        let received = self.receive(request).await?;
+        let input = UpsertClient {
+            named: Some(client),
+            ..read(self, &received)?
+        };
+        let input = received.repeatable(input);
+        let budget = self.budgets.start(Priority::Change, caller.flow())?;
+        self.store(caller.clone(), input, ClientParts::default(), budget, place)
+            .await?;
+        Ok(answer::success())
+    }
+}
+
+/// The path names the value, so that the error's path begins below it.
+fn without_list(mut error: RestError) -> RestError {
+    if let Some(source) = &mut error.source
+        && let Some(rest) = source.strip_prefix("customInformation[0].")
+    {
+        *source = rest.to_owned();
+    }
+    error
+}

@@ -1,0 +1,284 @@
+//! Searches that are refused: by a bad constraint, a bad request, a limit, or a missing right.
+
+use clientele::caller::{Permission::ViewClient, Rights, Sets};
+use serde_json::json;
+
+use super::{
+    super::{merged, refusal},
+    SEARCH, constraint, custom, four,
+};
+use crate::harness::TestServer;
+
+on_both!(
+    bad_constraint_is_refused_by_name,
+    bad_search_request_is_refused,
+    number_of_constraints_and_values_has_a_limit,
+    hidden_custom_field_cannot_be_searched,
+);
+
+async fn bad_constraint_is_refused_by_name(server: &TestServer) {
+    four(server).await;
+    let refused = |at: usize, text: &str| {
+        let source = format!("filterConstraints[{at}].{text}");
+        refusal(4, "INVALID_PARAMETERS", &source)
+    };
+    let good = constraint("FIRST_NAME", "EQUALS", &["ana"]);
+    for (bad, source) in [
+        (json!({}), "filterSelection: filterSelection is required."),
+        (
+            json!({ "filterSelection": "ID" }),
+            "filterElement: filterElement is required.",
+        ),
+        (
+            json!({ "filterSelection": 5, "filterElement": "EQUALS" }),
+            "filterSelection: filterSelection must be a text.",
+        ),
+        (
+            constraint("LOANS_COUNT", "EQUALS", &["1"]),
+            "filterSelection: There is no selection LOANS_COUNT in this server.",
+        ),
+        (
+            constraint("Ines Okafor", "EQUALS", &["1"]),
+            "filterSelection: There is no selection of this name in this server.",
+        ),
+        (
+            constraint("first_name", "EQUALS", &["1"]),
+            "filterSelection: There is no selection of this name in this server.",
+        ),
+        (
+            constraint("ID", "LIKE", &["a"]),
+            "filterElement: There is no element LIKE.",
+        ),
+        (
+            constraint("ID", "MORE_THAN", &["a"]),
+            "filterElement: MORE_THAN doesn't fit the values of this selection.",
+        ),
+        (
+            constraint("GENDER", "STARTS_WITH", &["M"]),
+            "filterElement: STARTS_WITH doesn't fit the values of this selection.",
+        ),
+        (
+            constraint("BRANCH_KEY", "STARTS_WITH", &["b"]),
+            "filterElement: STARTS_WITH doesn't fit the values of this selection.",
+        ),
+        (
+            constraint("BIRTHDATE", "STARTS_WITH", &["1990"]),
+            "filterElement: STARTS_WITH doesn't fit the values of this selection.",
+        ),
+        (
+            constraint("BIRTHDATE", "IN", &["1990-04-17"]),
+            "filterElement: IN doesn't fit the values of this selection.",
+        ),
+        (
+            constraint("LOAN_CYCLE", "TODAY", &[]),
+            "filterElement: TODAY doesn't fit the values of this selection.",
+        ),
+        (constraint("ID", "EQUALS", &[]), "value: value is required for EQUALS."),
+        (
+            constraint("BIRTHDATE", "BETWEEN", &["1990-04-17"]),
+            "secondValue: secondValue is required for BETWEEN.",
+        ),
+        (constraint("ID", "IN", &[]), "values: values must not be empty for IN."),
+        (
+            constraint("BIRTHDATE", "ON", &["17.04.1990"]),
+            "value: value must be a date that exists, as yyyy-MM-dd.",
+        ),
+        (
+            constraint("CREATION_DATE", "ON", &["1990-02-30"]),
+            "value: value must be a date that exists, as yyyy-MM-dd.",
+        ),
+        (
+            constraint("BIRTHDATE", "BETWEEN", &["1990-04-17", ""]),
+            "secondValue: secondValue must be a date that exists, as yyyy-MM-dd.",
+        ),
+        (
+            constraint("BIRTHDATE", "LAST_DAYS", &["0"]),
+            "value: value must be a whole number from 1 to 36600.",
+        ),
+        (
+            constraint("BIRTHDATE", "LAST_DAYS", &["36601"]),
+            "value: value must be a whole number from 1 to 36600.",
+        ),
+        (
+            constraint("CLIENT_STATE", "EQUALS", &["ASLEEP"]),
+            "value: value must be one of the member's values.",
+        ),
+        (
+            constraint("GENDER", "IN", &["MALE", "x"]),
+            "values: values must be one of the member's values.",
+        ),
+        (
+            constraint("LOAN_CYCLE", "EQUALS", &["many"]),
+            "value: value must be a decimal number of up to 30 digits.",
+        ),
+        (
+            constraint("FIRST_NAME", "EQUALS", &["a\u{0}"]),
+            "value: value must not contain the character U+0000.",
+        ),
+        (
+            json!({ "filterSelection": "ID", "filterElement": "EQUALS", "value": {} }),
+            "value: value must be a text, a number or a boolean.",
+        ),
+        (
+            json!({ "filterSelection": "ID", "filterElement": "IN", "values": "a" }),
+            "values: values must be a list.",
+        ),
+        (
+            merged(good.clone(), json!({ "dataFieldType": "OTHER" })),
+            "dataFieldType: dataFieldType must be NATIVE or CUSTOM.",
+        ),
+        (
+            merged(good.clone(), json!({ "dataItemType": "LOANS" })),
+            "dataItemType: dataItemType must be CLIENT.",
+        ),
+        (
+            custom("nothing", "EQUALS", &["x"]),
+            "filterSelection: filterSelection must be the id of a custom field.",
+        ),
+        (
+            custom("FIRST_NAME", "EQUALS", &["x"]),
+            "filterSelection: filterSelection must be the id of a custom field.",
+        ),
+        (
+            custom("age", "STARTS_WITH", &["1"]),
+            "filterElement: STARTS_WITH doesn't fit the values of this selection.",
+        ),
+        (
+            custom("flag", "EQUALS", &["yes"]),
+            "value: value must be one of the member's values.",
+        ),
+        (
+            custom("since", "ON", &["2020-02-29T00:00:00+0000"]),
+            "value: value must be a date that exists, as yyyy-MM-dd.",
+        ),
+    ] {
+        let body = json!({ "filterConstraints": [good, bad] });
+        let answer = server.post(SEARCH, body).await;
+        answer.is(400, refused(1, source));
+    }
+}
+
+async fn bad_search_request_is_refused(server: &TestServer) {
+    let list = "filterConstraints: filterConstraints";
+    for (query, body, code, status, source) in [
+        (
+            "",
+            json!({}),
+            4,
+            "INVALID_PARAMETERS",
+            format!("{list} is required: send [] to find all clients."),
+        ),
+        (
+            "",
+            json!({ "filterConstraints": null }),
+            4,
+            "INVALID_PARAMETERS",
+            format!("{list} is required: send [] to find all clients."),
+        ),
+        (
+            "",
+            json!({ "filterConstraints": {} }),
+            4,
+            "INVALID_PARAMETERS",
+            format!("{list} must be a list."),
+        ),
+        (
+            "",
+            json!({ "filterConstraints": ["x"] }),
+            4,
+            "INVALID_PARAMETERS",
+            "filterConstraints[0]: each member of the list must be an object.".to_owned(),
+        ),
+        (
+            "",
+            json!([]),
+            26,
+            "INVALID_JSON_SYNTAX",
+            "The body must be a JSON object.".to_owned(),
+        ),
+        (
+            "?limit=1001",
+            json!({ "filterConstraints": [] }),
+            14,
+            "OUT_OF_BOUNDS_PAGINATION_LIMIT_VALUE",
+            "limit: limit must be an integer from 1 to 1000.".to_owned(),
+        ),
+        (
+            "?offset=-1",
+            json!({ "filterConstraints": [] }),
+            12,
+            "OUT_OF_BOUNDS_PAGINATION_OFFSET_VALUE",
+            "offset: offset must be an integer of 0 or more.".to_owned(),
+        ),
+        (
+            "?firstName=A",
+            json!({ "filterConstraints": [] }),
+            27,
+            "PARAMETER_NOT_ALLOWED",
+            "firstName isn't allowed with a JSON body.".to_owned(),
+        ),
+    ] {
+        let answer = server.post(&format!("{SEARCH}{query}"), body).await;
+        answer.is(400, refusal(code, status, &source));
+    }
+    let request = server.request(reqwest::Method::POST, SEARCH);
+    server
+        .send(request)
+        .await
+        .is(400, refusal(30, "MISSING_ENTITY_JSON", "There is no body: send JSON."));
+    let request = server
+        .request(reqwest::Method::POST, SEARCH)
+        .form(&[("firstName", "A")]);
+    let answer = server.send(request).await;
+    answer.is(
+        400,
+        refusal(30, "MISSING_ENTITY_JSON", "Send the body as application/json."),
+    );
+    let unknown = refusal(301, "INVALID_CLIENT_ID", "There is no client with this id or key.");
+    server.get(SEARCH).await.is(404, unknown);
+}
+
+async fn number_of_constraints_and_values_has_a_limit(server: &TestServer) {
+    four(server).await;
+    let constraints = |length: usize| {
+        let all = vec![constraint("FIRST_NAME", "STARTS_WITH", &["ana"]); length];
+        json!({ "filterConstraints": all })
+    };
+    let answer = server.post(SEARCH, constraints(25)).await;
+    assert_eq!(answer.body.as_array().map(Vec::len), Some(3), "{}", answer.text);
+    let source = "filterConstraints: Send at most 25 filterConstraints.";
+    let answer = server.post(SEARCH, constraints(26)).await;
+    answer.is(400, refusal(4, "INVALID_PARAMETERS", source));
+    let values = |length: usize| {
+        let values = vec!["ana"; length];
+        json!({ "filterConstraints": [{ "filterSelection": "FIRST_NAME", "filterElement": "IN", "values": values }] })
+    };
+    let answer = server.post(SEARCH, values(1_000)).await;
+    assert_eq!(answer.body.as_array().map(Vec::len), Some(2), "{}", answer.text);
+    let source = "filterConstraints[0].values: Send at most 1000 values.";
+    server
+        .post(SEARCH, values(1_001))
+        .await
+        .is(400, refusal(4, "INVALID_PARAMETERS", source));
+}
+
+async fn hidden_custom_field_cannot_be_searched(server: &TestServer) {
+    four(server).await;
+    let caller = server.as_caller(&Rights {
+        view_sets: Sets::These(Default::default()),
+        edit_sets: Sets::These(Default::default()),
+        ..Rights::of([ViewClient])
+    });
+    let source = "filterConstraints[0].filterSelection: You may not see the values of this custom field, nor look \
+                  clients up by them.";
+    for element in ["EQUALS", "EMPTY", "LIKE_NOTHING"] {
+        let body = json!({ "filterConstraints": [custom("nick", element, &["al"])] });
+        let answer = caller.post(SEARCH, body).await;
+        match element {
+            "LIKE_NOTHING" => assert_eq!(answer.status, 400),
+            _ => {
+                answer.is(403, refusal(15, "INVALID_PERMISSIONS", source));
+            }
+        }
+    }
+}
