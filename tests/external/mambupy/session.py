@@ -110,13 +110,19 @@ def main():
     equal([client["address"]["city"] for client in listed], ["Exampleton"])
     equal(len(MambuClients(lastName=name, offset=1)), 0)
 
+    read.update_patch({"client": {"notes": "patched", "middleName": "Ana"}})
+    read.connect(fullDetails=True)
+    equal((read["notes"], read["middleName"], read["address"]["city"]), ("patched", "Ana", "Exampleton"))
+
     read.update(
         {
+            "client": {"notes": "updated", "mobilePhone1": "49 1"},
             "customInformation": [{"customFieldID": "mambupy_size", "value": "41.5"}],
             "addresses": [{"line1": "2 Test Lane", "city": "Elsewhere"}],
         },
         fullDetails=True,
     )
+    equal((read["notes"], read["middleName"]), ("updated", "Ana"))
     equal((read["mambupy_shoe"], str(read["mambupy_size"])), ("left", "41.5"))
     equal((read["address"]["city"], read["Passport"]), ("Elsewhere", "X1234567"))
 
@@ -127,6 +133,7 @@ def main():
 
     for refused, expected in [
         (lambda: MambuClient(entid="NOPE"), "INVALID_CLIENT_ID"),
+        (lambda: read.update_patch({"client": {"emailAddress": "none"}}), "EMAIL_ADDRESS_FORMAT_IS_INVALID"),
         (lambda: search(constraint("LOANS_COUNT", "EQUALS", "1")), "INVALID_PARAMETERS"),
     ]:
         try:
@@ -135,7 +142,7 @@ def main():
             equal(str(error), expected)
         else:
             raise AssertionError(f"no {expected}")
-    print("MambuPy: created, read, listed, updated and found a client")
+    print("MambuPy: created, read, listed, patched, updated and found a client")
 
 
 if __name__ == "__main__":
