@@ -20,6 +20,7 @@ use clientele_core::budget::Priority;
 use clientele_domain::{
     caller::{Caller, Permission},
     client::ClientParts,
+    client_by::ClientBy,
     definitions::NO_GROUP,
     upsert::{CustomFieldValueInput, UpsertClient},
 };
@@ -183,7 +184,7 @@ impl Api {
         let place = request.extensions().get::<Place>().cloned();
         let received = self.receive(request).await?;
         let input = UpsertClient {
-            named: Some(client),
+            named: Some(ClientBy::Either(client)),
             ..read(self, &received)?
         };
         let input = received.repeatable(input);
