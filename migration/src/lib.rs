@@ -20,8 +20,8 @@ mod m20261129_document_templates;
 mod m20261129_field_roles;
 mod m20261129_options;
 mod m20261129_role_rules;
-mod m20261129_unique_values;
 mod m20261129_state_permissions;
+mod m20261129_unique_values;
 
 pub use sea_orm_migration::MigratorTrait;
 

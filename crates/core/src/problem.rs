@@ -139,7 +139,7 @@ pub struct Problem {
     /// The stored version, when it differs from the expected one.
     pub stored_version: Option<i64>,
     /// The clients whose data the problem is about.
-    pub clients: Option<ConcernedClients>,
+    pub clients: Option<Box<ConcernedClients>>,
     /// The ids of clients that link to the one that can't be deleted: at most three that the caller may view.
     pub linked_from: Vec<String>,
 }

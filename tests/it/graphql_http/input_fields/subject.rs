@@ -33,7 +33,7 @@ pub struct Subject<'a> {
 }
 
 impl Root {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Client,
         Self::ClientState,
         Self::CustomFieldSet,

@@ -39,7 +39,8 @@ impl Effects<'_> {
             {
                 problem.clients = self
                     .clients(WITH_VALUE, [stored.row.encoded_key.clone().into()])
-                    .await?;
+                    .await?
+                    .map(Box::new);
                 problem.custom_field = Some(stored.row.field_id.as_str().into());
             }
         }
@@ -57,7 +58,7 @@ impl Effects<'_> {
                 warnings.push(Problem {
                     custom_field: Some(field.row.field_id.as_str().into()),
                     message: format!("{} {effect}", concerned::have(&clients)).into(),
-                    clients: Some(clients),
+                    clients: Some(Box::new(clients)),
                     ..Problem::new(code, path!["fields", index, member], "")
                 });
             };

@@ -35,7 +35,7 @@ pub(super) async fn duplicates(
             let message = format!("{have} a value that another client has, too: change the values first.");
             problems.push(Problem {
                 custom_field: Some(row.field_id.as_str().into()),
-                clients: Some(clients),
+                clients: Some(Box::new(clients)),
                 ..Problem::new(ProblemCode::Taken, path!["fields", index, "unique"], message)
             });
         }
