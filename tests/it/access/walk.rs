@@ -91,8 +91,8 @@ const FIELDS: &[Field] = &[
     ),
     (
         "Mutation.upsertClients",
-        "mutation { upsertClients(input: { clients: [{ client: { firstName: \"Amara\", lastName: \"Bellweather\" } }] }) \
-            { results { client { clientId } userErrors { code } } userErrors { code } } }",
+        "mutation { upsertClients(input: { clients: [{ client: { firstName: \"Amara\", lastName: \"Bellweather\" } \
+            }] }) { results { client { clientId } userErrors { code } } userErrors { code } } }",
         &[CreateClient],
     ),
     (

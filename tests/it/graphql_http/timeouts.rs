@@ -84,7 +84,7 @@ async fn behind_a_lock(backend: Backend, scenario: impl AsyncFnOnce(&TestServer,
         let checking = async {
             locked.notified().await;
             scenario(&hurried, &onlooker).await;
-            // The database ends the statement of a timed-out request after one second, even if it began at the deadline.
+            // The database ends the statement of a timed-out request after a second, even if it began at the deadline.
             let answered = Instant::now();
             while still_waiting(&onlooker).await > 0 {
                 assert!(answered.elapsed() < Duration::from_secs(5), "a statement runs on");

@@ -1,5 +1,5 @@
-//! Requests in the form of the public Java SDK of the legacy API: those in `java_sdk.http`, and more to the program with
-//! default settings.
+//! Requests in the form of the public Java SDK of the legacy API: those in `java_sdk.http`, and more to the program
+//! with default settings.
 
 use clientele::definitions::Kind;
 use reqwest::{Method, RequestBuilder};
