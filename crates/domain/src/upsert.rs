@@ -289,7 +289,8 @@ impl Upsert<'_> {
         }
     }
 
-    /// Returns true if a chosen id belongs to another client, or equals another client's key.
+    /// Returns true if a chosen id belongs to another client, or equals another client's key, also that of a removed one:
+    /// links and audit records still name it.
     async fn is_id_taken(&self, transaction: &Transaction) -> Result<bool> {
         let MaybeUndefined::Value(id) = &self.input.client.client_id else {
             return Ok(false);
@@ -300,11 +301,14 @@ impl Upsert<'_> {
         let sql = match self.input.match_on {
             ClientMatch::EncodedKey | ClientMatch::CustomField => {
                 "SELECT 1 FROM client_id_claim WHERE client_id = $1 \
-                 UNION ALL SELECT 1 FROM client WHERE encoded_key = $1"
+                 UNION ALL SELECT 1 FROM client WHERE encoded_key = $1 \
+                 UNION ALL SELECT 1 FROM audit_chain WHERE chain = $1"
             }
             // If another request has claimed the id meanwhile, its client must be changed: claiming the id finds that
             // out.
-            ClientMatch::ClientId => "SELECT 1 FROM client WHERE encoded_key = $1",
+            ClientMatch::ClientId => {
+                "SELECT 1 FROM client WHERE encoded_key = $1 UNION ALL SELECT 1 FROM audit_chain WHERE chain = $1"
+            }
         };
         Ok(transaction.one(sql, [id.into()]).await?.is_some())
     }
@@ -430,6 +434,7 @@ impl Upsert<'_> {
             }
             let claim = "INSERT INTO client_id_claim (client_id, client_key) \
                          SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM client WHERE encoded_key = $1) \
+                         AND NOT EXISTS (SELECT 1 FROM audit_chain WHERE chain = $1) \
                          ON CONFLICT DO NOTHING";
             let values = [client.client_id.clone().into(), client.encoded_key.clone().into()];
             if transaction.run(claim, values).await? == 1 {

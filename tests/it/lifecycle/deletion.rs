@@ -343,6 +343,17 @@ async fn erased_client_leaves_its_key_to_the_links(server: &TestServer) {
     create(server, "L2").await;
     let answer = server.post("/api/clients/L2", linked).await;
     assert_eq!((answer.status, &answer.body["returnCode"]), (400, &json!(911)));
+    // A client with this key as its id would take over the links.
+    let client = json!({ "id": boss, "firstName": "Ines", "lastName": "Okafor" });
+    let created = server.post("/api/clients", json!({ "client": client })).await;
+    let changed = super::patch(server, "L2", json!({ "id": boss })).await;
+    for answer in [created, changed] {
+        assert_eq!((answer.status, &answer.body["returnCode"]), (400, &json!(316)));
+    }
+    let mutation = "mutation($id: String!) { upsertClient(input: { matchOn: CLIENT_ID, client: { clientId: $id \
+                    firstName: \"Ines\" lastName: \"Okafor\" } }) { userErrors { code } } }";
+    let answer = server.graphql(mutation, json!({ "id": boss })).await;
+    answer.data(json!({ "upsertClient": { "userErrors": [{ "code": "TAKEN" }] } }));
     assert_eq!(findings(server).await, [""; 0]);
 }
 

@@ -370,7 +370,8 @@ impl Together<'_> {
         };
         let sql = format!(
             "SELECT 1 FROM client c WHERE c.encoded_key IN (SELECT k.value FROM {} UNION ALL \
-             SELECT i.client_key FROM client_id_claim i WHERE {}) ORDER BY c.encoded_key FOR UPDATE",
+             SELECT i.client_key FROM client_id_claim i WHERE {}) ORDER BY c.encoded_key \
+             FOR NO KEY UPDATE OF c",
             transaction.dialect.texts("$1", "k"),
             transaction.dialect.is_one_of("i.client_id", "$2"),
         );
