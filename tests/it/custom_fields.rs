@@ -6,6 +6,7 @@ mod document_templates;
 mod effects;
 mod groups;
 mod matching;
+mod races;
 mod role_rules;
 mod roles;
 mod texts;

@@ -144,15 +144,6 @@ impl Work for Upsert<'_> {
         let (stored, version) = self.lock_and_read(target.as_ref(), transaction).await?;
         let client = stored.as_ref().map(|(client, _)| client);
         let refused = |problem| Ok(Step::Discard(Err(vec![problem])));
-        let wrong_target = self.wrong_target(client, transaction).await?;
-        let unknown = match wrong_target {
-            Some(problem) if problem.code == ProblemCode::NotFound => Some(problem),
-            Some(problem) => return refused(problem),
-            None => None,
-        };
-        if let Some(problem) = self.wrong_version(client).filter(|_| unknown.is_none()) {
-            return refused(problem);
-        }
         let definitions = self.clients.definitions.at(version, transaction).await?;
         let matched = match self.matched(&definitions) {
             Ok(matched) => matched,
@@ -168,6 +159,15 @@ impl Work for Upsert<'_> {
             if client.is_none() {
                 input = self.input.with_matched(field);
             }
+        }
+        let wrong_target = self.wrong_target(client, transaction).await?;
+        let unknown = match wrong_target {
+            Some(problem) if problem.code == ProblemCode::NotFound => Some(problem),
+            Some(problem) => return refused(problem),
+            None => None,
+        };
+        if let Some(problem) = self.wrong_version(client).filter(|_| unknown.is_none()) {
+            return refused(problem);
         }
         let mut context = ValidationContext {
             caller: self.caller,
@@ -189,7 +189,7 @@ impl Work for Upsert<'_> {
         context.is_id_taken = self.claims_id(client) && self.is_id_taken(transaction).await?;
         match check(&input, &context) {
             Ok(after) => self.write(stored, after, definitions, transaction).await,
-            Err(problems) => Ok(Step::Discard(Err(problems))),
+            Err(problems) => Ok(Step::Discard(Err(self.input.at_matched(problems)))),
         }
     }
 
@@ -340,16 +340,9 @@ impl Upsert<'_> {
             after.id_documents.get_or_insert_default();
             after.custom_values.get_or_insert_default();
         }
-        let taken = self.claim_values(before.as_ref(), &after, &definitions, transaction);
-        let taken = taken.await?;
-        if !taken.is_empty() {
-            let matched = self.input.match_custom_field.as_ref().map(|matched| &*matched.field_id);
-            let is_matched = |problem: &Problem| matched.is_some() && problem.custom_field.as_deref() == matched;
-            return Ok(match before.is_none() && taken.iter().any(is_matched) {
-                // Another request has just created the client: change it instead.
-                true => Step::Again,
-                false => Step::Discard(Err(taken)),
-            });
+        let claimed = self.claim_values(before.as_ref(), &after, &definitions, transaction);
+        if let Some(end) = claimed.await? {
+            return Ok(end);
         }
         let diff = ClientDiff::between(before.as_ref(), &after);
         let (outcome, events) = match &before {

@@ -23,6 +23,9 @@ on_both!(
     concurrent_upserts_create_one_client,
     unclear_matches_are_refused,
     caller_without_the_set_cannot_match,
+    unmatched_value_of_another_client_is_taken,
+    value_names_its_client_after_the_field_changed,
+    null_list_is_refused_for_new_clients_too,
 );
 
 async fn define_all(server: &TestServer) {
@@ -239,5 +242,46 @@ async fn caller_without_the_set_cannot_match(server: &TestServer) {
             &["matchCustomField", "fieldId"],
         )
         .await;
+    }
+}
+
+async fn unmatched_value_of_another_client_is_taken(server: &TestServer) {
+    define_all(server).await;
+    store(server, input("crm", "A-1", json!({})), "version").await;
+    let list = json!({ "customInformation": [{ "fieldId": "crm", "value": "A-1" }] });
+    refuse(
+        server,
+        CLIENT,
+        input("crm", "A-2", list),
+        "TAKEN",
+        &["customInformation", "0", "value"],
+    )
+    .await;
+}
+
+async fn value_names_its_client_after_the_field_changed(server: &TestServer) {
+    define_all(server).await;
+    store(server, input("crm", "A-1", json!({})), "version").await;
+    let value = ["matchCustomField", "value"];
+    for (change, code) in [
+        (json!({ "pattern": "##" }), "PATTERN_MISMATCH"),
+        (json!({ "pattern": null, "maxLength": 2 }), "TOO_LONG"),
+        (json!({ "maxLength": null, "state": "DEACTIVATED" }), "DEACTIVATED"),
+    ] {
+        let crm = crate::harness::with(json!({ "fieldId": "crm" }), change);
+        define(server, "facts", json!([crm, { "fieldId": "nick" }])).await;
+        assert_eq!(upsert(server, input("crm", "A-1", json!({}))).await["created"], false);
+        refuse(server, CLIENT, input("crm", "A-2", json!({})), code, &value).await;
+        let nick = json!({ "customInformation": [{ "fieldId": "nick", "value": "Al" }] });
+        refuse(server, CLIENT, input("crm", "A-2", nick), code, &value).await;
+    }
+}
+
+async fn null_list_is_refused_for_new_clients_too(server: &TestServer) {
+    define_all(server).await;
+    store(server, input("crm", "A-1", json!({})), "version").await;
+    for value in ["A-1", "A-2"] {
+        let null = input("crm", value, json!({ "customInformation": null }));
+        refuse(server, CLIENT, null, "NULL_LIST", &["customInformation"]).await;
     }
 }

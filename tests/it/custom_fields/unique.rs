@@ -233,12 +233,14 @@ async fn failed_change_keeps_its_claims(server: &TestServer) {
     )
     .await;
     let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { userErrors { code path } } }";
-    let answer = server
-        .graphql(query, json!({ "input": change(values("2", "2")) }))
-        .await;
-    answer.data(json!({ "upsertClient": { "userErrors": [
-        { "code": "TAKEN", "path": ["input", "customInformation", "0", "value"] },
-        { "code": "TAKEN", "path": ["input", "customInformation", "1", "value"] }] } }));
+    let in_order = values("2", "2");
+    let reversed = json!([in_order[1], in_order[0]]);
+    for values in [in_order, reversed] {
+        let answer = server.graphql(query, json!({ "input": change(values) })).await;
+        answer.data(json!({ "upsertClient": { "userErrors": [
+            { "code": "TAKEN", "path": ["input", "customInformation", "0", "value"] },
+            { "code": "TAKEN", "path": ["input", "customInformation", "1", "value"] }] } }));
+    }
     refuse(
         server,
         CLIENT,

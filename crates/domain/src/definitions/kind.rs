@@ -92,6 +92,25 @@ impl Field {
     /// # Errors
     /// A code and a sentence, if the value doesn't fit the field.
     pub fn accept(&self, sent: &str) -> Result<String, (ProblemCode, String)> {
+        let text = self.canonical(sent)?;
+        match self.kind {
+            Kind::Text | Kind::LongText => self.accept_text(text),
+            Kind::Selection
+            | Kind::Number
+            | Kind::Checkbox
+            | Kind::Date
+            | Kind::ClientLink
+            | Kind::UserLink
+            | Kind::GroupLink => Ok(text),
+        }
+    }
+
+    /// Like [`accept`](Self::accept), for a value that can be stored already: the pattern and the length of a field
+    /// change.
+    ///
+    /// # Errors
+    /// A code and a sentence, if no field of this type can have the value.
+    pub fn canonical(&self, sent: &str) -> Result<String, (ProblemCode, String)> {
         let id = &self.row.field_id;
         let forbidden = match self.kind {
             Kind::Text => forbidden_in_line(sent),
@@ -114,7 +133,7 @@ impl Field {
         }
         let refuse = |code, takes: &str| Err((code, format!("The field {id} takes {takes}.")));
         match self.kind {
-            Kind::Text | Kind::LongText => self.accept_text(sent),
+            Kind::Text | Kind::LongText => Ok(sent.to_owned()),
             Kind::Selection => match self.option(sent) {
                 Some(option) if option.state == FieldState::Active.as_str() => Ok(sent.to_owned()),
                 Some(_) => {
@@ -142,7 +161,7 @@ impl Field {
         }
     }
 
-    fn accept_text(&self, sent: &str) -> Result<String, (ProblemCode, String)> {
+    fn accept_text(&self, sent: String) -> Result<String, (ProblemCode, String)> {
         let id = &self.row.field_id;
         if let Some(longest) = self.longest()
             && sent.chars().count() > longest
@@ -153,13 +172,13 @@ impl Field {
             ));
         }
         match &self.row.pattern {
-            Some(pattern) if !fits(pattern, sent) => {
+            Some(pattern) if !fits(pattern, &sent) => {
                 let message = format!(
                     "The field {id} takes text of the form {pattern}, where # is a digit, @ a letter and $ either."
                 );
                 Err((ProblemCode::PatternMismatch, message))
             }
-            _ => Ok(sent.to_owned()),
+            _ => Ok(sent),
         }
     }
 }

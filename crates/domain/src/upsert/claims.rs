@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use entity::{Table, custom_field_claim, custom_field_value};
 use serde::Serialize;
 
-use super::{CustomFieldValueInput, Upsert};
+use super::{Answer, CustomFieldValueInput, Upsert};
 use crate::{
     client::Aggregate,
     definitions::{Definitions, Field},
@@ -15,7 +15,7 @@ use clientele_core::{
     path,
     problem::{Problem, ProblemCode},
 };
-use clientele_storage::db::{Dialect, Transaction};
+use clientele_storage::db::{Dialect, Step, Transaction};
 
 /// A value to claim: the key of its field, and the value in its comparable form.
 #[derive(Serialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,17 +43,17 @@ fn claims(values: Option<&Vec<custom_field_value::Model>>, definitions: &Definit
 }
 
 impl Upsert<'_> {
-    /// Claims the unique values that `after` has and `before` lacks, and releases the others. Returns the problems of
-    /// values that other clients have.
+    /// Claims the unique values that `after` has and `before` lacks, and releases the others. Returns the end of the
+    /// upsert if other clients have values.
     pub(super) async fn claim_values(
         &self,
         before: Option<&Aggregate>,
         after: &Aggregate,
         definitions: &Definitions,
         transaction: &Transaction,
-    ) -> Result<Vec<Problem>> {
+    ) -> Result<Option<Step<Answer>>> {
         if after.custom_values.is_none() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let old = claims(before.and_then(|before| before.custom_values.as_ref()), definitions);
         let new = claims(after.custom_values.as_ref(), definitions);
@@ -68,7 +68,7 @@ impl Upsert<'_> {
         // In order, so that two clients who claim the same values don't wait for each other.
         let claimed = Vec::from_iter(new.difference(&old));
         if claimed.is_empty() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let rows = claimed.iter().map(|claim| custom_field_claim::Model {
             field_key: claim.field_key.clone(),
@@ -83,19 +83,34 @@ impl Upsert<'_> {
         );
         let rows = json(&Vec::from_iter(rows))?;
         if transaction.run(sql, [rows.into()]).await? == claimed.len() as u64 {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let which = is_one_of(dialect, "$2");
         let sql = format!("SELECT field_key, value FROM custom_field_claim WHERE client_key <> $1 AND {which}");
-        let taken = transaction.all(sql, [key.into(), json(&claimed)?.into()]).await?;
-        let problem = |(field_key, value)| self.value_taken(&Claim { field_key, value }, definitions);
-        taken
-            .iter()
-            .map(|row| Ok(problem(row.try_get_many_by_index()?)))
-            .collect()
+        let rows = transaction.all(sql, [key.into(), json(&claimed)?.into()]).await?;
+        let claim = |(field_key, value)| Claim { field_key, value };
+        let taken: Result<Vec<Claim>> = rows.iter().map(|row| Ok(claim(row.try_get_many_by_index()?))).collect();
+        let taken = taken?;
+        // A value has been released since it was found to be taken, or another request has just created the client
+        // that this one names by its value.
+        if taken.is_empty() || taken.iter().any(|claim| self.is_matched(claim, definitions)) {
+            return Ok(Some(Step::Again));
+        }
+        let mut problems: Vec<(Option<usize>, Problem)> =
+            taken.iter().map(|claim| self.value_taken(claim, definitions)).collect();
+        problems.sort_by_key(|(index, _)| *index);
+        let problems = problems.into_iter().map(|(_, problem)| problem).collect();
+        Ok(Some(Step::Discard(Err(problems))))
     }
 
-    fn value_taken(&self, claim: &Claim, definitions: &Definitions) -> Problem {
+    /// Returns true if the submission names its client by this value.
+    fn is_matched(&self, claim: &Claim, definitions: &Definitions) -> bool {
+        let matched = self.matched(definitions).ok().flatten();
+        matched.is_some_and(|(field, value)| field.row.encoded_key == claim.field_key && value == claim.value)
+    }
+
+    /// Returns the problem, and the index of the value in the list.
+    fn value_taken(&self, claim: &Claim, definitions: &Definitions) -> (Option<usize>, Problem) {
         let field = definitions.field_of_key(&claim.field_key);
         let id = field.map_or("", |field| &field.row.field_id);
         let has_it = |input: &CustomFieldValueInput| {
@@ -110,15 +125,17 @@ impl Upsert<'_> {
             (Claim::of(field, &text)? == *claim).then_some(member)
         };
         let mut values = self.input.custom_information.value().into_iter().flatten().enumerate();
-        let path = match values.find_map(|(index, input)| Some((index, has_it(input)?))) {
+        let found = values.find_map(|(index, input)| Some((index, has_it(input)?)));
+        let path = match found {
             Some((index, member)) => path!["customInformation", index, member].to_vec(),
             None => path!["customInformation"].to_vec(),
         };
         let message = format!("Another client has this value of the field {id}, which must be unique.");
-        Problem {
+        let problem = Problem {
             custom_field: Some(id.into()),
             ..Problem::new(ProblemCode::Taken, path, message)
-        }
+        };
+        (found.map(|(index, _)| index), problem)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::definitions::{Definitions, Field};
 use clientele_core::{
     error::Result,
     path,
-    problem::{Message, Problem, ProblemCode},
+    problem::{Message, Problem, ProblemCode, Step},
 };
 use clientele_storage::db::Transaction;
 
@@ -38,7 +38,8 @@ impl Upsert<'_> {
             let message = "Only a unique field of a SINGLE set can name a client.";
             return refuse(ProblemCode::Invalid, "fieldId", message.into());
         }
-        match field.accept(value) {
+        // A client keeps its value when the field's own rules change, and is still named by it.
+        match field.canonical(value) {
             Ok(value) if !value.is_empty() => Ok(Some((field, field.kind.comparable(&value)))),
             Ok(_) => refuse(
                 ProblemCode::Blank,
@@ -67,7 +68,8 @@ impl UpsertClient {
     pub(super) fn with_matched(&self, field: &Field) -> Cow<'_, Self> {
         let values = self.custom_information.value();
         let is_sent = values.is_some_and(|values| values.iter().any(|value| value.field_id == field.row.field_id));
-        let (Some(matched), false) = (&self.match_custom_field, is_sent) else {
+        let is_refused = self.custom_information.is_null();
+        let (Some(matched), false) = (&self.match_custom_field, is_sent || is_refused) else {
             return Cow::Borrowed(self);
         };
         let value = MaybeUndefined::Value(matched.value.clone());
@@ -84,5 +86,18 @@ impl UpsertClient {
         values.push(value);
         input.custom_information = MaybeUndefined::Value(values);
         Cow::Owned(input)
+    }
+
+    /// Reports the problems of the value that [`Self::with_matched`] adds where the caller has sent it.
+    pub(super) fn at_matched(&self, mut problems: Vec<Problem>) -> Vec<Problem> {
+        let count = self.custom_information.value().map_or(0, Vec::len);
+        for problem in &mut problems {
+            if let [Step::Name("customInformation"), Step::Index(index), ..] = *problem.path
+                && index >= count
+            {
+                problem.path = path![MEMBER, "value"].to_vec();
+            }
+        }
+        problems
     }
 }
