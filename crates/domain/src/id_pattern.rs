@@ -1,5 +1,7 @@
 //! The form of generated client ids.
 
+use std::fmt;
+
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +43,12 @@ impl TryFrom<String> for IdPattern {
 impl From<IdPattern> for String {
     fn from(pattern: IdPattern) -> Self {
         pattern.0
+    }
+}
+
+impl fmt::Display for IdPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) use {
     target::{unknown_client, version_conflict},
 };
 
-use self::check::{ValidationContext, check, id_taken};
+use self::check::{ValidationContext, check, id_taken, ids_used_up};
 use crate::{
     audit::{self, Action, Chain, Change, Head, Subject},
     caller::Caller,
@@ -440,6 +440,7 @@ impl Upsert<'_> {
             (true, ClientMatch::EncodedKey | ClientMatch::CustomField) => {
                 Ok(Some(Step::Discard(Err(vec![id_taken(is_new)]))))
             }
+            (false, _) if of_role.is_some() => Ok(Some(Step::Discard(Err(vec![ids_used_up(pattern)])))),
             (false, _) => Err(Error::defect(
                 "the pattern of client ids is used up: configure a longer one",
             )),

@@ -17,6 +17,7 @@ on_both!(
     address_that_the_role_does_not_allow_is_1151,
     missing_identification_document_is_951,
     role_lists_its_custom_fields,
+    used_up_id_pattern_is_316,
 );
 
 fn client(own: Value) -> Value {
@@ -199,4 +200,23 @@ async fn role_lists_its_custom_fields(server: &TestServer) {
         role("person", &["nick", "hobby"])
     ]);
     assert_eq!(found, json!({ "clientRoles": expected }));
+}
+
+async fn used_up_id_pattern_is_316(server: &TestServer) {
+    let firm = json!({ "roleId": "firm", "encodedKey": "firmKey", "name": "Firm", "idPattern": "F-#" });
+    define_role(server, firm).await;
+    let role = json!({ "clientRole": { "roleId": "firm" } });
+    for digit in 0..10 {
+        let id = json!({ "clientId": format!("F-{digit}") });
+        store(server, json!({ "client": client(with(role.clone(), id)) }), "version").await;
+    }
+    let input = json!({ "client": client(role.clone()) });
+    refuse(server, CLIENT, input, "TAKEN", &["client", "clientId"]).await;
+    let source = "client.id: The IDs of the form F-# are used up: send id, or give the role another form.";
+    let answer = json!({ "returnCode": 316, "returnStatus": "CLIENT_ID_ALREADY_IN_USE", "errorSource": source });
+    server
+        .refuses("/api/clients", legacy("firmKey", json!({})), 400, answer)
+        .await;
+    let chosen = client(with(role, json!({ "clientId": "MINE" })));
+    store(server, json!({ "client": chosen }), "version").await;
 }

@@ -14,6 +14,7 @@ use entity::{address, client, client_role, id_document};
 
 use super::{ClientInput, Scope, UpsertClient, diff::ClientDiff};
 use crate::client_by::ClientRoleBy;
+use crate::id_pattern::IdPattern;
 use crate::member::{Problems, Scalars, TEXT_LIMIT, keep};
 use crate::{caller::Caller, definitions::Definitions};
 use crate::{
@@ -192,6 +193,14 @@ pub(super) fn id_taken(is_new: bool) -> Problem {
     let message = Message::from("Another client has this ")
         .member("clientId")
         .text(format!(": choose another, or leave it out {}.", without_id(is_new)));
+    Problem::new(ProblemCode::Taken, path!["client", "clientId"], message)
+}
+
+/// The problem with a role whose ids are used up.
+pub(super) fn ids_used_up(pattern: &IdPattern) -> Problem {
+    let message = Message::from(format!("The IDs of the form {pattern} are used up: send "))
+        .member("clientId")
+        .text(", or give the role another form.");
     Problem::new(ProblemCode::Taken, path!["client", "clientId"], message)
 }
 
