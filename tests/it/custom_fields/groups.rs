@@ -25,6 +25,7 @@ on_both!(
     usage_of_a_set_is_fixed,
     value_of_a_unique_field_is_unique_in_all_groups,
     group_that_the_caller_may_only_view_can_be_sent_back,
+    stored_values_can_move_when_a_group_is_removed,
 );
 
 /// The grouped set `cards` with the fields `number` and `name`, and the set `facts` with `nick`.
@@ -298,4 +299,38 @@ async fn group_that_the_caller_may_only_view_can_be_sent_back(server: &TestServe
         &["customInformation", "0", "fieldId"],
     )
     .await;
+}
+
+async fn stored_values_can_move_when_a_group_is_removed(server: &TestServer) {
+    define(server, json!({})).await;
+    let key = store_key(server, ana(json!([number(0, "short"), number(1, "longer")]))).await;
+    define(server, json!({ "maxLength": 5, "unique": true })).await;
+    let change = |values: Value| json!({ "client": { "encodedKey": key }, "customInformation": values });
+    let place = ["customInformation", "0", "value"];
+    refuse(
+        server,
+        CLIENT,
+        change(json!([number(0, "longest")])),
+        "TOO_LONG",
+        &place,
+    )
+    .await;
+    store(
+        server,
+        change(json!([number(1, "short"), number(0, "longer")])),
+        "version",
+    )
+    .await;
+    define(server, json!({ "state": "DEACTIVATED" })).await;
+    refuse(server, CLIENT, change(json!([number(0, "new")])), "DEACTIVATED", &place).await;
+    let stored = store(
+        server,
+        change(json!([number(0, "short")])),
+        "customInformation { value groupIndex }",
+    )
+    .await;
+    assert_eq!(
+        stored,
+        json!({ "customInformation": [{ "value": "short", "groupIndex": 0 }] })
+    );
 }

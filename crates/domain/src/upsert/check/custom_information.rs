@@ -75,6 +75,10 @@ fn replace(
         .iter()
         .map(|value| ((value.field_key.as_str(), value.group_index), value))
         .collect();
+    let in_any_group: HashMap<(&str, &str), &Stored> = stored
+        .values()
+        .filter_map(|value| Some(((value.field_key.as_str(), text(value)?), *value)))
+        .collect();
     let (mut seen, mut groups) = (HashSet::new(), Groups::new());
     let (mut values, mut indexes) = (Vec::new(), Vec::new());
     for (index, value) in list.iter().enumerate() {
@@ -135,7 +139,13 @@ fn replace(
             }
             continue;
         }
-        match decide(field, value, linked_key, before, client, context) {
+        let sent = if field.kind.is_link() { linked_key } else { value };
+        // Groups change their index when one before them is deleted.
+        let moved = sent
+            .value()
+            .and_then(|text| in_any_group.get(&(&*field.row.encoded_key, &**text)));
+        let known = moved.copied().or(before);
+        match decide(field, value, linked_key, known, client, context) {
             Ok((value, linked_key)) => {
                 values.push(Stored {
                     client_key: client.encoded_key.clone(),
@@ -182,6 +192,11 @@ fn replace(
         }
     }
     in_place(kept, values)
+}
+
+/// The value as a text, which is in one of two columns.
+fn text(value: &Stored) -> Option<&str> {
+    value.value.as_deref().or(value.linked_key.as_deref())
 }
 
 fn stored_values<'a>(context: &ValidationContext<'a>) -> &'a [Stored] {
@@ -283,7 +298,8 @@ fn field<'a>(id: &str, index: usize, context: &'a ValidationContext<'_>, problem
 /// The reason to refuse a value: its code, the member at fault, and a message.
 type Refusal = (ProblemCode, &'static str, Message);
 
-/// Returns the value and linked key to store, for a caller who may change them.
+/// Returns the value and linked key to store, for a caller who may change them. `before` is the stored value that was
+/// sent, of any group, or else the one in its place.
 ///
 /// Unique values are claimed later, and only those that passed here: the refusal of a claim reveals that another client
 /// has the value.

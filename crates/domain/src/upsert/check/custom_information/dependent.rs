@@ -23,13 +23,21 @@ pub(super) struct List<'a> {
 }
 
 impl List<'_> {
-    /// A value and its parent that are both stored already are accepted, even if the options have changed.
+    /// A value and its parent that are stored together already, in any group, are accepted, even if the options have
+    /// changed.
     pub fn check(&self, definitions: &Definitions, problems: &mut Problems) {
         let places = self
             .values
             .iter()
             .map(|value| (value.field_key.as_str(), value.group_index));
         let values: HashMap<Place<'_>, &Stored> = places.zip(self.values).collect();
+        let pair = |((field_key, group_index), value): (&Place<'_>, &&'_ Stored)| {
+            let parent_key = definitions.field_of_key(field_key)?.row.parent_key.as_deref()?;
+            let parent = self.stored.get(&(parent_key, *group_index));
+            let parent_value = parent.and_then(|parent| parent.value.clone());
+            Some(((*field_key).to_owned(), parent_value, value.value.clone()))
+        };
+        let stored: HashSet<(String, Option<String>, Option<String>)> = self.stored.iter().filter_map(pair).collect();
         for (value, index) in self.values.iter().zip(self.indexes) {
             let Some(field) = definitions.field_of_key(&value.field_key) else {
                 continue;
@@ -39,8 +47,12 @@ impl List<'_> {
             };
             let parent = values.get(&(parent_key.as_str(), value.group_index));
             let parent_value = parent.and_then(|parent| parent.value.as_deref());
-            let stored = |key: &str| self.stored.get(&(key, value.group_index))?.value.as_deref();
-            let is_stored = stored(&value.field_key) == value.value.as_deref() && stored(parent_key) == parent_value;
+            let pair = (
+                value.field_key.clone(),
+                parent_value.map(str::to_owned),
+                value.value.clone(),
+            );
+            let is_stored = stored.contains(&pair);
             let is_refused = parent.is_none() && self.named.contains(&(&**parent_key, value.group_index));
             if is_stored || is_refused {
                 continue;
