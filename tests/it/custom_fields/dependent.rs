@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     TestServer,
-    graphql::{data, define, refuse, store},
+    graphql::{data, define, define_role, refuse, store},
+    with,
 };
 
 const SET: (&str, &str) = ("upsertCustomFieldSet", "UpsertCustomFieldSetInput");
@@ -17,6 +18,10 @@ on_both!(
     parent_is_of_the_same_group,
     invalid_parents_are_refused,
     parents_and_their_values_are_read,
+    too_many_fields_with_a_parent_are_refused,
+    stored_pair_can_move_to_another_group,
+    fields_that_no_client_could_use_are_refused,
+    kept_members_follow_the_list,
 );
 
 /// The set `place` with `country` and `city`, which depends on it.
@@ -195,8 +200,7 @@ async fn invalid_parents_are_refused(server: &TestServer) {
     let for_values = ["fields", "1", "options", "0", "forValues"];
     let country = json!({ "fieldId": "country" });
     let text = json!({ "fieldId": "text", "name": "T", "type": "TEXT" });
-    let delft =
-        |own: Value| json!({ "fieldId": "city", "options": [crate::harness::with(json!({ "value": "Delft" }), own)] });
+    let delft = |own: Value| json!({ "fieldId": "city", "options": [with(json!({ "value": "Delft" }), own)] });
     let many: Vec<&str> = vec!["NL"; 1_001];
     for (fields, code, place) in [
         (
@@ -294,4 +298,140 @@ async fn parents_and_their_values_are_read(server: &TestServer) {
     )
     .await;
     assert_eq!(server.snapshot().await, before);
+}
+
+async fn too_many_fields_with_a_parent_are_refused(server: &TestServer) {
+    define(server, "place", fields()).await;
+    for parent in [json!("country"), json!(null)] {
+        let mut fields: Vec<Value> = (0..1_001).map(|at| json!({ "fieldId": format!("f{at}") })).collect();
+        fields[1_000]["parentFieldId"] = parent;
+        for set in ["place", "other"] {
+            let input = json!({ "set": { "setId": set, "name": set }, "fields": fields });
+            refuse(server, SET, input, "TOO_MANY", &["fields"]).await;
+        }
+    }
+}
+
+async fn stored_pair_can_move_to_another_group(server: &TestServer) {
+    let set = json!({ "setId": "place", "name": "Place", "usage": "GROUPED" });
+    let define = async |fields: Value| {
+        let query = "mutation($input: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $input) { userErrors { \
+            code } } }";
+        let found = data(server, query, json!({ "input": { "set": set, "fields": fields } })).await;
+        assert_eq!(found, json!({ "upsertCustomFieldSet": { "userErrors": [] } }));
+    };
+    define(fields()).await;
+    let value = |id: &str, group: i32, value: &str| json!({ "fieldId": id, "groupIndex": group, "value": value });
+    let both = json!([
+        value("country", 0, "NL"),
+        value("city", 0, "Delft"),
+        value("country", 1, "BE"),
+        value("city", 1, "Ghent")
+    ]);
+    let ana = store(server, ana(both), "encodedKey").await;
+    let options = json!([{ "value": "Delft" }, { "value": "Ghent", "forValues": ["LU"] }]);
+    define(json!([{ "fieldId": "country" }, { "fieldId": "city", "options": options }])).await;
+    let change = |values: Value| json!({ "client": ana, "customInformation": values });
+    let new = json!([value("country", 0, "NL"), value("city", 0, "Ghent")]);
+    refuse(
+        server,
+        CLIENT,
+        change(new),
+        "NOT_AN_OPTION",
+        &["customInformation", "1", "value"],
+    )
+    .await;
+    store(
+        server,
+        change(json!([value("country", 0, "BE"), value("city", 0, "Ghent")])),
+        "version",
+    )
+    .await;
+}
+
+async fn fields_that_no_client_could_use_are_refused(server: &TestServer) {
+    define(server, "place", fields()).await;
+    store(server, ana(json!([value("country", "NL")])), "version").await;
+    define_role(server, json!({ "roleId": "firm", "name": "Firm" })).await;
+    define_role(server, json!({ "roleId": "person", "name": "Person" })).await;
+    let of = |role: &str| json!([{ "clientRole": { "roleId": role } }]);
+    let (country, city) = (json!({ "fieldId": "country" }), json!({ "fieldId": "city" }));
+    let off = json!({ "state": "DEACTIVATED" });
+    let all_off = json!({ "options": [{ "value": "Delft", "state": "DEACTIVATED" }] });
+    let unreachable = json!({ "options": [{ "value": "Delft", "forValues": ["NL"] }] });
+    let without_nl = json!({ "options": [{ "value": "NL", "state": "DEACTIVATED" }, { "value": "BE" }] });
+    for (fields, code, place) in [
+        (
+            json!([with(country.clone(), off.clone()), city]),
+            "INVALID",
+            ["fields", "1", "parentFieldId"],
+        ),
+        // The parent is deactivated, because clients have it.
+        (json!([city]), "INVALID", ["fields", "0", "parentFieldId"]),
+        (
+            json!([with(country.clone(), json!({ "clientRoles": of("firm") })), city]),
+            "INVALID",
+            ["fields", "1", "clientRoles"],
+        ),
+        (
+            json!([
+                with(country.clone(), json!({ "clientRoles": of("firm") })),
+                with(city.clone(), json!({ "clientRoles": of("person") }))
+            ]),
+            "INVALID",
+            ["fields", "1", "clientRoles"],
+        ),
+        (
+            json!([country, with(city.clone(), all_off.clone())]),
+            "BLANK",
+            ["fields", "1", "options"],
+        ),
+        (
+            json!([with(country.clone(), without_nl), with(city.clone(), unreachable)]),
+            "INVALID",
+            ["fields", "1", "options"],
+        ),
+    ] {
+        let input = json!({ "set": { "setId": "place" }, "fields": fields });
+        refuse(server, SET, input, code, &place).await;
+    }
+    // A deactivated field can have any of these.
+    let city = with(with(city, off), all_off);
+    define(server, "place", json!([city])).await;
+    define(
+        server,
+        "place",
+        json!([
+            with(country, json!({ "state": "ACTIVE", "clientRoles": of("firm") })),
+            city
+        ]),
+    )
+    .await;
+}
+
+async fn kept_members_follow_the_list(server: &TestServer) {
+    define(
+        server,
+        "place",
+        json!([{ "fieldId": "city", "name": "City", "type": "SELECTION", "options": [{ "value": "Delft" }] }]),
+    )
+    .await;
+    let ana = store(server, ana(json!([value("city", "Delft")])), "encodedKey").await;
+    // City is in use, and country, its parent from now on, isn't.
+    let city = json!({ "fieldId": "city", "parentFieldId": "country",
+        "options": [{ "value": "Delft", "forValues": ["NL"] }, { "value": "Ghent", "forValues": ["BE"] }] });
+    define(server, "place", json!([fields()[0], city])).await;
+    // The kept option Delft is for the deleted value NL.
+    let countries = json!({ "fieldId": "country", "options": [{ "value": "BE" }] });
+    let cities = json!({ "fieldId": "city", "options": [{ "value": "Ghent" }] });
+    define(server, "place", json!([countries, cities])).await;
+    define(server, "place", json!([])).await;
+    let query = "{ customFieldSets { fields { fieldId state parentFieldId } } }";
+    let city = json!({ "fieldId": "city", "state": "DEACTIVATED", "parentFieldId": null });
+    server
+        .graphql(query, json!({}))
+        .await
+        .data(json!({ "customFieldSets": [{ "fields": [city] }] }));
+    let input = json!({ "client": ana, "customInformation": [value("city", "Delft")] });
+    store(server, input, "version").await;
 }

@@ -70,13 +70,9 @@ pub(super) fn check(input: &UpsertCustomFieldSet, known: &Definitions, used: &In
                     plan.removed.push(field.row.encoded_key.clone());
                 }
             }
+            dependent::resolve(list, &mut plan, &mut problems);
         }
     }
-    dependent::resolve(
-        fields.value().map(Vec::as_slice).unwrap_or_default(),
-        &mut plan,
-        &mut problems,
-    );
     if problems.0.is_empty() {
         Ok(plan)
     } else {
