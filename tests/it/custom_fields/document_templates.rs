@@ -20,6 +20,7 @@ on_both!(
     missing_mandatory_document_is_951,
     document_without_a_template_can_be_forbidden,
     stored_document_stays_when_its_template_changes,
+    blank_member_is_reported_once,
 );
 
 const READ: &str = "{ idDocumentTemplates { encodedKey templateId documentType issuingAuthority pattern mandatory \
@@ -303,4 +304,16 @@ async fn stored_document_stays_when_its_template_changes(server: &TestServer) {
         "version",
     )
     .await;
+}
+
+async fn blank_member_is_reported_once(server: &TestServer) {
+    define_passport(server).await;
+    for (document, member) in [
+        (json!({ "documentId": "A12" }), "documentType"),
+        (json!({ "documentType": "Passport", "documentId": "" }), "documentId"),
+    ] {
+        let document = with(document, json!({ "templateKey": "passportKey" }));
+        let input = json!({ "client": { "firstName": "Ana", "lastName": "Cruz" }, "idDocuments": [document] });
+        refuse(server, CLIENT, input, "BLANK", &["idDocuments", "0", member]).await;
+    }
 }

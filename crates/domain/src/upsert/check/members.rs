@@ -13,6 +13,7 @@ use clientele_core::{
     path,
     problem::{Message, ProblemCode},
     scalar::{Date, new_key},
+    text::is_blank,
 };
 
 const MOST_DOCUMENTS: usize = 200;
@@ -167,7 +168,8 @@ impl Scalars<'_> {
             return self.refuse(ProblemCode::NotFound, "templateKey", message);
         };
         let id = &template.template_id;
-        if document.document_type != template.document_type {
+        // A blank member has been refused already.
+        if !is_blank(&document.document_type) && document.document_type != template.document_type {
             let message = format!("The template {id} needs the documentType {}.", template.document_type);
             self.refuse(ProblemCode::Invalid, "documentType", message);
         }
@@ -182,7 +184,7 @@ impl Scalars<'_> {
         if let Some(pattern) = template
             .pattern
             .as_ref()
-            .filter(|pattern| !fits(pattern, &document.document_id))
+            .filter(|pattern| !is_blank(&document.document_id) && !fits(pattern, &document.document_id))
         {
             let message = format!("The template {id} needs a number of the form {pattern}.");
             self.refuse(ProblemCode::PatternMismatch, "documentId", message);
