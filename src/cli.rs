@@ -12,6 +12,7 @@ mod serve;
 mod settings;
 mod store;
 mod token;
+mod transfer;
 mod usage;
 mod user;
 mod worker;
@@ -70,6 +71,23 @@ enum Command {
     Migrate,
     /// Copy the SQLite database to a new file, also while servers run.
     Backup(backup::Target),
+    /// Write all clients and definitions as lines of JSON, also while servers run.
+    ///
+    /// The file has the clients with their keys, state, dates and versions, and the definitions of custom fields, roles
+    /// and message templates. It has no history, messages, users or tokens. A file that exists isn't replaced without
+    /// --force, and is complete or absent.
+    ///
+    /// Exit codes: 0 if the file is complete; 1 if it can't be written or the database can't be read.
+    Export(transfer::Target),
+    /// Store the clients and definitions of a file that `export` has written, or of one in its form.
+    ///
+    /// Clients are checked by the rules of new clients, keep their keys, and get a history that begins with the import.
+    /// No messages are sent. Clients whose keys are stored are skipped and stay as they are, so that an import that was
+    /// stopped can be run again. In a database with clients, definitions whose ids exist stay as they are.
+    ///
+    /// Exit codes: 0 if every client of the file is stored; 1 if the file can't be read, is cut off or has refused
+    /// lines, or if the database fails.
+    Import(transfer::Source),
     /// Print the configuration as TOML, with the source of each value and without secrets.
     Config,
     /// Print the GraphQL schema.
@@ -175,6 +193,8 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
             print("the database is up to date\n")
         }
         Command::Backup(target) => backup::run(&config, &target).await,
+        Command::Export(target) => transfer::export(&config, &target).await,
+        Command::Import(source) => transfer::import(&config, &source).await,
         Command::Seed { clients, force } => {
             store::with_services(&config, OpenMode::Create, async |services| {
                 seed(&config, &services.clients, clients, force).await

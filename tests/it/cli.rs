@@ -3,4 +3,5 @@
 mod backup;
 mod missing_database;
 mod settings;
+mod transfer;
 mod usage;

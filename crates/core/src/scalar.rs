@@ -77,7 +77,7 @@ impl ScalarType for DateTime {
 }
 
 /// A decimal number in text, of up to 30 digits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Decimal(pub String);
 
 impl Decimal {

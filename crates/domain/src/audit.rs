@@ -131,13 +131,26 @@ impl AuditLog {
         if self.left_out {
             return Ok(head.clone());
         }
+        let (record, head) = self.seal(transaction, caller, change, head, now).await?;
+        batch.insert::<audit_record::Entity>(&[&record])?;
+        Ok(head)
+    }
+
+    /// Returns a record that the calling function must write, and the new end of its chain.
+    pub(crate) async fn seal(
+        &self,
+        transaction: &Transaction,
+        caller: &Caller,
+        change: &Change<'_>,
+        head: &Head,
+        now: DateTime<Utc>,
+    ) -> Result<(audit_record::Model, Head)> {
         let keys = self.keys(transaction).await?;
         // The databases keep microseconds, and the HMAC covers the stored value.
         let record = keys.record(change, caller, head, now.trunc_subsecs(6))?;
         let head = keys.end(&record)?;
-        batch.insert::<audit_record::Entity>(&[&record])?;
         self.sealed.inc();
-        Ok(head)
+        Ok((record, head))
     }
 
     /// Erases the contents of all records of a client's chain, which ends at `head`, and appends a record of the

@@ -4,6 +4,7 @@
 //! `check`, and the objects of the APIs that show it; the compiler asks for the rest.
 
 pub mod aggregate;
+mod export;
 mod search;
 mod seed;
 mod settings;

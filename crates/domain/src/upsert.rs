@@ -5,6 +5,7 @@
 mod check;
 mod claims;
 mod diff;
+mod import;
 mod input;
 mod many;
 mod match_field;
@@ -19,6 +20,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use entity::{Table, client, message};
 use serde::{Deserialize, Serialize};
 
+pub use import::{ImportRules, Imported, ImportedClient};
 pub use input::{
     AddressInput, ClientInput, ClientMatch, CustomFieldMatchInput, CustomFieldValueInput, IdDocumentInput,
     LONGEST_LIST, Scope, UpsertClient,
@@ -36,7 +38,7 @@ use crate::{
     audit::{self, Action, Chain, Change, Head, Subject},
     caller::Caller,
     client::{
-        Aggregate, ClientParts, Clients, Transition,
+        Aggregate, ClientParts, ClientSettings, Clients, Transition,
         aggregate::{read_for_change, select_for_change},
     },
     client_by::ClientBy,
@@ -176,6 +178,7 @@ impl Work for Upsert<'_> {
             definitions: &definitions,
             linked: linked(&input, &definitions, transaction).await?,
             is_id_taken: false,
+            exported: None,
             settings: &self.clients.settings,
             now: self.now,
         };
@@ -372,7 +375,7 @@ impl Upsert<'_> {
             let audit = &self.clients.audit;
             let head = head.unwrap_or_default();
             let head = audit.append(transaction, &mut batch, self.caller, &change, &head, self.now);
-            put_row(&row, &head.await?, &mut batch)?;
+            put_rows(&[(&row, head.await?)], false, &mut batch)?;
             diff.write(&row.encoded_key, &mut batch)?;
         }
         let mut client = Aggregate { client: row, ..after };
@@ -418,9 +421,7 @@ impl Upsert<'_> {
         transaction: &Transaction,
     ) -> Result<Option<Step<Answer>>> {
         let is_chosen = !client.client_id.is_empty();
-        let role = definitions.role_of_key(&client.client_role_key);
-        let of_role = role.and_then(|role| IdPattern::try_from(role.id_pattern.clone()?).ok());
-        let pattern = of_role.as_ref().unwrap_or(&self.clients.settings.id_pattern);
+        let pattern = id_pattern(client, definitions, &self.clients.settings);
         for _ in 0..if is_chosen { 1 } else { ID_ATTEMPTS } {
             if !is_chosen {
                 client.client_id = pattern.generate(&mut rand::rng());
@@ -446,6 +447,17 @@ impl Upsert<'_> {
             )),
         }
     }
+}
+
+/// The form of an id that is generated for this client.
+fn id_pattern<'a>(
+    client: &client::Model,
+    definitions: &Definitions,
+    settings: &'a ClientSettings,
+) -> Cow<'a, IdPattern> {
+    let role = definitions.role_of_key(&client.client_role_key);
+    let of_role = role.and_then(|role| IdPattern::try_from(role.id_pattern.clone()?).ok());
+    of_role.map_or(Cow::Borrowed(&settings.id_pattern), Cow::Owned)
 }
 
 /// Returns the existing clients among those that the submission links to.
@@ -482,8 +494,9 @@ fn events(before: &Aggregate, after: &Aggregate, diff: &ClientDiff<'_>) -> Vec<E
     events
 }
 
-/// Adds a client's row with the end of its audit chain, which readers of clients don't need.
-fn put_row(client: &client::Model, head: &Head, batch: &mut Batch) -> Result<()> {
+/// Adds the rows of clients, each with the end of its audit chain, which readers of clients don't need. A new row must
+/// not exist yet.
+fn put_rows(clients: &[(&client::Model, Head)], are_new: bool, batch: &mut Batch) -> Result<()> {
     #[derive(Serialize)]
     struct Row<'a> {
         #[serde(flatten)]
@@ -492,10 +505,14 @@ fn put_row(client: &client::Model, head: &Head, batch: &mut Batch) -> Result<()>
         history_count: i64,
     }
     let columns = [client::Entity::columns(), vec!["history_head", "history_count"]].concat();
-    let row = Row {
+    let rows = clients.iter().map(|(client, head)| Row {
         client,
         history_head: head.seal.as_deref(),
         history_count: head.count,
-    };
-    batch.put_columns::<client::Entity>(&columns, &[row])
+    });
+    let rows: Vec<Row<'_>> = rows.collect();
+    match are_new {
+        true => batch.insert_columns::<client::Entity>(&columns, &rows),
+        false => batch.put_columns::<client::Entity>(&columns, &rows),
+    }
 }

@@ -2,6 +2,7 @@
 
 use async_graphql::{InputObject, MaybeUndefined};
 use entity::id_document_template;
+use serde::Serialize;
 
 use crate::{
     audit::{Action, Members, Subject},
@@ -20,27 +21,35 @@ const MOST: usize = 1_000;
 
 /// Creates a template of identification documents, or changes the existing template with this `templateId`. Stored
 /// documents stay as they are.
-#[derive(InputObject, Clone, Debug)]
+#[derive(InputObject, Serialize, Clone, Debug)]
 #[graphql(name = "UpsertIdDocumentTemplateInput")]
+#[serde(rename_all = "camelCase")]
 pub struct UpsertIdDocumentTemplate {
     /// The ID of the template, up to 32 characters.
     pub template_id: String,
     /// The key of a new template: 1 to 32 letters and digits. Omit it to have one generated.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub encoded_key: MaybeUndefined<String>,
     /// The kind of document, up to 255 characters. Required on creation. Documents of the template must have it.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub document_type: MaybeUndefined<String>,
     /// The authority that issues the documents, up to 255 characters. If there is one, documents of the template must
     /// have it, and new ones get it by default.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub issuing_authority: MaybeUndefined<String>,
     /// The form of the number, up to 255 characters: `#` is a digit, `@` a letter, `$` either, any other character
     /// itself. Null for any number.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub pattern: MaybeUndefined<String>,
     /// True if every client must have a document of the template, which is required on creation and in each list of
     /// documents. False by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mandatory: Option<bool>,
     /// False if documents can't name the template any more. True by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub active: Option<bool>,
     /// An ID of your choice, which the payload returns unchanged.
+    #[serde(skip)]
     pub client_mutation_id: Option<String>,
 }
 

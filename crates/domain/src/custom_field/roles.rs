@@ -2,6 +2,7 @@
 
 use async_graphql::{InputObject, MaybeUndefined};
 use entity::client_role;
+use serde::Serialize;
 
 use crate::{
     audit::{Action, Members, Subject},
@@ -17,29 +18,38 @@ use clientele_core::{
 use clientele_storage::db::Transaction;
 
 /// Creates a client role, or changes the existing role with this `roleId`.
-#[derive(InputObject, Clone, Debug, Default)]
+#[derive(InputObject, Serialize, Clone, Debug, Default)]
 #[graphql(name = "UpsertClientRoleInput")]
+#[serde(rename_all = "camelCase")]
 pub struct UpsertClientRole {
     /// The ID of the role, up to 32 characters.
     pub role_id: String,
     /// The key of a new role: 1 to 32 letters and digits. Omit it to have one generated.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub encoded_key: MaybeUndefined<String>,
     /// The display name, up to 255 characters. Required on creation.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub name: MaybeUndefined<String>,
     /// The purpose of the role, up to 255 characters.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub description: MaybeUndefined<String>,
     /// True makes it the default role in place of the current one. Clients have the default role unless another role is
     /// set.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub is_default: Option<bool>,
     /// The form of the IDs that are generated for its clients, up to 32 characters: `#` is a digit, `@` a capital
     /// letter, `$` either, any other character itself. Null for the configured form.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub id_pattern: MaybeUndefined<String>,
     /// True if its clients can have an address. True by default. Stored addresses stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub allows_addresses: Option<bool>,
     /// True if its clients must have an identification document, which is required on creation and in each list of
     /// documents. False by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub requires_id_document: Option<bool>,
     /// An ID of your choice, which the payload returns unchanged.
+    #[serde(skip)]
     pub client_mutation_id: Option<String>,
 }
 

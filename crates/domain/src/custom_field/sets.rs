@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 
 use async_graphql::{InputObject, MaybeUndefined};
 use entity::{Table, custom_field, custom_field_option, custom_field_role, custom_field_set};
+use serde::Serialize;
 
 use self::effects::Effects;
 use crate::{
@@ -30,94 +31,121 @@ use clientele_storage::db::Transaction;
 
 /// Creates a set of custom fields, or changes the existing set with this `setId`. To change a set, you need the right
 /// to change its values. If your rights are limited to certain sets, this also applies to a set that you have created.
-#[derive(InputObject, Clone, Debug)]
+#[derive(InputObject, Serialize, Clone, Debug)]
 #[graphql(name = "UpsertCustomFieldSetInput")]
+#[serde(rename_all = "camelCase")]
 pub struct UpsertCustomFieldSet {
     /// The set.
     pub set: CustomFieldSetInput,
     /// Replaces the fields of the set, at most 1,000. A field whose `fieldId` exists is changed; another one is added.
     /// A stored field that isn't listed is deleted, or deactivated if clients have values for it. Omit the list to keep
     /// the fields; `[]` deletes all; null is refused.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub fields: MaybeUndefined<Vec<CustomFieldInput>>,
     /// An ID of your choice, which the payload returns unchanged.
+    #[serde(skip)]
     pub client_mutation_id: Option<String>,
 }
 
 /// A set of custom fields. If it exists, omitted values stay as they are.
-#[derive(InputObject, Clone, Debug, Default)]
+#[derive(InputObject, Serialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
 pub struct CustomFieldSetInput {
     /// The ID of the set, up to 32 characters.
     pub set_id: String,
     /// The key of a new set: 1 to 32 letters and digits. Omit it to have one generated.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub encoded_key: MaybeUndefined<String>,
     /// The display name, up to 255 characters. Required on creation.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub name: MaybeUndefined<String>,
     /// The number of values that a client can have for each field. SINGLE by default. It can't be changed after
     /// creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<SetUsage>,
     /// The position among all sets, from 0. A new set comes last by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<i32>,
 }
 
 /// The definition of a custom field. If it exists, omitted values stay as they are; null clears a value that isn't
 /// required.
-#[derive(InputObject, Clone, Debug, Default)]
+#[derive(InputObject, Serialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
 pub struct CustomFieldInput {
     /// The ID of the field, up to 32 characters, unique among all sets.
     pub field_id: String,
     /// The key of a new field: 1 to 32 letters and digits. Omit it to have one generated.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub encoded_key: MaybeUndefined<String>,
     /// The display name, up to 255 characters. Required on creation.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub name: MaybeUndefined<String>,
     /// The purpose of the field, up to 255 characters.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub description: MaybeUndefined<String>,
     /// The type of the values. Required on creation. It can't be changed while clients have values for the field.
     #[graphql(name = "type")]
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<Kind>,
     /// The state of the field. ACTIVE by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<FieldState>,
     /// True if every client must have a value; in a GROUPED set, every group. False by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub required: Option<bool>,
     /// True if no two clients may have the same value. Only for TEXT, NUMBER, DATE and links; false by default. It is
     /// refused while clients have the same value.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub unique: Option<bool>,
     /// For SELECTION: the ID of another SELECTION field of the set, whose value decides which options are available. A
     /// value then needs a value of that field, in a GROUPED set in the same group.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub parent_field_id: MaybeUndefined<String>,
     /// For TEXT and LONG_TEXT: the required form of a value, in which `#` is a digit, `@` a letter, `$` a digit or
     /// letter, and any other character itself.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub pattern: MaybeUndefined<String>,
     /// For TEXT and LONG_TEXT: the maximum length of a value in characters, if it is lower than the limit of the type.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub max_length: MaybeUndefined<i32>,
     /// Replaces the client roles that the field is available to, at most 1,000; `[]` makes it available to all. Clients
     /// of other roles keep the values that they already have. Omit it to keep the roles; null is refused.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub client_roles: MaybeUndefined<Vec<CustomFieldRoleInput>>,
     /// For SELECTION: replaces the options, at most 1,000, in this order. A stored option that isn't listed is deleted,
     /// or deactivated if clients have it. Omit it to keep the options; null is refused.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub options: MaybeUndefined<Vec<CustomFieldOptionInput>>,
 }
 
 /// A client role that a custom field is available to.
-#[derive(InputObject, Clone, Debug)]
+#[derive(InputObject, Serialize, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
 pub struct CustomFieldRoleInput {
     /// The role.
     pub client_role: ClientRoleBy,
     /// True if every client of this role must have a value, even if the field isn't required in general. False by
     /// default.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub required: Option<bool>,
 }
 
 /// A value that a SELECTION field offers. If it exists, omitted members stay as they are.
-#[derive(InputObject, Clone, Debug, Default)]
+#[derive(InputObject, Serialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
 pub struct CustomFieldOptionInput {
     /// The value, up to 255 characters, unique within the field.
     pub value: String,
     /// The state of the option. ACTIVE by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<FieldState>,
     /// A number that the bank gives to the option, for example for a rating.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub score: MaybeUndefined<Decimal>,
     /// For a field with a parent field: the values of the parent that the option is available for, at most 1,000; `[]`
     /// makes it available for all. Omit it to keep the values; null is refused.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub for_values: MaybeUndefined<Vec<String>>,
 }
 

@@ -10,7 +10,7 @@ use std::{collections::HashSet, iter};
 
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use entity::{address, client, client_role, id_document};
+use entity::{address, client, client_role, custom_field_value, id_document};
 
 use super::{ClientInput, Scope, UpsertClient, diff::ClientDiff};
 use crate::client_by::ClientRoleBy;
@@ -48,6 +48,9 @@ pub(super) struct ValidationContext<'a> {
     pub linked: HashSet<String>,
     /// True if the chosen id, which is new, is in use.
     pub is_id_taken: bool,
+    /// The custom field values of an exported client. They are taken as they are, and its role and the templates of
+    /// its documents demand nothing: all was stored before, and the definitions may have changed since.
+    pub exported: Option<&'a [custom_field_value::Model]>,
     pub settings: &'a ClientSettings,
     pub now: DateTime<Utc>,
 }
@@ -73,7 +76,9 @@ pub(super) fn check(input: &UpsertClient, context: &ValidationContext<'_>) -> Re
     let id_documents = members::id_documents(&input.id_documents, key, stored, context, &mut problems);
     let stored = context.stored.and_then(|stored| stored.addresses.as_deref());
     let addresses = members::addresses(&input.addresses, key, stored.unwrap_or_default(), &mut problems);
-    if let Some(role) = context.definitions.role_of_key(&client.client_role_key) {
+    if context.exported.is_none()
+        && let Some(role) = context.definitions.role_of_key(&client.client_role_key)
+    {
         role_allows(
             role,
             id_documents.as_deref(),
@@ -86,7 +91,10 @@ pub(super) fn check(input: &UpsertClient, context: &ValidationContext<'_>) -> Re
         true => custom_information::partial::check,
         false => custom_information::check,
     };
-    let custom_values = check_values(&input.custom_information, &client, context, &mut problems);
+    let custom_values = match context.exported {
+        Some(values) => Some(values.to_vec()),
+        None => check_values(&input.custom_information, &client, context, &mut problems),
+    };
     let Problems(mut problems) = problems;
     let after = Aggregate {
         client,

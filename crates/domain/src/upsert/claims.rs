@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use entity::{Table, custom_field_claim, custom_field_value};
 use serde::Serialize;
 
-use super::{Answer, CustomFieldValueInput, Upsert};
+use super::{Answer, CustomFieldValueInput, Upsert, UpsertClient};
 use crate::{
     client::Aggregate,
     definitions::{Definitions, Field},
@@ -19,7 +19,7 @@ use clientele_storage::db::{Dialect, Step, Transaction};
 
 /// A value to claim: the key of its field, and the value in its comparable form.
 #[derive(Serialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Claim {
+pub(super) struct Claim {
     field_key: String,
     value: String,
 }
@@ -31,10 +31,19 @@ impl Claim {
             value: field.kind.comparable(text),
         })
     }
+
+    /// The row of a client's claim.
+    pub(super) fn row(&self, client_key: &str) -> custom_field_claim::Model {
+        custom_field_claim::Model {
+            field_key: self.field_key.clone(),
+            value: self.value.clone(),
+            client_key: client_key.to_owned(),
+        }
+    }
 }
 
 /// Returns the claims of a client with these values.
-fn claims(values: Option<&Vec<custom_field_value::Model>>, definitions: &Definitions) -> BTreeSet<Claim> {
+pub(super) fn claims(values: Option<&Vec<custom_field_value::Model>>, definitions: &Definitions) -> BTreeSet<Claim> {
     let claim = |value: &custom_field_value::Model| {
         let text = value.value.as_deref().or(value.linked_key.as_deref())?;
         Claim::of(definitions.field_of_key(&value.field_key)?, text)
@@ -70,11 +79,7 @@ impl Upsert<'_> {
         if claimed.is_empty() {
             return Ok(None);
         }
-        let rows = claimed.iter().map(|claim| custom_field_claim::Model {
-            field_key: claim.field_key.clone(),
-            value: claim.value.clone(),
-            client_key: key.clone(),
-        });
+        let rows = claimed.iter().map(|claim| claim.row(key));
         let columns = custom_field_claim::Entity::columns();
         let sql = format!(
             "INSERT INTO custom_field_claim ({}) {} ON CONFLICT DO NOTHING",
@@ -97,7 +102,7 @@ impl Upsert<'_> {
             return Ok(Some(Step::Again));
         }
         let mut problems: Vec<(Option<usize>, Problem)> =
-            taken.iter().map(|claim| self.value_taken(claim, definitions)).collect();
+            taken.iter().map(|claim| value_taken(self.input, claim, definitions)).collect();
         problems.sort_by_key(|(index, _)| *index);
         let problems = problems.into_iter().map(|(_, problem)| problem).collect();
         Ok(Some(Step::Discard(Err(problems))))
@@ -108,35 +113,68 @@ impl Upsert<'_> {
         let matched = self.matched(definitions).ok().flatten();
         matched.is_some_and(|(field, value)| field.row.encoded_key == claim.field_key && value == claim.value)
     }
+}
 
-    /// Returns the problem, and the index of the value in the list.
-    fn value_taken(&self, claim: &Claim, definitions: &Definitions) -> (Option<usize>, Problem) {
-        let field = definitions.field_of_key(&claim.field_key);
-        let id = field.map_or("", |field| &field.row.field_id);
-        let has_it = |input: &CustomFieldValueInput| {
-            let field = field.filter(|_| input.field_id == id)?;
-            let sent = if field.kind.is_link() {
-                &input.linked_key
-            } else {
-                &input.value
-            };
-            let text = field.accept(sent.value()?).ok()?;
-            let member = if field.kind.is_link() { "linkedKey" } else { "value" };
-            (Claim::of(field, &text)? == *claim).then_some(member)
+/// Returns the problem of a submission with a value that another client has claimed, and the index of the value in the
+/// list.
+pub(super) fn value_taken(
+    input: &UpsertClient,
+    claim: &Claim,
+    definitions: &Definitions,
+) -> (Option<usize>, Problem) {
+    let field = definitions.field_of_key(&claim.field_key);
+    let id = field.map_or("", |field| &field.row.field_id);
+    let has_it = |sent: &CustomFieldValueInput| {
+        let field = field.filter(|_| sent.field_id == id)?;
+        let text = if field.kind.is_link() {
+            &sent.linked_key
+        } else {
+            &sent.value
         };
-        let mut values = self.input.custom_information.value().into_iter().flatten().enumerate();
-        let found = values.find_map(|(index, input)| Some((index, has_it(input)?)));
-        let path = match found {
-            Some((index, member)) => path!["customInformation", index, member].to_vec(),
-            None => path!["customInformation"].to_vec(),
-        };
-        let message = format!("Another client has this value of the field {id}, which must be unique.");
-        let problem = Problem {
-            custom_field: Some(id.into()),
-            ..Problem::new(ProblemCode::Taken, path, message)
-        };
-        (found.map(|(index, _)| index), problem)
+        let text = field.accept(text.value()?).ok()?;
+        let member = if field.kind.is_link() { "linkedKey" } else { "value" };
+        (Claim::of(field, &text)? == *claim).then_some(member)
+    };
+    let mut values = input.custom_information.value().into_iter().flatten().enumerate();
+    let found = values.find_map(|(index, sent)| Some((index, has_it(sent)?)));
+    let path = match found {
+        Some((index, member)) => path!["customInformation", index, member].to_vec(),
+        None => path!["customInformation"].to_vec(),
+    };
+    let message = format!("Another client has this value of the field {id}, which must be unique.");
+    let problem = Problem {
+        custom_field: Some(id.into()),
+        ..Problem::new(ProblemCode::Taken, path, message)
+    };
+    (found.map(|(index, _)| index), problem)
+}
     }
+}
+
+/// Returns the claims that these submissions could make, and that a client has already.
+pub(super) async fn claimed(
+    inputs: impl Iterator<Item = &UpsertClient>,
+    definitions: &Definitions,
+    transaction: &Transaction,
+) -> Result<BTreeSet<Claim>> {
+    let sent = inputs.flat_map(|input| input.custom_information.value().into_iter().flatten());
+    // New values are stored in their canonical form, exported ones as they are.
+    let claims = sent.filter_map(|sent| {
+        let field = definitions.field(&sent.field_id)?;
+        let text = sent.value.value().or(sent.linked_key.value())?;
+        let canonical = field.accept(text).ok().and_then(|text| Claim::of(field, &text));
+        Some([canonical, Claim::of(field, text)].into_iter().flatten())
+    });
+    let claims = claims.flatten().filter(|claim| !claim.value.contains('\0'));
+    let claims: BTreeSet<Claim> = claims.collect();
+    if claims.is_empty() {
+        return Ok(claims);
+    }
+    let which = is_one_of(transaction.dialect, "$1");
+    let sql = format!("SELECT field_key, value FROM custom_field_claim WHERE {which}");
+    let rows = transaction.all(sql, [json(&claims)?.into()]).await?;
+    let claim = |(field_key, value)| Claim { field_key, value };
+    rows.iter().map(|row| Ok(claim(row.try_get_many_by_index()?))).collect()
 }
 
 fn json(claims: &impl Serialize) -> Result<String> {

@@ -46,15 +46,20 @@ impl Batch {
             .map(|column| format!("{column} = excluded.{column}"))
             .collect();
         let overwrite = format!(" ON CONFLICT ({}) DO UPDATE SET {}", key.join(", "), values.join(", "));
-        self.insert_columns::<T>(columns, rows, &overwrite)
+        self.insert_or::<T>(columns, rows, &overwrite)
     }
 
     /// Inserts rows into an append-only table: an existing primary key is an error.
     pub fn insert<T: Table>(&mut self, rows: &[&T::Model]) -> Result<()> {
-        self.insert_columns::<T>(&T::columns(), rows, "")
+        self.insert_columns::<T>(&T::columns(), rows)
     }
 
-    fn insert_columns<T: Table>(&mut self, columns: &[&str], rows: &[impl Serialize], conflict: &str) -> Result<()> {
+    /// Like [`insert`](Self::insert), for objects with members for exactly these columns of the table.
+    pub fn insert_columns<T: Table>(&mut self, columns: &[&str], rows: &[impl Serialize]) -> Result<()> {
+        self.insert_or::<T>(columns, rows, "")
+    }
+
+    fn insert_or<T: Table>(&mut self, columns: &[&str], rows: &[impl Serialize], conflict: &str) -> Result<()> {
         if rows.is_empty() {
             return Ok(());
         }

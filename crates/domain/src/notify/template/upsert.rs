@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use async_graphql::{InputObject, MaybeUndefined};
 use entity::{message_template, message_variant};
+use serde::Serialize;
 
 use super::{Conditions, Template};
 use crate::{
@@ -26,32 +27,42 @@ use clientele_storage::db::Transaction;
 /// Creates a message template, or changes the existing template with this `templateId`. Omitted values stay as they
 /// are. If a condition or placeholder uses custom field values that you may not view, you can change the texts and
 /// deactivate the template; changing its event, channel or conditions, or activating it, is FORBIDDEN.
-#[derive(InputObject, Clone, Debug)]
+#[derive(InputObject, Serialize, Clone, Debug)]
 #[graphql(name = "UpsertMessageTemplateInput")]
+#[serde(rename_all = "camelCase")]
 pub struct UpsertMessageTemplate {
     /// The ID of the template, up to 32 characters.
     pub template_id: String,
     /// The key of a new template: 1 to 32 letters and digits. Omit it to have one generated.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub encoded_key: MaybeUndefined<String>,
     /// The display name, up to 255 characters. Required on creation.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub name: MaybeUndefined<String>,
     /// The event that messages are sent for. Required on creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<Event>,
     /// The channel of the messages. Required on creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<Channel>,
     /// True if new messages are written from the template. True by default. At most 20 templates of one event and
     /// channel can be active.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub active: Option<bool>,
     /// The language of the variant for clients without a variant in their own language. On creation, the language of
     /// the first variant by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub default_language: Option<Language>,
     /// Replaces the variants: at least one, and at most one for each language. A variant whose language exists is
     /// changed, another one is added, and a stored one that isn't listed is deleted. Omit it to keep the variants; null
     /// is refused.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub variants: MaybeUndefined<Vec<MessageTemplateVariantInput>>,
     /// Replaces all conditions. Omit it to keep them; null removes them.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub conditions: MaybeUndefined<MessageConditionsInput>,
     /// An ID of your choice, which the payload returns unchanged.
+    #[serde(skip)]
     pub client_mutation_id: Option<String>,
 }
 
@@ -61,34 +72,42 @@ pub struct UpsertMessageTemplate {
 /// CLIENT_FIRST_NAMES, CLIENT_MIDDLE_NAMES, CLIENT_LAST_NAME, RECIPIENT_NAME, RECIPIENT_EMAIL_ADDRESS and
 /// RECIPIENT_MOBILE_PHONE; for the first identification document, ID_DOCUMENT_TYPE, ID_DOCUMENT_NUMBER,
 /// ID_DOCUMENT_ISSUING_AUTHORITY and ID_DOCUMENT_EXPIRY_DATE; and, in UTC, CURRENT_DATE and CURRENT_DATE_TIME.
-#[derive(InputObject, Clone, Debug)]
+#[derive(InputObject, Serialize, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
 pub struct MessageTemplateVariantInput {
     /// The language, unique in the list.
     pub language: Language,
     /// The subject, one line of up to 255 characters. Required for e-mails; text messages have none. Omit it to keep
     /// the stored subject; null clears it.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub subject: MaybeUndefined<String>,
     /// The text: up to 100,000 characters in an e-mail, up to 1,600 in a text message.
     pub text: String,
     /// The text as HTML, for e-mails only: up to 100,000 characters. Inserted values are escaped. Omit it to keep the
     /// stored HTML; null clears it.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub html: MaybeUndefined<String>,
 }
 
 /// The conditions that a client must meet to get a message. A condition that is omitted, null or empty is always met.
-#[derive(InputObject, Clone, Debug, Default)]
+#[derive(InputObject, Serialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
 pub struct MessageConditionsInput {
     /// The client has one of these roles.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_roles: Option<Vec<ClientRoleBy>>,
     /// The client is in one of these states.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub states: Option<Vec<ClientState>>,
     /// Each of these custom fields has the given value: at most 100 fields, each listed once. You must be allowed to
     /// view their values. To keep a stored condition whose value you may not view, send it back with the value `***`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub custom_fields: Option<Vec<MessageFieldConditionInput>>,
 }
 
 /// A value that a custom field must have.
-#[derive(InputObject, Clone, Debug)]
+#[derive(InputObject, Serialize, Clone, Debug)]
+#[serde(rename_all = "camelCase")]
 pub struct MessageFieldConditionInput {
     /// The ID of the custom field.
     pub field_id: String,

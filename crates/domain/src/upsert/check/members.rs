@@ -73,9 +73,10 @@ pub(super) fn id_documents(
         }
         documents.push(document);
     }
+    let demands = context.exported.is_none();
     for template in &context.definitions.document_templates {
         let is_it = |document: &id_document::Model| document.template_key.as_ref() == Some(&template.encoded_key);
-        if template.active && template.is_mandatory && !documents.iter().any(is_it) {
+        if demands && template.active && template.is_mandatory && !documents.iter().any(is_it) {
             let id = &template.template_id;
             let message = format!("A client needs an identification document of the template {id}.");
             problems.add(ProblemCode::Required, path!["idDocuments"], message);
@@ -151,7 +152,7 @@ impl Scalars<'_> {
             return;
         }
         let Some(key) = &document.template_key else {
-            if !context.settings.other_id_documents {
+            if context.exported.is_none() && !context.settings.other_id_documents {
                 let message = Message::from("A document must name one of the templates by ")
                     .member("templateKey")
                     .text(".");
@@ -159,7 +160,8 @@ impl Scalars<'_> {
             }
             return;
         };
-        let is_kept = before.is_some_and(|before| before.template_key == document.template_key);
+        let is_exported = context.exported.is_some();
+        let is_kept = is_exported || before.is_some_and(|before| before.template_key == document.template_key);
         let template = context.definitions.document_template_of_key(key);
         let Some(template) = template.filter(|template| template.active || is_kept) else {
             let message = Message::from("There is no identification document template with this key: leave ")
@@ -167,6 +169,9 @@ impl Scalars<'_> {
                 .text(" out.");
             return self.refuse(ProblemCode::NotFound, "templateKey", message);
         };
+        if is_exported {
+            return;
+        }
         let id = &template.template_id;
         // A blank member has been refused already.
         if !is_blank(&document.document_type) && document.document_type != template.document_type {

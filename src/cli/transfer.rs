@@ -1,0 +1,40 @@
+//! `clientele export` and `clientele import`: clients with their definitions as lines of JSON.
+//!
+//! The first line names the format and its version, the last one has the number of clients. In between, each line is a
+//! definition or a client, in the form of the inputs of the GraphQL API. A client has in addition its keys, state,
+//! dates and version.
+
+mod definitions;
+mod export;
+mod import;
+mod line;
+mod progress;
+
+pub(super) use export::Target;
+pub(super) use import::Source;
+
+use super::Failure;
+use super::store::{self, OpenMode};
+use crate::config::Config;
+
+/// The name and the version of the format.
+const FORMAT: &str = "clientele";
+const VERSION: u64 = 1;
+
+pub(super) async fn export(config: &Config, target: &Target) -> Result<(), Failure> {
+    let mut output = export::Output::open(target)?;
+    store::with_services(config, OpenMode::Look, async |services| {
+        export::write(&services, &mut output).await
+    })
+    .await?;
+    output.finish()
+}
+
+pub(super) async fn import(config: &Config, source: &Source) -> Result<(), Failure> {
+    let lines = import::Lines::open(source)?;
+    let mut report = import::Report::open(source)?;
+    store::with_services(config, OpenMode::Create, async |services| {
+        import::read(&services, lines, &mut report).await
+    })
+    .await
+}

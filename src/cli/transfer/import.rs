@@ -1,0 +1,401 @@
+//! Reads the lines of a file or of standard input, and stores their clients many at a time.
+//!
+//! Another run skips the clients that are stored, so that an import that was stopped goes on where it ended.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write, stdin};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use clap::Args;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::super::{Failure, print, store};
+use super::line::{Line, Refusal, parse};
+use super::progress::Progress;
+use super::{FORMAT, VERSION};
+use crate::services::Services;
+use clientele_core::error::Error;
+use clientele_core::problem::{Problem, ProblemCode};
+use clientele_domain::caller::Caller;
+use clientele_domain::upsert::{ImportRules, Imported, ImportedClient};
+
+/// Limits of the lines that are read and stored at once.
+const LINES: usize = 500;
+const BYTES: usize = 2 << 20;
+/// Limit of a line in bytes. The largest client takes about as much.
+const LONGEST_LINE: u64 = 64 << 20;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Source {
+    /// The file to read; - is standard input.
+    #[arg(value_name = "FILE|-")]
+    file: PathBuf,
+    /// Write the lines that are refused to this file: number, code, path, message and the key or id of the client. By
+    /// default they are written to standard error.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Replace the report if it exists.
+    #[arg(long)]
+    force: bool,
+}
+
+/// The lines of the source, which a thread reads: standard input may wait for long.
+pub(super) struct Lines {
+    read: mpsc::Receiver<io::Result<Part>>,
+    /// The bytes of a file.
+    total: Option<u64>,
+}
+
+/// Some of the lines.
+#[derive(Default)]
+struct Part {
+    /// None if it is too long or isn't text.
+    lines: Vec<Option<String>>,
+    bytes: usize,
+}
+
+impl Lines {
+    pub fn open(source: &Source) -> Result<Self, Failure> {
+        let file = &source.file;
+        let failure = |error: io::Error| Failure::new(format!("can't read {}: {error}", file.display()));
+        let (reader, total): (Box<dyn BufRead + Send>, _) = if file == Path::new("-") {
+            (Box::new(BufReader::new(stdin())), None)
+        } else {
+            let opened = File::open(file).map_err(failure)?;
+            let of_file = opened.metadata().map_err(failure)?;
+            if of_file.is_dir() {
+                return Err(failure(io::ErrorKind::IsADirectory.into()));
+            }
+            (Box::new(BufReader::with_capacity(1 << 16, opened)), Some(of_file.len()))
+        };
+        let (parts, read) = mpsc::channel(2);
+        thread::spawn(move || send(reader, &parts));
+        Ok(Self { read, total })
+    }
+}
+
+fn send(mut reader: Box<dyn BufRead + Send>, parts: &mpsc::Sender<io::Result<Part>>) {
+    loop {
+        let part = part(&mut reader);
+        let goes_on = part.as_ref().is_ok_and(|part| !part.lines.is_empty());
+        if parts.blocking_send(part).is_err() || !goes_on {
+            return;
+        }
+    }
+}
+
+/// Reads the next lines; none at the end.
+fn part(reader: &mut impl BufRead) -> io::Result<Part> {
+    let mut part = Part::default();
+    while part.lines.len() < LINES && part.bytes < BYTES {
+        let mut line = Vec::new();
+        let mut bytes = reader.by_ref().take(LONGEST_LINE + 1).read_until(b'\n', &mut line)?;
+        if bytes == 0 {
+            break;
+        }
+        let is_whole = line.pop_if(|last| *last == b'\n').is_some() || bytes as u64 <= LONGEST_LINE;
+        if !is_whole {
+            bytes += reader.skip_until(b'\n')?;
+            line.clear();
+        }
+        part.bytes += bytes;
+        part.lines.push(String::from_utf8(line).ok().filter(|_| is_whole));
+    }
+    Ok(part)
+}
+
+/// The refused lines.
+pub(super) struct Report {
+    file: Option<(PathBuf, BufWriter<File>)>,
+    refused: u64,
+}
+
+impl Report {
+    pub fn open(source: &Source) -> Result<Self, Failure> {
+        let open = |path: &PathBuf| -> Result<_, Failure> {
+            let mut options = OpenOptions::new();
+            options.write(true).mode(0o600);
+            match source.force {
+                true => options.create(true).truncate(true),
+                false => options.create_new(true),
+            };
+            let opened = options.open(path).map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => Failure::new(format!(
+                    "{} exists: name another report, or replace it with --force",
+                    path.display()
+                )),
+                _ => unwritable(path, &error),
+            });
+            Ok((path.clone(), BufWriter::new(opened?)))
+        };
+        let file = source.report.as_ref().map(open).transpose()?;
+        Ok(Self { file, refused: 0 })
+    }
+
+    /// Reports a line with its reasons, one entry for each.
+    fn refuse(&mut self, line: u64, reasons: &[Refusal]) -> Result<(), Failure> {
+        self.refused += 1;
+        for Refusal {
+            code,
+            path,
+            message,
+            id,
+        } in reasons
+        {
+            let entry = json!({ "line": line, "code": code.as_str(), "path": path, "message": message, "client": id });
+            match &mut self.file {
+                Some((path, writer)) => writeln!(writer, "{entry}").map_err(|error| unwritable(path, &error))?,
+                // Without a reader, only the number of refused lines remains.
+                None => drop(writeln!(io::stderr().lock(), "{entry}")),
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        match &mut self.file {
+            Some((path, writer)) => writer.flush().map_err(|error| unwritable(path, &error)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn unwritable(file: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("can't write {}: {error}", file.display()))
+}
+
+pub(super) async fn read(services: &Services, mut lines: Lines, report: &mut Report) -> Result<(), Failure> {
+    let mut import = Import {
+        services,
+        report,
+        operator: Caller::operator(),
+        is_empty: false,
+        number: 0,
+        rules: None,
+        waiting: Vec::new(),
+        stored: 0,
+        known: 0,
+        end: None,
+    };
+    let first = services.clients.export(&import.operator, "", 1).await;
+    import.is_empty = first.map_err(|error| import.stopped(&error))?.0.is_empty();
+    let (mut progress, mut bytes) = (Progress::new(), 0);
+    while let Some(part) = lines.read.recv().await {
+        let part = part.map_err(|error| Failure::new(format!("can't read the file: {error}")))?;
+        bytes += part.bytes as u64;
+        for line in &part.lines {
+            import.line(line.as_deref()).await?;
+        }
+        import.store().await?;
+        progress.show(import.stored + import.known, lines.total.map(|total| (bytes, total)));
+    }
+    drop(progress);
+    import.finish()
+}
+
+struct Import<'a> {
+    services: &'a Services,
+    report: &'a mut Report,
+    operator: Caller,
+    /// True if no client was stored before: then the file's definitions replace those of the same ids.
+    is_empty: bool,
+    /// The number of the line.
+    number: u64,
+    /// None before the first line.
+    rules: Option<ImportRules>,
+    /// The clients to store next, with the numbers of their lines.
+    waiting: Vec<(u64, ImportedClient)>,
+    stored: u64,
+    known: u64,
+    /// The number of clients that the last line states.
+    end: Option<u64>,
+}
+
+impl Import<'_> {
+    async fn line(&mut self, text: Option<&str>) -> Result<(), Failure> {
+        self.number += 1;
+        let line = match text {
+            Some(text) if text.trim().is_empty() => return Ok(()),
+            Some(text) => parse(text),
+            None => {
+                let message = format!(
+                    "The line is not text in UTF-8, or has more than {} MiB.",
+                    LONGEST_LINE >> 20
+                );
+                Err(Refusal::new(ProblemCode::Malformed, "", message))
+            }
+        };
+        if self.rules.is_none() {
+            return self.first(line);
+        }
+        match line {
+            Ok(Line::Client(client)) => {
+                self.waiting.push((self.number, *client));
+                Ok(())
+            }
+            Ok(Line::End { clients }) => {
+                self.end = Some(clients);
+                Ok(())
+            }
+            Ok(Line::Header { .. }) => {
+                let message = "Only the first line can name the format.";
+                self.report
+                    .refuse(self.number, &[Refusal::new(ProblemCode::Invalid, "format", message)])
+            }
+            Ok(definition) => {
+                self.store().await?;
+                self.define(definition).await
+            }
+            Err(refusal) => self.report.refuse(self.number, &[refusal]),
+        }
+    }
+
+    /// The first line must name the format and a version that this program reads.
+    fn first(&mut self, line: Result<Line, Refusal>) -> Result<(), Failure> {
+        match line {
+            Ok(Line::Header {
+                format,
+                version,
+                stored,
+            }) if format == FORMAT => {
+                if version != VERSION {
+                    return Err(Failure::new(format!(
+                        "the file has version {version} of the format, and this program reads version {VERSION}: use \
+                         the version of the program that wrote it"
+                    )));
+                }
+                self.rules = Some(if stored { ImportRules::Stored } else { ImportRules::New });
+                Ok(())
+            }
+            _ => Err(Failure::new(format!(
+                "the first line must be {{\"format\":\"{FORMAT}\",\"version\":{VERSION}}}: the file is not one that \
+                 `clientele export` writes"
+            ))),
+        }
+    }
+
+    /// Stores a definition. In a database with clients, one that exists stays as it is.
+    async fn define(&mut self, mut definition: Line) -> Result<(), Failure> {
+        let (services, operator, now) = (self.services, &self.operator, store::now());
+        let known = services
+            .definitions
+            .current()
+            .await
+            .map_err(|error| self.stopped(&error))?;
+        let exists = match &mut definition {
+            Line::Role(role) => known.roles.iter().any(|known| known.role_id == role.role_id),
+            Line::DocumentTemplate(template) => {
+                let mut ids = known.document_templates.iter().map(|known| &known.template_id);
+                ids.any(|id| *id == template.template_id)
+            }
+            Line::Set(set) => {
+                if !self.is_empty {
+                    // Then it comes last, and no other set is moved.
+                    set.set.position = None;
+                }
+                known.sets.iter().any(|known| known.set_id == set.set.set_id)
+            }
+            Line::Template(template) => known.template(&template.template_id).is_some(),
+            Line::Header { .. } | Line::Client(_) | Line::End { .. } => true,
+        };
+        if exists && !self.is_empty {
+            return Ok(());
+        }
+        let fields = &services.custom_fields;
+        let outcome = match &definition {
+            Line::Role(role) => fields.upsert_role(operator, role, now).await,
+            Line::DocumentTemplate(template) => fields.upsert_document_template(operator, template, now).await,
+            Line::Set(set) => fields.upsert_set(operator, set, now).await,
+            Line::Template(template) => services.templates.upsert(operator, template, now).await,
+            Line::Header { .. } | Line::Client(_) | Line::End { .. } => return Ok(()),
+        };
+        let problems = match outcome.map_err(|error| self.stopped(&error))? {
+            Ok(_) => return Ok(()),
+            Err(problems) => problems,
+        };
+        self.report.refuse(self.number, &reasons(&problems, None))?;
+        self.report.flush()?;
+        Err(Failure::new(format!(
+            "the definition on line {} is refused, so that its clients can't be stored",
+            self.number
+        )))
+    }
+
+    /// Stores the waiting clients.
+    async fn store(&mut self) -> Result<(), Failure> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let (numbers, clients): (Vec<u64>, Vec<ImportedClient>) = self.waiting.drain(..).unzip();
+        let rules = self.rules.unwrap_or(ImportRules::New);
+        let imported = self
+            .services
+            .clients
+            .import(&self.operator, &clients, rules, store::now())
+            .await;
+        let imported = imported.map_err(|error| self.stopped(&error))?;
+        for ((number, client), imported) in numbers.iter().zip(&clients).zip(imported) {
+            match imported {
+                Imported::Stored => self.stored += 1,
+                Imported::Known => self.known += 1,
+                Imported::Refused(problems) => {
+                    let key = client.row.get("encoded_key").and_then(|key| key.as_str());
+                    let id = key.or(client.input.client.client_id.value().map(String::as_str));
+                    self.report.refuse(*number, &reasons(&problems, id))?;
+                }
+            }
+        }
+        self.report.flush()
+    }
+
+    fn stopped(&self, error: &Error) -> Failure {
+        Failure::new(format!(
+            "the import stopped: {}; {}. Run it again: clients that are stored are skipped",
+            error.kind(),
+            self.summary()
+        ))
+    }
+
+    fn summary(&self) -> String {
+        format!(
+            "clients stored: {}; stored before: {}; lines refused: {}",
+            self.stored, self.known, self.report.refused
+        )
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        print(&format!("{}\n", self.summary()))?;
+        if self.rules.is_none() {
+            return Err(Failure::new("the file is empty"));
+        }
+        match self.end {
+            None => Err(Failure::new(
+                "the file has no last line with the number of clients: it was cut off, or is still being written",
+            )),
+            Some(_) if self.report.refused > 0 => {
+                let lines = self.report.refused;
+                let sentence = format!("lines that were refused: {lines}. Correct them and run the import again");
+                Err(Failure::new(sentence))
+            }
+            Some(clients) if clients != self.stored + self.known => Err(Failure::new(format!(
+                "the last line states {clients} clients, and the file has {}",
+                self.stored + self.known
+            ))),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+fn reasons(problems: &[Problem], id: Option<&str>) -> Vec<Refusal> {
+    let reason = |problem: &Problem| {
+        let path: Vec<String> = problem.path.iter().map(ToString::to_string).collect();
+        Refusal {
+            id: id.map(str::to_owned),
+            ..Refusal::new(problem.code, path.join("."), problem.message.to_string())
+        }
+    };
+    problems.iter().map(reason).collect()
+}

@@ -1,0 +1,307 @@
+//! One line of the file: a client or a definition as JSON.
+
+use async_graphql::{InputType, Value};
+use serde::Serialize;
+use serde_json::{Map, Value as Json, json};
+
+use super::super::Failure;
+use clientele_core::problem::ProblemCode;
+use clientele_domain::{
+    client::Aggregate,
+    custom_field::{UpsertClientRole, UpsertCustomFieldSet, UpsertIdDocumentTemplate},
+    definitions::{Definitions, NO_GROUP},
+    notify::template::UpsertMessageTemplate,
+    upsert::{ImportedClient, UpsertClient},
+};
+use entity::{Table, client};
+
+/// The members of the tables that follow from the place in the file, or have another form there.
+const PLACES: [&str; 3] = ["client_key", "position", "client_role_key"];
+/// Numbers that the tables keep as text.
+const DEGREES: [&str; 2] = ["latitude", "longitude"];
+const LISTS: [&str; 3] = ["addresses", "idDocuments", "customInformation"];
+
+/// The line of a client.
+pub(super) fn of_client(client: &Aggregate, definitions: &Definitions) -> Result<String, Failure> {
+    let mut own = members(&client.client)?;
+    let role = definitions.role_of_key(&client.client.client_role_key);
+    own.insert(
+        "clientRole".to_owned(),
+        match role {
+            Some(role) => json!({ "roleId": role.role_id }),
+            None => json!({ "encodedKey": client.client.client_role_key }),
+        },
+    );
+    let mut line = Map::new();
+    line.insert("client".to_owned(), own.into());
+    let addresses: Result<Vec<_>, _> = client.addresses.iter().flatten().map(members).collect();
+    let documents: Result<Vec<_>, _> = client.id_documents.iter().flatten().map(members).collect();
+    let mut values = Vec::new();
+    for value in client.custom_values.iter().flatten() {
+        let mut value_members = members(value)?;
+        value_members.remove("fieldKey");
+        let field = definitions.field_of_key(&value.field_key);
+        let id = field.map_or(&value.field_key, |field| &field.row.field_id);
+        value_members.insert("fieldId".to_owned(), id.as_str().into());
+        if value.group_index == NO_GROUP {
+            value_members.remove("groupIndex");
+        }
+        values.push(Json::Object(value_members));
+    }
+    line.insert("addresses".to_owned(), json!(addresses?));
+    line.insert("idDocuments".to_owned(), json!(documents?));
+    line.insert("customInformation".to_owned(), values.into());
+    Ok(Json::Object(line).to_string())
+}
+
+/// The columns of a row under their names in the GraphQL API, without those that have no value.
+fn members(row: &impl Serialize) -> Result<Map<String, Json>, Failure> {
+    let Json::Object(columns) = serde_json::to_value(row).map_err(Failure::internal)? else {
+        return Ok(Map::new());
+    };
+    let own = columns
+        .into_iter()
+        .filter(|(name, value)| !value.is_null() && !PLACES.contains(&name.as_str()));
+    Ok(own
+        .map(
+            |(name, value)| match value.as_str().and_then(|text| text.parse::<f64>().ok()) {
+                Some(number) if DEGREES.contains(&name.as_str()) => (name, json!(number)),
+                _ => (name, value),
+            },
+        )
+        .map(|(name, value)| (camel(&name), value))
+        .collect())
+}
+
+fn camel(column: &str) -> String {
+    let mut words = column.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |mut name, word| {
+        let mut letters = word.chars();
+        name.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
+        name.extend(letters);
+        name
+    })
+}
+
+fn snake(member: &str) -> String {
+    let mut column = String::new();
+    for letter in member.chars() {
+        if letter.is_ascii_uppercase() {
+            column.push('_');
+        }
+        column.push(letter.to_ascii_lowercase());
+    }
+    column
+}
+
+/// The meaning of a line.
+pub(super) enum Line {
+    Header { format: String, version: u64, stored: bool },
+    Role(UpsertClientRole),
+    DocumentTemplate(UpsertIdDocumentTemplate),
+    Set(UpsertCustomFieldSet),
+    Template(UpsertMessageTemplate),
+    Client(Box<ImportedClient>),
+    End { clients: u64 },
+}
+
+/// The reason to refuse a line. Names members, never values.
+#[derive(Debug, PartialEq)]
+pub(super) struct Refusal {
+    pub code: ProblemCode,
+    pub path: String,
+    pub message: String,
+    /// The key of the client, or its id.
+    pub id: Option<String>,
+}
+
+impl Refusal {
+    pub fn new(code: ProblemCode, path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            path: path.into(),
+            message: message.into(),
+            id: None,
+        }
+    }
+
+    fn malformed(path: impl Into<String>, message: &str) -> Self {
+        Self::new(ProblemCode::Malformed, path, message)
+    }
+}
+
+pub(super) fn parse(text: &str) -> Result<Line, Refusal> {
+    let no_object = || Refusal::malformed("", "The line is not a JSON object: each line must be one, complete.");
+    let line: Json = serde_json::from_str(text).map_err(|_| no_object())?;
+    let Json::Object(mut line) = line else {
+        return Err(no_object());
+    };
+    if line.contains_key("client") {
+        let id = id_of(&line);
+        let client = client_of(line).map_err(|refusal| Refusal { id, ..refusal })?;
+        return Ok(Line::Client(Box::new(client)));
+    }
+    let is_one = line.len() == 1;
+    let mut only = |name: &str| line.remove(name).filter(|_| is_one);
+    if let Some(role) = only("clientRole") {
+        return Ok(Line::Role(input(role, "clientRole")?));
+    }
+    if let Some(template) = only("idDocumentTemplate") {
+        return Ok(Line::DocumentTemplate(input(template, "idDocumentTemplate")?));
+    }
+    if let Some(set) = only("customFieldSet") {
+        return Ok(Line::Set(input(set, "customFieldSet")?));
+    }
+    if let Some(template) = only("messageTemplate") {
+        return Ok(Line::Template(input(template, "messageTemplate")?));
+    }
+    if let Some(clients) = only("end").and_then(|end| end.get("clients")?.as_u64()) {
+        return Ok(Line::End { clients });
+    }
+    match (
+        line.get("format").and_then(Json::as_str),
+        line.get("version").and_then(Json::as_u64),
+    ) {
+        (Some(format), Some(version)) => Ok(Line::Header {
+            format: format.to_owned(),
+            version,
+            stored: line.get("stored").and_then(Json::as_bool).unwrap_or_default(),
+        }),
+        _ => Err(Refusal::malformed(
+            "",
+            "The line is neither a client nor a definition: it must have the member client, clientRole, \
+             idDocumentTemplate, customFieldSet or messageTemplate.",
+        )),
+    }
+}
+
+/// The key of the client on a line, or its id, if it has the form of one.
+fn id_of(line: &Map<String, Json>) -> Option<String> {
+    let client = line.get("client")?;
+    let names = ["encodedKey", "clientId"]
+        .into_iter()
+        .filter_map(|name| client.get(name)?.as_str());
+    let is_short = |name: &&str| name.chars().count() <= 32 && !name.chars().any(char::is_control);
+    names.filter(|name| !name.is_empty()).find(is_short).map(str::to_owned)
+}
+
+fn client_of(mut line: Map<String, Json>) -> Result<ImportedClient, Refusal> {
+    let mut keys = LISTS.map(|_| Vec::new());
+    for (list, keys) in LISTS.into_iter().zip(&mut keys) {
+        let Some(Json::Array(members)) = line.get_mut(list) else {
+            continue;
+        };
+        for (index, member) in members.iter_mut().enumerate() {
+            keys.push(
+                match member.as_object_mut().and_then(|member| member.remove("encodedKey")) {
+                    None | Some(Json::Null) => None,
+                    Some(Json::String(key)) => Some(key),
+                    Some(_) => {
+                        let path = format!("{list}.{index}.encodedKey");
+                        return Err(Refusal::malformed(path, "A key is a text."));
+                    }
+                },
+            );
+        }
+    }
+    let mut row = Map::new();
+    if let Some(Json::Object(own)) = line.get_mut("client") {
+        let columns = client::Entity::columns();
+        let settable = settable();
+        let names: Vec<String> = own.keys().filter(|name| !settable.contains(name)).cloned().collect();
+        for name in names {
+            let column = snake(&name);
+            if !columns.contains(&&*column) || PLACES.contains(&&*column) {
+                return Err(unknown(&format!("client.{name}")));
+            }
+            if let Some(value) = own.remove(&name).filter(|value| !value.is_null()) {
+                row.insert(column, value);
+            }
+        }
+    }
+    if let Some(name) = line
+        .keys()
+        .find(|name| *name != "client" && !LISTS.contains(&name.as_str()))
+    {
+        return Err(unknown(name));
+    }
+    let input: UpsertClient = input(Json::Object(line), "")?;
+    let [addresses, id_documents, custom_values] = keys;
+    Ok(ImportedClient {
+        input,
+        row,
+        addresses,
+        id_documents,
+        custom_values,
+    })
+}
+
+/// The members of a client that an upsert can set. Its key isn't among them here: it chooses the client to change.
+fn settable() -> &'static Vec<String> {
+    static NAMES: std::sync::LazyLock<Vec<String>> = std::sync::LazyLock::new(|| {
+        let mut registry = async_graphql::registry::Registry::default();
+        clientele_domain::upsert::ClientInput::create_type_info(&mut registry);
+        let ty = registry.types.get("ClientInput");
+        let names = ty.and_then(|ty| match ty {
+            async_graphql::registry::MetaType::InputObject { input_fields, .. } => Some(input_fields.keys()),
+            _ => None,
+        });
+        names
+            .into_iter()
+            .flatten()
+            .filter(|name| *name != "encodedKey")
+            .cloned()
+            .collect()
+    });
+    &NAMES
+}
+
+fn unknown(path: &str) -> Refusal {
+    Refusal::new(
+        ProblemCode::Invalid,
+        path,
+        "The line has a member that doesn't exist: leave it out.",
+    )
+}
+
+/// Reads an input of the GraphQL API.
+fn input<T: InputType + Serialize>(json: Json, scope: &str) -> Result<T, Refusal> {
+    let read = Value::from_json(json.clone())
+        .ok()
+        .and_then(|value| T::parse(Some(value)).ok());
+    let Some(read) = read else {
+        return Err(Refusal::malformed(
+            scope,
+            "A member is missing or has a value of the wrong type: compare the line with the input in the schema.",
+        ));
+    };
+    let back = serde_json::to_value(&read).unwrap_or_default();
+    match ignored(&json, &back, scope) {
+        Some(path) => Err(unknown(&path)),
+        None => Ok(read),
+    }
+}
+
+/// The path of a member that was not read.
+fn ignored(sent: &Json, read: &Json, path: &str) -> Option<String> {
+    let below = |name: &str| {
+        if path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{path}.{name}")
+        }
+    };
+    match (sent, read) {
+        (Json::Object(sent), _) => sent.iter().find_map(|(name, value)| match read.get(name) {
+            None if value.is_null() => None,
+            None => Some(below(name)),
+            Some(read) => ignored(value, read, &below(name)),
+        }),
+        (Json::Array(sent), Json::Array(read)) => {
+            let mut pairs = sent.iter().zip(read).enumerate();
+            pairs.find_map(|(index, (sent, read))| ignored(sent, read, &below(&index.to_string())))
+        }
+        _ => None,
+    }
+}
