@@ -499,7 +499,7 @@ fn file_that_is_no_export_is_refused_with_its_reason() {
     let directory = directory();
     let url = empty(&directory);
     let client = json!({ "client": { "encodedKey": "k1", "firstName": "Amara", "lastName": "Bellweather" } });
-    let whole = lines(&[client.clone()]);
+    let whole = lines(std::slice::from_ref(&client));
     let cut_off = &whole[..whole.rfind("{\"end\"").expect("an end")];
     for (name, content) in [
         ("empty", ""),
