@@ -1,5 +1,8 @@
 //! `clientele export` and `clientele import`: the identity, refused lines, and files that are no export.
 
+mod fill;
+mod taken;
+
 use std::{
     fs,
     io::Write,
@@ -10,9 +13,10 @@ use clientele::db::{Database, DatabaseSettings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use self::fill::fill;
 use crate::harness::{
     Settings, TestServer,
-    graphql::{data, define, define_document_template, define_role, define_template, store, store_key},
+    graphql::{data, define_role, store},
     net,
     program::{clientele, directory, text},
 };
@@ -70,119 +74,11 @@ fn summary(stored: usize, known: usize, refused: usize) -> String {
 on_both!(
     import_of_an_export_is_the_identity,
     import_into_a_database_with_clients_changes_none,
-    import_refuses_taken_values_and_keys_of_removed_clients,
     imported_client_has_a_history_and_can_be_changed,
 );
 
-/// Definitions of every kind, and clients with everything.
-async fn fill(server: &TestServer) {
-    server.seed(620).await;
-    define_role(
-        server,
-        json!({ "roleId": "vip", "encodedKey": "vipKey", "name": "VIP", "description": "of some", "isDefault": true }),
-    )
-    .await;
-    let fields = json!([
-        { "fieldId": "nick", "name": "Nick", "type": "TEXT", "description": "d", "pattern": "@@", "maxLength": 9 },
-        { "fieldId": "boss", "name": "Boss", "type": "CLIENT_LINK" },
-        { "fieldId": "old", "name": "Old", "type": "NUMBER" },
-        { "fieldId": "band", "name": "Band", "type": "SELECTION", "options": [{ "value": "a" }, { "value": "b" }] }]);
-    define(server, "facts", fields.clone()).await;
-    let template = json!({ "templateId": "t", "name": "T", "event": "CLIENT_CREATED", "channel": "EMAIL",
-        "active": false, "variants": [{ "language": "ENGLISH", "subject": "S", "text": "T {CF:nick}", "html": "H" }],
-        "conditions": { "states": ["EXITED"], "clientRoles": [{ "roleId": "vip" }],
-            "customFields": [{ "fieldId": "nick", "value": "Al" }] } });
-    define_template(server, template).await;
-    let ana = json!({ "client": { "clientId": "ana 1", "firstName": "Ana", "lastName": "Cruz", "notes": "a\nb\t\"ü\"",
-            "birthDate": "1990-02-01" },
-        "addresses": [{ "line1": "1 Test Lane", "latitude": 0.1, "longitude": -123.456789012345 }],
-        "idDocuments": [{ "documentType": "Passport", "documentId": "X1", "validUntil": "2034-01-31" },
-            { "documentType": "Card", "documentId": "X2" }],
-        "customInformation": [{ "fieldId": "old", "value": "12.50" }, { "fieldId": "nick", "value": "Al" },
-            { "fieldId": "boss", "linkedKey": "01900000000070008000000000000000" },
-            { "fieldId": "band", "value": "b" }] });
-    let key = store_key(server, ana).await;
-    store(
-        server,
-        json!({ "client": { "encodedKey": key, "clientRole": null } }),
-        "version",
-    )
-    .await;
-    // Values that no new client could have.
-    let mut fields = fields;
-    fields[2]["state"] = json!("DEACTIVATED");
-    fields[3]["options"] = json!([{ "value": "a" }]);
-    fields
-        .as_array_mut()
-        .expect("a list")
-        .push(json!({ "fieldId": "must", "name": "Must", "type": "TEXT",
-        "required": true }));
-    define(server, "facts", fields).await;
-}
-
-/// Grouped sets, dependent selections, unique values, rules of roles, templates of documents, and states.
-async fn fill_rules(server: &TestServer) {
-    define_role(server, json!({ "roleId": "firm", "name": "Firm" })).await;
-    let card = json!({ "templateId": "card", "documentType": "Card", "issuingAuthority": "A", "pattern": "#" });
-    define_document_template(server, card).await;
-    let query = "mutation($input: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $input) { userErrors { \
-        code message path } } }";
-    let option = |value: &str, of: Value| json!({ "value": value, "forValues": of });
-    let mut set = json!({ "set": { "setId": "jobs", "name": "Jobs", "usage": "GROUPED", "position": 0 }, "fields": [
-        { "fieldId": "town", "name": "Town", "type": "SELECTION", "parentFieldId": "land",
-            "options": [option("Oslo", json!(["N"])), option("any", json!([]))] },
-        { "fieldId": "land", "name": "Land", "type": "SELECTION",
-            "options": [{ "value": "N", "score": "1.5" }, { "value": "S", "state": "DEACTIVATED" }] },
-        { "fieldId": "tax", "name": "Tax", "type": "NUMBER", "unique": true, "required": true },
-        { "fieldId": "desk", "name": "Desk", "type": "TEXT",
-            "clientRoles": [{ "clientRole": { "roleId": "firm" }, "required": true },
-                { "clientRole": { "roleId": "vip" }, "required": false }] }] });
-    let defined = json!({ "upsertCustomFieldSet": { "userErrors": [] } });
-    assert_eq!(data(server, query, json!({ "input": set })).await, defined);
-    let key = "{ idDocumentTemplates { encodedKey } }";
-    let key = data(server, key, json!({})).await["idDocumentTemplates"][0]["encodedKey"].take();
-    let value = |group: i32, id: &str, value: &str| json!({ "fieldId": id, "groupIndex": group, "value": value });
-    let client = |id: &str| json!({ "clientId": id, "firstName": "Firm", "lastName": "B" });
-    let mut firm = client("firm 1");
-    firm["clientRole"] = json!({ "roleId": "firm" });
-    let must = json!({ "fieldId": "must", "value": "1" });
-    let firm = json!({ "client": firm, "addresses": [{ "city": "Oslo" }],
-        "idDocuments": [{ "documentType": "Card", "documentId": "7", "templateKey": key }],
-        "customInformation": [must, value(0, "land", "N"), value(0, "tax", "12.50"), value(0, "town", "Oslo"),
-            value(0, "desk", "d"), value(1, "tax", "7"), value(1, "desk", "e")] });
-    store(server, firm, "version").await;
-    for (id, states) in [
-        ("left", &["ACTIVE", "EXITED"][..]),
-        ("new", &["PENDING_APPROVAL"]),
-        ("barred", &["BLACKLISTED"]),
-        ("refused", &["PENDING_APPROVAL", "REJECTED"]),
-    ] {
-        let input = json!({ "client": client(id), "customInformation": [must] });
-        store(server, input, "version").await;
-        for state in states {
-            let change = "mutation($input: ChangeClientStateInput!) { changeClientState(input: $input) { userErrors { \
-                code } } }";
-            let input = json!({ "by": { "clientId": id }, "state": state });
-            let changed = data(server, change, json!({ "input": input })).await;
-            assert_eq!(changed, json!({ "changeClientState": { "userErrors": [] } }));
-        }
-    }
-    // Rules that the stored clients break.
-    set["fields"][3]["clientRoles"] = json!([{ "clientRole": { "roleId": "vip" }, "required": true }]);
-    set["fields"][0]["options"] = json!([option("Rome", json!(["S"]))]);
-    assert_eq!(data(server, query, json!({ "input": set })).await, defined);
-    let rules = json!({ "roleId": "firm", "idPattern": "F-####", "allowsAddresses": false });
-    define_role(server, rules).await;
-    define_role(server, json!({ "roleId": "vip", "requiresIdDocument": true })).await;
-    let card = json!({ "templateId": "card", "documentType": "ID", "pattern": "@", "active": false });
-    define_document_template(server, card).await;
-    let pass = json!({ "templateId": "pass", "documentType": "Passport", "mandatory": true });
-    define_document_template(server, pass).await;
-}
-
 async fn import_of_an_export_is_the_identity(server: &TestServer) {
     fill(server).await;
-    fill_rules(server).await;
     let directory = directory();
     let other = TestServer::start(server.backend, Settings::default())
         .await
@@ -286,90 +182,6 @@ async fn import_into_a_database_with_clients_changes_none(server: &TestServer) {
         (summary(0, 1, 0), String::new(), Some(0))
     );
     assert_eq!(server.snapshot().await, before);
-}
-
-async fn import_refuses_taken_values_and_keys_of_removed_clients(server: &TestServer) {
-    let fields = json!([{ "fieldId": "tax", "name": "Tax", "type": "NUMBER", "unique": true },
-        { "fieldId": "boss", "name": "Boss", "type": "CLIENT_LINK", "unique": true }]);
-    define(server, "facts", fields).await;
-    let name = |id: &str| json!({ "clientId": id, "firstName": "Amara", "lastName": "B" });
-    let first = json!({ "client": name("first"), "customInformation": [{ "fieldId": "tax", "value": "1.5" }] });
-    store(server, first, "version").await;
-    let mut removed = Vec::new();
-    for mutation in ["deleteClient", "eraseClient"] {
-        let key = store_key(server, json!({ "client": name("gone") })).await;
-        let query =
-            format!("mutation {{ {mutation}(input: {{ by: {{ clientId: \"gone\" }} }}) {{ userErrors {{ code }} }} }}");
-        let done = data(server, &query, json!({})).await;
-        assert_eq!(done, json!({ mutation: { "userErrors": [] } }));
-        removed.push(key);
-    }
-    let before = server.snapshot().await;
-    let line = |key: &str, member: &str, field: &str, value: &str| {
-        json!({ "client": { "encodedKey": key, "firstName": "Amara", "lastName": "B" },
-            "customInformation": [{ "fieldId": field, member: value }] })
-    };
-    let gone = |key: &str| json!({ "client": { "encodedKey": key, "firstName": "Amara", "lastName": "B" } });
-    let stored = line("k1", "value", "tax", "7");
-    let clients = [
-        line("k2", "value", "tax", "1.50"),
-        gone(&removed[0]),
-        gone(&removed[1]),
-        line("k3", "linkedKey", "boss", "k1"),
-        line("k4", "linkedKey", "boss", "k1"),
-        stored.clone(),
-        line("k5", "value", "tax", "07"),
-    ];
-    let directory = directory();
-    let url = server.database_url();
-    let expected = |value: &str, key: [&str; 2]| {
-        let entry = |line: u64, path: &str, message: &str, client: &str| json!({ "line": line, "code": "TAKEN", "path": path, "message": message, "client": client });
-        let taken = |field: &str| format!("Another client has this value of the field {field}, which must be unique.");
-        let of_removed = "The client with this key was deleted or erased, and no other client can get its key.";
-        [
-            entry(2, value, &taken("tax"), "k2"),
-            entry(3, "client.encodedKey", of_removed, key[0]),
-            entry(4, "client.encodedKey", of_removed, key[1]),
-            entry(6, "customInformation.0.linkedKey", &taken("boss"), "k4"),
-            entry(8, value, &taken("tax"), "k5"),
-        ]
-    };
-    let header = "{\"format\":\"clientele\",\"version\":1}";
-    let content = lines(&clients);
-    let sentence = "clientele: lines that were refused: 5. Correct them and run the import again\n";
-    for (name, content, summary) in [
-        ("new", content.clone(), summary(2, 0, 5)),
-        (
-            "stored",
-            content
-                .replace(header, "{\"format\":\"clientele\",\"version\":1,\"stored\":true}")
-                .replace("1.50", "1.5"),
-            summary(0, 2, 5),
-        ),
-    ] {
-        file(&directory, name, content);
-        let report = format!("{name}.report");
-        let imported = run(&directory, &url, &["import", name, "--report", &report]);
-        assert_eq!(imported, (summary, sentence.to_owned(), Some(1)), "{name}");
-        let entries: Vec<Value> = read(&directory, &report)
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("JSON"))
-            .collect();
-        let place = "customInformation.0.value";
-        assert_eq!(entries, expected(place, [&removed[0], &removed[1]]), "{name}");
-    }
-    // The stored client has its claims, which no other client gets.
-    let after = server.snapshot().await;
-    let claims = "custom_field_claim";
-    assert_eq!(after.rows(claims).len(), before.rows(claims).len() + 2);
-    let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { userErrors { code } } }";
-    let mut other = stored;
-    other["client"] = name("other");
-    let refused = data(server, query, json!({ "input": other })).await;
-    assert_eq!(
-        refused,
-        json!({ "upsertClient": { "userErrors": [{ "code": "TAKEN" }] } })
-    );
 }
 
 async fn imported_client_has_a_history_and_can_be_changed(server: &TestServer) {

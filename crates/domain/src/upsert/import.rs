@@ -172,7 +172,7 @@ impl Import<'_> {
             return Ok(None);
         }
         if key.is_some_and(|key| used.removed_keys.contains(key)) {
-            let message = "The client with this key was deleted or erased, and no other client can get its key.";
+            let message = "A client with this key was deleted or erased: give this one another key.";
             let place = path!["client", "encodedKey"];
             return Err(vec![Problem::new(ProblemCode::Taken, place, message)]);
         }

@@ -1,0 +1,95 @@
+//! Lines with unique values and keys that other clients have or had.
+
+use serde_json::{Value, json};
+
+use super::{file, lines, read, run, summary};
+use crate::harness::{
+    TestServer,
+    graphql::{data, define, store, store_key},
+    program::directory,
+};
+
+on_both!(taken_values_and_keys_of_removed_clients_are_refused);
+
+fn name(id: &str) -> Value {
+    json!({ "clientId": id, "firstName": "Amara", "lastName": "B" })
+}
+
+/// The line of a client with one value.
+fn line(key: &str, field: &str, member: &str, value: &str) -> Value {
+    json!({ "client": { "encodedKey": key, "firstName": "Amara", "lastName": "B" },
+        "customInformation": [{ "fieldId": field, member: value }] })
+}
+
+/// Stores a client and removes it. Returns its key.
+async fn removed(server: &TestServer, mutation: &str) -> String {
+    let key = store_key(server, json!({ "client": name("gone") })).await;
+    let query =
+        format!("mutation {{ {mutation}(input: {{ by: {{ clientId: \"gone\" }} }}) {{ userErrors {{ code }} }} }}");
+    let done = data(server, &query, json!({})).await;
+    assert_eq!(done, json!({ mutation: { "userErrors": [] } }));
+    key
+}
+
+/// An entry of the report.
+fn refused(line: u64, path: &str, message: &str, client: &str) -> Value {
+    json!({ "line": line, "code": "TAKEN", "path": path, "message": message, "client": client })
+}
+
+async fn taken_values_and_keys_of_removed_clients_are_refused(server: &TestServer) {
+    let fields = json!([{ "fieldId": "tax", "name": "Tax", "type": "NUMBER", "unique": true },
+        { "fieldId": "boss", "name": "Boss", "type": "CLIENT_LINK", "unique": true }]);
+    define(server, "facts", fields).await;
+    let first = json!({ "client": name("first"), "customInformation": [{ "fieldId": "tax", "value": "1.5" }] });
+    store(server, first, "version").await;
+    let deleted = removed(server, "deleteClient").await;
+    let erased = removed(server, "eraseClient").await;
+    let before = server.snapshot().await;
+    let lines_of = |number: &str| {
+        lines(&[
+            line("k2", "tax", "value", number),
+            line(&deleted, "tax", "value", "8"),
+            line(&erased, "tax", "value", "9"),
+            line("k3", "boss", "linkedKey", "k1"),
+            line("k4", "boss", "linkedKey", "k1"),
+            line("k1", "tax", "value", "7"),
+            line("k5", "tax", "value", "07"),
+        ])
+    };
+    let value = "customInformation.0.value";
+    let tax = "Another client has this value of the field tax, which must be unique.";
+    let boss = "Another client has this value of the field boss, which must be unique.";
+    let gone = "A client with this key was deleted or erased: give this one another key.";
+    let expected = [
+        refused(2, value, tax, "k2"),
+        refused(3, "client.encodedKey", gone, &deleted),
+        refused(4, "client.encodedKey", gone, &erased),
+        refused(6, "customInformation.0.linkedKey", boss, "k4"),
+        refused(8, value, tax, "k5"),
+    ];
+    let (directory, url) = (directory(), server.database_url());
+    let sentence = "clientele: lines that were refused: 5. Correct them and run the import again\n";
+    let as_exported = lines_of("1.5").replacen("\"version\":1", "\"version\":1,\"stored\":true", 1);
+    for (name, content, summary) in [
+        ("new", lines_of("1.50"), summary(2, 0, 5)),
+        ("exported", as_exported, summary(0, 2, 5)),
+    ] {
+        file(&directory, name, content);
+        let report = format!("{name}.report");
+        let imported = run(&directory, &url, &["import", name, "--report", &report]);
+        assert_eq!(imported, (summary, sentence.to_owned(), Some(1)), "{name}");
+        let report = read(&directory, &report);
+        let entries = report.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+        assert_eq!(entries.collect::<Vec<Value>>(), expected, "{name}");
+    }
+    // The stored clients have their values, which no other client gets.
+    let (claims, after) = ("custom_field_claim", server.snapshot().await);
+    assert_eq!(after.rows(claims).len(), before.rows(claims).len() + 2);
+    let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { userErrors { code } } }";
+    let other = json!({ "client": name("other"), "customInformation": [{ "fieldId": "tax", "value": "7" }] });
+    let answer = data(server, query, json!({ "input": other })).await;
+    assert_eq!(
+        answer,
+        json!({ "upsertClient": { "userErrors": [{ "code": "TAKEN" }] } })
+    );
+}
