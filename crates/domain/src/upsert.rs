@@ -441,10 +441,13 @@ impl Upsert<'_> {
             (true, ClientMatch::EncodedKey | ClientMatch::CustomField) => {
                 Ok(Some(Step::Discard(Err(vec![id_taken(is_new)]))))
             }
-            (false, _) if of_role.is_some() => Ok(Some(Step::Discard(Err(vec![ids_used_up(pattern)])))),
-            (false, _) => Err(Error::defect(
-                "the pattern of client ids is used up: configure a longer one",
-            )),
+            (false, _) => match pattern {
+                // The role's own.
+                Cow::Owned(pattern) => Ok(Some(Step::Discard(Err(vec![ids_used_up(&pattern)])))),
+                Cow::Borrowed(_) => Err(Error::defect(
+                    "the pattern of client ids is used up: configure a longer one",
+                )),
+            },
         }
     }
 }

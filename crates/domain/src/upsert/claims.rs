@@ -101,8 +101,10 @@ impl Upsert<'_> {
         if taken.is_empty() || taken.iter().any(|claim| self.is_matched(claim, definitions)) {
             return Ok(Some(Step::Again));
         }
-        let mut problems: Vec<(Option<usize>, Problem)> =
-            taken.iter().map(|claim| value_taken(self.input, claim, definitions)).collect();
+        let mut problems: Vec<(Option<usize>, Problem)> = taken
+            .iter()
+            .map(|claim| value_taken(self.input, claim, definitions))
+            .collect();
         problems.sort_by_key(|(index, _)| *index);
         let problems = problems.into_iter().map(|(_, problem)| problem).collect();
         Ok(Some(Step::Discard(Err(problems))))
@@ -117,11 +119,7 @@ impl Upsert<'_> {
 
 /// Returns the problem of a submission with a value that another client has claimed, and the index of the value in the
 /// list.
-pub(super) fn value_taken(
-    input: &UpsertClient,
-    claim: &Claim,
-    definitions: &Definitions,
-) -> (Option<usize>, Problem) {
+pub(super) fn value_taken(input: &UpsertClient, claim: &Claim, definitions: &Definitions) -> (Option<usize>, Problem) {
     let field = definitions.field_of_key(&claim.field_key);
     let id = field.map_or("", |field| &field.row.field_id);
     let has_it = |sent: &CustomFieldValueInput| {
@@ -147,8 +145,6 @@ pub(super) fn value_taken(
         ..Problem::new(ProblemCode::Taken, path, message)
     };
     (found.map(|(index, _)| index), problem)
-}
-    }
 }
 
 /// Returns the claims that these submissions could make, and that a client has already.
