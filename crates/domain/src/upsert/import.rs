@@ -148,13 +148,13 @@ impl Import<'_> {
             .iter()
             .filter_map(|client| client.input.client.client_id.value());
         let (keys, ids): (Vec<&str>, Vec<&str>) = (keys.collect(), ids.map(String::as_str).collect());
-        // An id must not be the key of another client either.
+        // An id must not be the key of another client either, also of a removed one.
         let both: Vec<&str> = [&*keys, &*ids].concat();
         let inputs = self.list.iter().map(|client| &client.input);
         Ok(Used {
-            keys: found("client", "encoded_key", both, transaction).await?,
+            keys: found("client", "encoded_key", both.clone(), transaction).await?,
             // A removal moves the key from one table to the other, so this one is read later.
-            removed_keys: found("audit_chain", "chain", keys, transaction).await?,
+            removed_keys: found("audit_chain", "chain", both, transaction).await?,
             ids: found("client_id_claim", "client_id", ids, transaction).await?,
             values: claimed(inputs, definitions, transaction).await?,
         })
@@ -177,6 +177,11 @@ impl Import<'_> {
             return Err(vec![Problem::new(ProblemCode::Taken, place, message)]);
         }
         let id = client.input.client.client_id.value();
+        let is_used = |id| {
+            [&used.ids, &used.keys, &used.removed_keys]
+                .iter()
+                .any(|used| used.contains(id))
+        };
         let links = client.input.custom_information.value().into_iter().flatten();
         let exported = match self.rules {
             ImportRules::New => None,
@@ -189,7 +194,7 @@ impl Import<'_> {
             definitions,
             // The linked clients may come later in the file.
             linked: links.filter_map(|value| value.linked_key.value().cloned()).collect(),
-            is_id_taken: id.is_some_and(|id| used.ids.contains(id) || used.keys.contains(id)),
+            is_id_taken: id.is_some_and(is_used),
             exported: exported.as_deref(),
             settings: &self.clients.settings,
             now: self.now,

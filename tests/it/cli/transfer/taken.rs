@@ -54,25 +54,28 @@ async fn taken_values_and_keys_of_removed_clients_are_refused(server: &TestServe
             line("k4", "boss", "linkedKey", "k1"),
             line("k1", "tax", "value", "7"),
             line("k5", "tax", "value", "07"),
+            json!({ "client": { "encodedKey": "k6", "clientId": deleted, "firstName": "Amara", "lastName": "B" } }),
         ])
     };
     let value = "customInformation.0.value";
     let tax = "Another client has this value of the field tax, which must be unique.";
     let boss = "Another client has this value of the field boss, which must be unique.";
     let gone = "A client with this key was deleted or erased: give this one another key.";
+    let id = "Another client has this clientId: choose another, or leave it out to have one generated.";
     let expected = [
         refused(2, value, tax, "k2"),
         refused(3, "client.encodedKey", gone, &deleted),
         refused(4, "client.encodedKey", gone, &erased),
         refused(6, "customInformation.0.linkedKey", boss, "k4"),
         refused(8, value, tax, "k5"),
+        refused(9, "client.clientId", id, "k6"),
     ];
     let (directory, url) = (directory(), server.database_url());
-    let sentence = "clientele: lines that were refused: 5. Correct them and run the import again\n";
+    let sentence = "clientele: lines that were refused: 6. Correct them and run the import again\n";
     let as_exported = lines_of("1.5").replacen("\"version\":1", "\"version\":1,\"stored\":true", 1);
     for (name, content, summary) in [
-        ("new", lines_of("1.50"), summary(2, 0, 5)),
-        ("exported", as_exported, summary(0, 2, 5)),
+        ("new", lines_of("1.50"), summary(2, 0, 6)),
+        ("exported", as_exported, summary(0, 2, 6)),
     ] {
         file(&directory, name, content);
         let report = format!("{name}.report");
