@@ -103,7 +103,7 @@ async fn fill_rules(server: &TestServer) {
     }
     // Rules that the stored clients break.
     set["fields"][3]["clientRoles"] = json!([{ "clientRole": { "roleId": "vip" }, "required": true }]);
-    set["fields"][0]["options"] = json!([option("Rome", json!(["S"]))]);
+    set["fields"][0]["options"] = json!([option("Rome", json!(["S"])), option("Bergen", json!(["N"]))]);
     assert_eq!(data(server, query, json!({ "input": set })).await, defined);
     let rules = json!({ "roleId": "firm", "idPattern": "F-####", "allowsAddresses": false });
     define_role(server, rules).await;
