@@ -47,10 +47,11 @@ impl Api {
         Scope::Patch.require(caller)?;
         let place = request.extensions().get::<Place>().cloned();
         let received = self.receive(request).await?;
+        let patched = read::patch(self.json_of(&received)?)?;
         Parameters::parse(received.query())?.refuse_with("a JSON body")?;
         let input = UpsertClient {
             named: Some(ClientBy::Either(client_id(id)?)),
-            ..read::patch(self.json_of(&received)?)?
+            ..patched
         };
         let input = received.repeatable(input);
         let budget = self.budgets.start(Priority::Change, caller.flow())?;

@@ -85,6 +85,14 @@ async fn difference_joins_the_changes_between_two_versions(server: &TestServer) 
         changes(&first).contains(&(middle, Value::Null, json!("M2"))),
         "{first:#}"
     );
+    // The reason belongs to the record of the change.
+    let mutation = "mutation($key: String!) { changeClientState(input: { by: { encodedKey: $key }, state: ACTIVE, \
+                    reason: \"met\" }) { userErrors { code } } }";
+    let changed = server.graphql(mutation, json!({ "key": key })).await;
+    changed.data(json!({ "changeClientState": { "userErrors": [] } }));
+    let changed = changes(&ask(server, &key, 4, 5).await);
+    let paths: Vec<&str> = changed.iter().map(|(path, ..)| path.as_str()).collect();
+    assert_eq!(paths, ["activatedAt", "state"]);
 }
 
 async fn difference_from_zero_is_the_client_as_of_a_version(server: &TestServer) {

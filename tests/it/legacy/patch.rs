@@ -108,10 +108,18 @@ async fn null_stays_and_a_blank_text_clears(server: &TestServer) {
         .await
         .is(200, success());
     patch(server, FIRST, json!({ "client": {} })).await.is(200, success());
-    // A blank id counts as absent.
-    patch(server, FIRST, json!({ "client": { "id": "" } }))
+    // An empty id counts as absent, and the key is ignored whatever it is.
+    patch(server, FIRST, json!({ "client": { "id": "", "encodedKey": 5 } }))
         .await
         .is(200, success());
+    assert_eq!(server.snapshot().await, before);
+    let answer = patch(server, FIRST, json!({ "client": { "id": "  " } })).await;
+    assert_eq!(
+        (answer.status, &answer.body["returnCode"]),
+        (400, &json!(4)),
+        "{}",
+        answer.text
+    );
     assert_eq!(server.snapshot().await, before);
     for blank in ["", " \u{a0}\u{200b}"] {
         for name in names.clone() {
@@ -409,6 +417,14 @@ async fn body_must_be_json_with_a_client(server: &TestServer) {
             .await
             .is(400, refusal(4, "INVALID_PARAMETERS", none));
     }
+    let broken = server.request(Method::PATCH, &format!("{FIRST}?notes=y"));
+    let broken = broken.header("content-type", "application/json").body("{");
+    let answer = server.send(broken).await;
+    assert_eq!(
+        (answer.status, &answer.body["returnCode"]),
+        (400, &json!(26)),
+        "before the parameter"
+    );
     let source = "client: client must be an object.";
     for body in [json!({ "client": "x" }), json!({ "client": [] })] {
         patch(server, FIRST, body)

@@ -94,7 +94,8 @@ impl AuditLog {
             let Some(members) = Record::of(record, &caller.rights)?.changes else {
                 return invalid("from", "The contents of the history since then have been erased.");
             };
-            for member in members {
+            // The reason of a change belongs to its record, not to the client.
+            for member in members.into_iter().filter(|member| member.path != ["reason"]) {
                 match changes.get_mut(&member.path) {
                     Some(known) => {
                         known.masked |= member.masked;

@@ -220,8 +220,8 @@ impl Progress {
                 error if self.answers.iter().all(Result::is_err) => return Err(error),
                 error => {
                     tracing::error!(error = error.kind(), "a list of clients can't be stored to its end");
-                    let is_before = |cause: &Cause| matches!(cause, Cause::NoFreeConnection | Cause::Outage);
-                    if matches!(&error, Error::Unavailable(cause) if !is_before(cause)) {
+                    // An outage can begin while the COMMIT is under way.
+                    if matches!(&error, Error::Unavailable(cause) if *cause != Cause::NoFreeConnection) {
                         let message = "The database failed while it stored this client: read it, or repeat the request \
                                        under its idempotency key.";
                         self.give_up(

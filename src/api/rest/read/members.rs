@@ -45,14 +45,21 @@ impl<'a, 'p> Members<'a, 'p> {
         self.members.is_empty()
     }
 
-    /// The same members for a change of those that are present: without null, and blank texts as empty ones.
+    /// The same members for a change of those that are present: without null and the key, and blank
+    /// texts as empty ones.
     pub fn patch(mut self) -> Self {
         let Ok(empty) = serde_json::from_str::<&RawValue>(EMPTY_TEXT) else {
             return self;
         };
         let is_blank_text = |raw: &RawValue| text(raw).is_ok_and(|text| is_blank(&text));
-        self.members.retain(|_, raw| raw.get() != "null");
-        for raw in self.members.values_mut().filter(|raw| is_blank_text(raw)) {
+        self.members
+            .retain(|name, raw| raw.get() != "null" && name != "encodedKey");
+        // An id can't be cleared: a blank one is refused.
+        for (_, raw) in self
+            .members
+            .iter_mut()
+            .filter(|(name, raw)| *name != "id" && is_blank_text(raw))
+        {
             *raw = empty;
         }
         self
