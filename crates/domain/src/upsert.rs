@@ -292,8 +292,8 @@ impl Upsert<'_> {
         }
     }
 
-    /// Returns true if a chosen id belongs to another client, or equals another client's key, also that of a removed one:
-    /// links and audit records still name it.
+    /// Returns true if a chosen id belongs to another client, or equals another client's key, also that of a removed
+    /// one: links and audit records still name it.
     async fn is_id_taken(&self, transaction: &Transaction) -> Result<bool> {
         let MaybeUndefined::Value(id) = &self.input.client.client_id else {
             return Ok(false);

@@ -1,4 +1,5 @@
-//! Changes of unique values between the statements of another request. SQLite has one writer, so they can't happen there.
+//! Changes of unique values between the statements of another request. SQLite has one writer, so they can't
+//! happen there.
 
 use clientele::{
     custom_field::CustomFieldInput,
@@ -40,7 +41,8 @@ impl Work for Locked {
     }
 }
 
-/// Stores a client while the lock is held, and runs `meanwhile` when that waits for the lock. Returns the stored client.
+/// Stores a client while the lock is held, and runs `meanwhile` when that waits for the lock. Returns the stored
+/// client.
 async fn store_behind(
     server: &TestServer,
     (lock, change): (String, String),

@@ -78,7 +78,7 @@ impl Clients {
     /// as not carried out.
     ///
     /// # Errors
-    /// The inner error is a problem of the whole input. The outer one is internal, and came before any client was stored.
+    /// The inner error is a problem of the whole input. The outer one came before any client was stored.
     pub async fn upsert_many(
         &self,
         caller: &Caller,

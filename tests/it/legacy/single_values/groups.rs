@@ -28,7 +28,10 @@ async fn prepare(server: &TestServer, is_required: bool) {
         message } } }";
     let found = data(server, query, json!({ "input": input })).await;
     assert_eq!(found, json!({ "upsertCustomFieldSet": { "userErrors": [] } }));
-    let value = |id: &str, group: i32| json!({ "customFieldID": id, "customFieldSetGroupIndex": group, "value": format!("{id} {group}") });
+    let value = |id: &str, group: i32| {
+        let text = format!("{id} {group}");
+        json!({ "customFieldID": id, "customFieldSetGroupIndex": group, "value": text })
+    };
     let values = json!([
         value("number", 0),
         value("name", 0),
