@@ -120,7 +120,7 @@ async fn blacklisted_client_can_only_change_its_state(server: &TestServer) {
         .await
         .data(json!({ "upsertClient": { "client": null, "userErrors": [
             { "code": "BLACKLISTED", "message": message, "path": ["input", "client"] }] } }));
-    // What changes nothing isn't an edit.
+    // A submission that changes nothing is not an edit.
     let same =
         json!({ "client": { "encodedKey": key, "firstName": "Trevor", "state": "BLACKLISTED" }, "addresses": [] });
     assert_eq!(server.post("/api/clients/C", same).await.status, 200);

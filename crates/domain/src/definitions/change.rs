@@ -43,7 +43,7 @@ pub(crate) struct Applied {
     pub key: String,
     /// The changes to record; none if nothing was written.
     pub changes: Vec<DefinitionChange>,
-    /// What the change means for stored clients.
+    /// The effects of the change on stored clients.
     pub warnings: Vec<Problem>,
 }
 
@@ -54,7 +54,7 @@ pub struct ChangedDefinitions {
     pub definitions: Arc<Definitions>,
     /// The key of the definition concerned.
     pub key: String,
-    /// What the change means for stored clients.
+    /// The effects of the change on stored clients.
     pub warnings: Vec<Problem>,
 }
 

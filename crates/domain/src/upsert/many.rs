@@ -273,7 +273,7 @@ impl Progress {
         self.answers.push(answer);
     }
 
-    /// Reports the next clients, at most so many, with this problem.
+    /// Gives the next `most` of the `all` clients this problem, or those that are left.
     fn give_up(&mut self, most: usize, code: ProblemCode, message: &'static str, all: usize) {
         for _ in 0..most.min(all - self.answers.len()) {
             self.answers.push(Err(vec![Problem::new(code, [], message)]));

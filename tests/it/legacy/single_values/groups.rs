@@ -110,7 +110,7 @@ async fn emptied_group_closes_the_gap(server: &TestServer) {
         delete(server, &format!("{VALUES}/{path}")).await.is(200, success());
         assert_eq!(found(server).await, expected, "{path}");
     }
-    // What is stored can be sent back.
+    // The stored values can be sent back.
     let whole = server.get("/api/clients/<key 1>?fullDetails=true").await.body;
     let before = server.snapshot().await;
     assert_eq!(server.post("/api/clients/<key 1>", whole).await.status, 200);
