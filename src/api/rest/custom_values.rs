@@ -8,21 +8,17 @@ use axum::{
 };
 
 use super::{
-    Api, ClientId, MaybeRequestId, answer, client_id,
+    Api, ClientId, MaybeRequestId, client_id,
     errors::{RestError, codes},
     parameters::Parameters,
     read, respond,
     submit::Received,
     unknown_client,
 };
-use crate::api::Place;
-use clientele_core::budget::Priority;
 use clientele_domain::{
     caller::{Caller, Permission},
-    client::ClientParts,
-    client_by::ClientBy,
     definitions::NO_GROUP,
-    upsert::{CustomFieldValueInput, UpsertClient},
+    upsert::CustomFieldValueInput,
 };
 
 pub const LIST: &str = "/api/clients/{id}/custominformation";
@@ -72,8 +68,9 @@ pub async fn change_list(
     request: Request,
 ) -> Response {
     let changed = async {
-        let read = |api: &Api, received: &Received| read::custom_field_values(api.json_without_parameters(received)?);
-        api.change_values(&caller, request, client_id(id)?, read).await
+        caller.require(Permission::EditClient)?;
+        let read = |received: &Received| read::custom_field_values(api.json_without_parameters(received)?);
+        api.change_members(&caller, request, client_id(id)?, read).await
     };
     respond(changed.await, request_id)
 }
@@ -137,11 +134,11 @@ impl Api {
         request: Request,
         named: Result<Named, RestError>,
     ) -> Result<Body, RestError> {
+        caller.require(Permission::EditClient)?;
         let Named { client, field, group } = named?;
-        let read = |api: &Self, received: &Received| {
-            read::custom_field_value(api.json_without_parameters(received)?, field, group)
-        };
-        let changed = self.change_values(caller, request, client, read).await;
+        let read =
+            |received: &Received| read::custom_field_value(self.json_without_parameters(received)?, field, group);
+        let changed = self.change_members(caller, request, client, read).await;
         changed.map_err(without_list)
     }
 
@@ -152,8 +149,9 @@ impl Api {
         request: Request,
         named: Result<Named, RestError>,
     ) -> Result<Body, RestError> {
+        caller.require(Permission::EditClient)?;
         let Named { client, field, group } = named?;
-        let read = |_: &Self, received: &Received| {
+        let read = |received: &Received| {
             Parameters::parse(received.query())?.refuse_with("a custom field's id")?;
             Ok(read::partial(CustomFieldValueInput {
                 field_id: field,
@@ -162,36 +160,8 @@ impl Api {
                 ..CustomFieldValueInput::default()
             }))
         };
-        let removed = self.change_values(caller, request, client, read).await;
+        let removed = self.change_members(caller, request, client, read).await;
         removed.map_err(without_list)
-    }
-
-    fn json_without_parameters<'a>(&self, received: &'a Received) -> Result<&'a str, RestError> {
-        let text = self.json_of(received)?;
-        Parameters::parse(received.query())?.refuse_with("a JSON body")?;
-        Ok(text)
-    }
-
-    async fn change_values(
-        &self,
-        caller: &Caller,
-        request: Request,
-        client: String,
-        read: impl FnOnce(&Self, &Received) -> Result<UpsertClient, RestError>,
-    ) -> Result<Body, RestError> {
-        // The permission is checked before the body is read.
-        caller.require(Permission::EditClient)?;
-        let place = request.extensions().get::<Place>().cloned();
-        let received = self.receive(request).await?;
-        let input = UpsertClient {
-            named: Some(ClientBy::Either(client)),
-            ..read(self, &received)?
-        };
-        let input = received.repeatable(input);
-        let budget = self.budgets.start(Priority::Change, caller.flow())?;
-        self.store(caller.clone(), input, ClientParts::default(), budget, place)
-            .await?;
-        Ok(answer::success())
     }
 }
 

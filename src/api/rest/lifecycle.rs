@@ -15,10 +15,9 @@ use crate::api::Place;
 use clientele_core::{budget::Priority, error::Error};
 use clientele_domain::{
     caller::{Caller, Permission},
-    client::ClientParts,
     client_by::ClientBy,
     removal::RemoveClient,
-    upsert::{Scope, UpsertClient},
+    upsert::Scope,
 };
 
 pub async fn change(
@@ -43,21 +42,9 @@ pub async fn remove(
 
 impl Api {
     async fn patch(&self, caller: &Caller, request: Request, id: ClientId) -> Result<Body, RestError> {
-        // The permission is checked before the body is read.
         Scope::Patch.require(caller)?;
-        let place = request.extensions().get::<Place>().cloned();
-        let received = self.receive(request).await?;
-        let patched = read::patch(self.json_of(&received)?)?;
-        Parameters::parse(received.query())?.refuse_with("a JSON body")?;
-        let input = UpsertClient {
-            named: Some(ClientBy::Either(client_id(id)?)),
-            ..patched
-        };
-        let input = received.repeatable(input);
-        let budget = self.budgets.start(Priority::Change, caller.flow())?;
-        self.store(caller.clone(), input, ClientParts::default(), budget, place)
-            .await?;
-        Ok(answer::success())
+        let read = |received: &submit::Received| read::patch(self.json_without_parameters(received)?);
+        self.change_members(caller, request, client_id(id)?, read).await
     }
 
     /// A body is ignored.

@@ -143,6 +143,11 @@ pub fn partial(value: CustomFieldValueInput) -> UpsertClient {
     }
 }
 
+/// Returns what the parameters say, unless the body isn't a JSON object: that comes before any fault of theirs.
+pub fn before<T>(body: &str, parameters: Result<T, RestError>) -> Result<T, RestError> {
+    parameters.or_else(|refused| members(body).and(Err(refused)))
+}
+
 /// The members of the body as raw JSON.
 fn members(body: &str) -> Result<HashMap<String, &RawValue>, RestError> {
     serde_json::from_str(body).map_err(|error| {

@@ -31,8 +31,10 @@ pub async fn search(
         // The permission is checked before the body is read.
         caller.require(Permission::ViewClient)?;
         let received = api.receive(request).await?;
-        let constraints = read::constraints(api.json_of(&received)?)?;
-        let (range, detail) = parameters::page(&Parameters::parse(received.query())?)?;
+        let json = api.json_of(&received)?;
+        let page = Parameters::parse(received.query()).and_then(|parameters| parameters::page(&parameters));
+        let (range, detail) = read::before(json, page)?;
+        let constraints = read::constraints(json)?;
         api.within_budget(&caller, api.found(&caller, &constraints, &range, detail))
             .await
     };

@@ -87,6 +87,28 @@ impl Api {
         Ok(kept(answer, &budget))
     }
 
+    /// Changes some members of the client in the path. Answers without it. The caller's permission must be checked
+    /// before, so that no body is read in vain.
+    pub async fn change_members(
+        &self,
+        caller: &Caller,
+        request: Request,
+        client: String,
+        read: impl FnOnce(&Received) -> Result<UpsertClient, RestError>,
+    ) -> Result<Body, RestError> {
+        let place = request.extensions().get::<Place>().cloned();
+        let received = self.receive(request).await?;
+        let input = UpsertClient {
+            named: Some(ClientBy::Either(client)),
+            ..read(&received)?
+        };
+        let input = received.repeatable(input);
+        let budget = self.budgets.start(Priority::Change, caller.flow())?;
+        self.store(caller.clone(), input, ClientParts::default(), budget, place)
+            .await?;
+        Ok(answer::success())
+    }
+
     async fn read(&self, request: Request, named: Option<String>) -> Result<Submission, RestError> {
         let received = self.receive(request).await?;
         let (input, detail) = self.submission(received.query(), received.declared(), &received.bytes, named)?;
@@ -125,6 +147,17 @@ impl Api {
             return Err(request::not_utf8());
         }
         request::json(&received.bytes, self.settings.body_values)
+    }
+
+    /// The text of a body that must be JSON, of a request without parameters of a client.
+    pub fn json_without_parameters<'a>(&self, received: &'a Received) -> Result<&'a str, RestError> {
+        let text = self.json_of(received)?;
+        let parameters = Parameters::parse(received.query());
+        read::before(
+            text,
+            parameters.and_then(|parameters| parameters.refuse_with("a JSON body")),
+        )?;
+        Ok(text)
     }
 
     fn submission(

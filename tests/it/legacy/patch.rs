@@ -59,7 +59,7 @@ async fn present_members_change_and_others_stay(server: &TestServer) {
     stored(server, client(full_answer()), json!({})).await;
     let members = full();
     for (name, value) in members.as_object().expect("an object") {
-        // What isn't a member of the list is ignored.
+        // Members that the route doesn't change are ignored.
         let other = json!({ "client": { name: value, "encodedKey": "other", "creationDate": "x", "loanCycle": 7 },
             "addresses": "x", "idDocuments": [{}], "customInformation": [{ "value": "x" }], "unknown": 1 });
         let before = server.snapshot().await;
@@ -417,14 +417,12 @@ async fn body_must_be_json_with_a_client(server: &TestServer) {
             .await
             .is(400, refusal(4, "INVALID_PARAMETERS", none));
     }
-    let broken = server.request(Method::PATCH, &format!("{FIRST}?notes=y"));
-    let broken = broken.header("content-type", "application/json").body("{");
-    let answer = server.send(broken).await;
-    assert_eq!(
-        (answer.status, &answer.body["returnCode"]),
-        (400, &json!(26)),
-        "before the parameter"
-    );
+    for path in ["", "/custominformation", "/custominformation/nick"] {
+        let broken = server.request(Method::PATCH, &format!("{FIRST}{path}?notes=y"));
+        let broken = broken.header("content-type", "application/json").body("{");
+        let answer = server.send(broken).await;
+        assert_eq!((answer.status, &answer.body["returnCode"]), (400, &json!(26)), "{path}");
+    }
     let source = "client: client must be an object.";
     for body in [json!({ "client": "x" }), json!({ "client": [] })] {
         patch(server, FIRST, body)

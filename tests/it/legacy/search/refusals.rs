@@ -221,6 +221,22 @@ async fn bad_search_request_is_refused(server: &TestServer) {
         let answer = server.post(&format!("{SEARCH}{query}"), body).await;
         answer.is(400, refusal(code, status, &source));
     }
+    // Of two faults, the syntax comes first, the constraints last.
+    let wrong = json!({ "filterConstraints": [{ "filterSelection": "LOANS" }] }).to_string();
+    for (query, body, code) in [
+        ("?firstName=A", "{", 26),
+        ("?firstName=A", &wrong, 27),
+        ("?limit=0", &wrong, 14),
+    ] {
+        let request = server.request(reqwest::Method::POST, &format!("{SEARCH}{query}"));
+        let request = request.header("content-type", "application/json").body(body.to_owned());
+        let answer = server.send(request).await;
+        assert_eq!(
+            (answer.status, &answer.body["returnCode"]),
+            (400, &json!(code)),
+            "{query} {body}"
+        );
+    }
     let request = server.request(reqwest::Method::POST, SEARCH);
     server
         .send(request)
