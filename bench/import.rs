@@ -14,12 +14,14 @@ use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, Row, SqliteCo
 
 const ROUNDS: usize = 5;
 /// The tables that an import writes, in an order that references allow.
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 8] = [
     "client",
     "client_id_claim",
     "address",
     "id_document",
     "custom_field_value",
+    "client_search",
+    "id_document_search",
     "audit_record",
 ];
 /// The rows of one INSERT.

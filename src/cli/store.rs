@@ -15,6 +15,7 @@ use crate::api::health::{NO_ANSWER, Ping};
 use crate::config::Config;
 use crate::services::{ServiceSettings, Services};
 use clientele_core::error::Error;
+use clientele_domain::client::fill_search_rows;
 use clientele_storage::db::{Database, Dialect, Version, missing_file};
 
 const OF_LATER: &str = "was migrated by a later version of this program: use that version";
@@ -176,15 +177,29 @@ async fn prepare(database: &Database, config: &Config, mode: OpenMode) -> Result
     }
     match (version, mode) {
         // A read-only database of this version can serve reads.
+        // A fill may have been interrupted.
+        (Version::Ours, OpenMode::Create) => fill(database).await,
         (Version::Ours, _) | (Version::Earlier | Version::Later, OpenMode::Copy) => Ok(()),
         (Version::Later, _) => Err(unusable(config, OF_LATER)),
         (Version::Empty | Version::Earlier, OpenMode::Create) => {
             let migrated = database.migrate().await;
-            migrated.map_err(|error| Cause::Database("migrate", error))
+            migrated.map_err(|error| Cause::Database("migrate", error))?;
+            fill(database).await
         }
         (Version::Empty, _) => Err(unusable(config, WITHOUT_TABLES)),
         (Version::Earlier, _) => Err(unusable(config, OF_EARLIER)),
     }
+}
+
+/// Writes the rows that a migration can't: those of a large database take several transactions.
+async fn fill(database: &Database) -> Result<(), Cause> {
+    let progress = |clients: usize| {
+        if clients.is_multiple_of(10_000) {
+            tracing::info!(clients, "preparing clients for searches");
+        }
+    };
+    let filled = fill_search_rows(database, progress).await;
+    filled.map_err(|error| Cause::Database("migrate", error))
 }
 
 /// The kind of the configured database, for the log.

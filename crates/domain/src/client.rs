@@ -5,7 +5,7 @@
 
 pub mod aggregate;
 mod export;
-mod search;
+pub(crate) mod search;
 mod seed;
 mod settings;
 mod states;
@@ -16,7 +16,10 @@ pub use search::constraint;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use search::fuzzing;
-pub use search::{ClientFilter, ClientOrder, ClientOrderField, ClientPage, CustomFieldFilter, Exactly, OrderDirection};
+pub use search::{
+    ClientFilter, ClientOrder, ClientOrderField, ClientPage, CustomFieldFilter, Exactly, OrderDirection,
+    fill_search_rows,
+};
 pub use settings::ClientSettings;
 pub use states::{DateEffect, TRANSITIONS, Transition};
 

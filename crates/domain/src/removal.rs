@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, SubsecRound, Utc};
-use entity::{Table, audit_chain, client, custom_field_claim};
+use entity::{Table, audit_chain, client, client_search, custom_field_claim, id_document_search};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -383,7 +383,12 @@ async fn delete_rows(client: &client::Model, transaction: &Transaction) -> Resul
     let key = &client.encoded_key;
     let sql = "DELETE FROM message WHERE client_key = $1 RETURNING state";
     let rows = transaction.all(sql, [key.into()]).await?;
-    for table in entity::collections().chain([custom_field_claim::Entity::table()]) {
+    let others = [
+        custom_field_claim::Entity::table(),
+        client_search::Entity::table(),
+        id_document_search::Entity::table(),
+    ];
+    for table in entity::collections().chain(others) {
         let sql = format!("DELETE FROM {table} WHERE client_key = $1");
         transaction.run(sql, [key.into()]).await?;
     }

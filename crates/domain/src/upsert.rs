@@ -40,6 +40,7 @@ use crate::{
     client::{
         Aggregate, ClientParts, ClientSettings, Clients, Transition,
         aggregate::{read_for_change, select_for_change},
+        search::{SEARCHED, SearchRows},
     },
     client_by::ClientBy,
     definitions::{self, Definitions},
@@ -260,9 +261,11 @@ impl Upsert<'_> {
 
     async fn parts_to_read(&self) -> ClientParts {
         let replaced = ClientParts {
-            addresses: !self.input.addresses.is_undefined(),
-            id_documents: !self.input.id_documents.is_undefined(),
             custom_values: !self.input.custom_information.is_undefined(),
+            ..match self.input.is_searched() {
+                true => SEARCHED,
+                false => ClientParts::default(),
+            }
         };
         let of_templates = match self.clients.definitions.known().await {
             Some(definitions) => self.parts_of_templates(&definitions),
@@ -377,6 +380,7 @@ impl Upsert<'_> {
             let head = audit.append(transaction, &mut batch, self.caller, &change, &head, self.now);
             put_rows(&[(&row, head.await?)], false, &mut batch)?;
             diff.write(&row.encoded_key, &mut batch)?;
+            SearchRows::write_changes(before.as_ref(), &after, &mut batch)?;
         }
         let mut client = Aggregate { client: row, ..after };
         let before = before.map(|before| client.complete_from(before));

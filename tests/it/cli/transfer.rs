@@ -130,10 +130,12 @@ async fn import_of_an_export_is_the_identity(server: &TestServer) {
         "custom_field_value",
         "client_id_claim",
         "client_role",
+        "client_search",
         "custom_field",
         "custom_field_claim",
         "custom_field_role",
         "custom_field_set",
+        "id_document_search",
         "id_document_template",
     ] {
         assert_eq!(before.rows(table), after.rows(table), "{table}");

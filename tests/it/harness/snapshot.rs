@@ -9,11 +9,13 @@ pub struct Snapshot(pub Vec<String>);
 impl Snapshot {
     pub async fn take(database: &Database) -> Self {
         let connection = database.read();
-        // The catalog lists the tables, so that new ones are included.
+        // The catalog lists the tables, so that new ones are included. The full-text index repeats `client_search`,
+        // to whose rows it refers by number.
         let catalog = match connection.dialect {
             Dialect::Sqlite => {
                 "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c \
-                 WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' ORDER BY m.name, c.cid"
+                 WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND m.name NOT LIKE 'client_search_index%' \
+                 AND NOT (m.name = 'client_search' AND c.name = 'number') ORDER BY m.name, c.cid"
             }
             Dialect::Postgres => {
                 "SELECT table_name::text, column_name::text FROM information_schema.columns \

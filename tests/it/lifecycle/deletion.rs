@@ -94,8 +94,10 @@ async fn deletion_leaves_only_the_records_of_the_client(server: &TestServer) {
             "audit_record",
             "client",
             "client_id_claim",
+            "client_search",
             "custom_field_value",
             "id_document",
+            "id_document_search",
             "message"
         ]
     );

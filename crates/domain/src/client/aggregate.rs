@@ -20,7 +20,7 @@ use crate::{
     definitions::Definitions,
 };
 use clientele_core::error::{Error, Result};
-use clientele_storage::db::{Connection, Dialect};
+use clientele_storage::db::{Connection, Dialect, Transaction};
 
 /// The parts of a client to read with its row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -194,6 +194,16 @@ pub(crate) async fn read_for_change<C: ConnectionTrait>(
         count: row.try_get_by_index(6)?,
     };
     Ok(Some((decode(&row)?.0, head, row.try_get_by_index(0)?)))
+}
+
+/// Runs a statement that begins with [`select`] in a transaction. Returns the clients.
+pub(super) async fn within(
+    transaction: &Transaction,
+    sql: String,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<Aggregate>> {
+    let rows = transaction.all(sql, values).await?;
+    rows.iter().map(|row| Ok(decode(row)?.0)).collect()
 }
 
 /// Decodes a client, and its size in memory.

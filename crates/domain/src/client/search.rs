@@ -1,10 +1,13 @@
 //! Lists clients: filters, stable orders, and pages by cursor (or by offset, for the legacy route).
 
 pub mod constraint;
+mod fill;
 mod filter;
+pub(crate) mod folding;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod rows;
 
 use std::sync::Arc;
 
@@ -12,7 +15,9 @@ use async_graphql::{Enum, InputObject};
 use chrono::{DateTime, Utc};
 use entity::instant;
 
+pub use fill::fill_search_rows;
 pub use filter::{ClientFilter, CustomFieldFilter, Exactly};
+pub(crate) use rows::{SEARCHED, SearchRows};
 
 use self::constraint::{Compared, Constraint};
 use super::{

@@ -8,9 +8,9 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
-use entity::{address, client, client_id_claim, custom_field_value, id_document};
+use entity::{address, client, client_id_claim, client_search, custom_field_value, id_document, id_document_search};
 
-use super::Clients;
+use super::{Clients, search::SearchRows};
 use crate::enums::ClientState;
 use crate::{
     audit::LastGenesis,
@@ -97,7 +97,10 @@ impl Work for Batch<'_> {
             })
             .collect();
         let addresses: Vec<_> = numbers.iter().copied().map(address).collect();
-        let documents: Vec<_> = numbers.iter().copied().flat_map(documents).collect();
+        let documents: Vec<_> = numbers.iter().copied().map(documents).collect();
+        let rows = clients.iter().zip(&addresses).zip(&documents);
+        let rows = rows.map(|((client, address), documents)| SearchRows::of_parts(client, Some(address), documents));
+        let (searched, numbers_of_documents) = SearchRows::split(rows);
         let values: Vec<_> = numbers
             .iter()
             .flat_map(|&number| values(number, self.definitions))
@@ -108,7 +111,13 @@ impl Work for Batch<'_> {
             .await?;
         transaction.put::<address::Entity>(&Vec::from_iter(&addresses)).await?;
         transaction
-            .put::<id_document::Entity>(&Vec::from_iter(&documents))
+            .put::<id_document::Entity>(&Vec::from_iter(documents.iter().flatten()))
+            .await?;
+        transaction
+            .put::<client_search::Entity>(&Vec::from_iter(&searched))
+            .await?;
+        transaction
+            .put::<id_document_search::Entity>(&Vec::from_iter(&numbers_of_documents))
             .await?;
         transaction
             .put::<custom_field_value::Entity>(&Vec::from_iter(&values))

@@ -7,7 +7,10 @@ use std::collections::{BTreeSet, HashSet};
 
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, SubsecRound, Utc};
-use entity::{address, audit_record, client, client_id_claim, custom_field_claim, custom_field_value, id_document};
+use entity::{
+    address, audit_record, client, client_id_claim, client_search, custom_field_claim, custom_field_value, id_document,
+    id_document_search,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -21,7 +24,7 @@ use super::{
 use crate::{
     audit::{Action, Chain, Change, Head, Subject},
     caller::{Caller, Permission},
-    client::{Aggregate, Clients},
+    client::{Aggregate, Clients, search::SearchRows},
     definitions::{self, Definitions, NO_GROUP},
     enums::ClientState,
 };
@@ -262,6 +265,9 @@ impl Import<'_> {
         batch.insert::<id_document::Entity>(&documents.collect::<Vec<_>>())?;
         let values = clients.iter().flat_map(|client| client.custom_values.iter().flatten());
         batch.insert::<custom_field_value::Entity>(&values.collect::<Vec<_>>())?;
+        let (searched, numbers) = SearchRows::split(clients.iter().map(SearchRows::of));
+        batch.insert::<client_search::Entity>(&Vec::from_iter(&searched))?;
+        batch.insert::<id_document_search::Entity>(&Vec::from_iter(&numbers))?;
         batch.insert::<audit_record::Entity>(&Vec::from_iter(&records))?;
         transaction.write(batch).await
     }

@@ -138,6 +138,30 @@ impl UpsertClient {
     }
 }
 
+impl UpsertClient {
+    /// Returns true if it can change the rows by which a client is searched.
+    pub(super) fn is_searched(&self) -> bool {
+        let ClientInput {
+            client_id,
+            first_name,
+            middle_name,
+            last_name,
+            birth_date,
+            email_address,
+            home_phone,
+            mobile_phone1,
+            mobile_phone2,
+            ..
+        } = &self.client;
+        let names = [client_id, first_name, middle_name, last_name];
+        let addresses = [email_address, home_phone, mobile_phone1, mobile_phone2];
+        !self.addresses.is_undefined()
+            || !self.id_documents.is_undefined()
+            || !birth_date.is_undefined()
+            || names.into_iter().chain(addresses).any(|text| !text.is_undefined())
+    }
+}
+
 /// The fields of a client. Omitted fields keep their values; null clears a field unless its description says otherwise.
 /// Text is a single line without control characters, except `notes`. A stored value that you send back unchanged is
 /// always accepted.

@@ -231,7 +231,9 @@ pub async fn assert_all(server: &TestServer, model: &Model) {
     for (table, rows) in [
         ("client", model.clients.len()),
         ("client_id_claim", model.clients.len()),
+        ("client_search", model.clients.len()),
         ("id_document", sum(|client| client.documents.len())),
+        ("id_document_search", sum(|client| client.documents.len())),
         ("address", sum(|client| client.address.iter().len())),
         ("custom_field_value", sum(|client| client.values.len())),
     ] {

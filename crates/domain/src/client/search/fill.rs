@@ -1,0 +1,77 @@
+//! Writes the rows by which clients are searched for clients that have none, or rows of another folding: after an
+//! upgrade of the program.
+//!
+//! The clients are taken in the order of their keys, in short transactions. The position is stored, so that an
+//! interrupted fill goes on where it ended, and two servers that start together share the work. Changes of clients write
+//! these rows themselves, also while a fill runs.
+
+use entity::{client_search, id_document_search};
+
+use super::{SEARCHED, SearchRows, folding::FORM};
+use crate::client::aggregate::{select, within};
+use clientele_core::error::{Error, Result};
+use clientele_storage::db::{Batch, Database, Dialect, Step, Transaction, Work};
+
+/// The clients of one transaction.
+const CLIENTS: i64 = 500;
+
+/// Writes all missing rows. For the start of a program. Calls `progress` with the number of clients after each
+/// transaction.
+pub async fn fill_search_rows(db: &Database, progress: impl Fn(usize)) -> Result<()> {
+    // First without a lock: a read-only database allows none.
+    let sql = "SELECT form, filled_to FROM client_search_fill WHERE id = 1";
+    let row = db.read().one(sql, []).await?;
+    let state: Option<(i32, Option<String>)> = row.map(|row| row.try_get_many_by_index()).transpose()?;
+    if state == Some((FORM, None)) {
+        return Ok(());
+    }
+    let mut filled = 0;
+    while let Some(clients) = db.write(&Fill).await? {
+        filled += clients;
+        progress(filled);
+    }
+    Ok(())
+}
+
+struct Fill;
+
+impl Work for Fill {
+    /// The number of clients; none if no client is left.
+    type Output = Option<usize>;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
+        let (for_update, of_clients) = match transaction.dialect {
+            Dialect::Postgres => (" FOR UPDATE", " FOR NO KEY UPDATE"),
+            Dialect::Sqlite => ("", ""),
+        };
+        let sql = format!("SELECT form, filled_to FROM client_search_fill WHERE id = 1{for_update}");
+        let row = transaction.one(sql, []).await?;
+        let row = row.ok_or_else(|| Error::defect("the state of the search rows is missing"))?;
+        let filled_to = match row.try_get_many_by_index::<(i32, Option<String>)>()? {
+            (FORM, None) => return Ok(Step::Discard(None)),
+            (FORM, Some(filled_to)) => filled_to,
+            // Rows of another folding: from the first client on.
+            _ => String::new(),
+        };
+        // On PostgreSQL a lock needs a separate statement: the next one then sees what was committed meanwhile.
+        let keys = format!(
+            "SELECT encoded_key FROM client WHERE encoded_key > $1 ORDER BY encoded_key LIMIT {CLIENTS}{of_clients}"
+        );
+        let keys = transaction.all(keys, [filled_to.clone().into()]).await?;
+        let last: Option<String> = keys.last().map(|row| row.try_get_by_index(0)).transpose()?;
+        let state = "UPDATE client_search_fill SET form = $1, filled_to = $2 WHERE id = 1";
+        transaction.run(state, [FORM.into(), last.clone().into()]).await?;
+        let Some(last) = last else {
+            return Ok(Step::Commit(None));
+        };
+        let select = select(transaction.dialect, SEARCHED);
+        let sql = format!("{select} WHERE c.encoded_key > $1 AND c.encoded_key <= $2");
+        let clients = within(transaction, sql, [filled_to.into(), last.into()]).await?;
+        let (searched, numbers) = SearchRows::split(clients.iter().map(SearchRows::of));
+        let mut batch = Batch::new(transaction.dialect);
+        batch.put::<client_search::Entity>(&Vec::from_iter(&searched))?;
+        batch.put::<id_document_search::Entity>(&Vec::from_iter(&numbers))?;
+        transaction.write(batch).await?;
+        Ok(Step::Commit(Some(clients.len())))
+    }
+}

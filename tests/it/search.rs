@@ -1,0 +1,3 @@
+//! The search of clients by words, and the rows that it reads.
+
+mod rows;
