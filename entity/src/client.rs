@@ -38,6 +38,8 @@ pub struct Model {
     pub closed_at: Option<DateTimeUtc>,
     /// Incremented with every change of the client or its collections.
     pub version: i32,
+    /// The client that this one was merged into.
+    pub merged_into_key: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

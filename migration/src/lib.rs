@@ -19,6 +19,8 @@ mod m20261129_client_search;
 mod m20261129_dependent_fields;
 mod m20261129_document_templates;
 mod m20261129_field_roles;
+mod m20261129_merge_permission;
+mod m20261129_merged_clients;
 mod m20261129_options;
 mod m20261129_role_rules;
 mod m20261129_state_permissions;
@@ -50,6 +52,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_document_templates::Migration),
             Box::new(m20261129_state_permissions::Migration),
             Box::new(m20261129_client_search::Migration),
+            Box::new(m20261129_merged_clients::Migration),
+            Box::new(m20261129_merge_permission::Migration),
         ]
     }
 }

@@ -2,6 +2,7 @@
 
 mod deletion;
 mod events;
+mod merge;
 mod model;
 mod permissions;
 mod races;

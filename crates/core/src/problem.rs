@@ -36,8 +36,11 @@ text_enum! {
         InvalidTransition = "INVALID_TRANSITION",
         /// The client is blacklisted: only its state can be changed.
         Blacklisted = "BLACKLISTED",
-        /// Other clients link to the client, so it can't be deleted.
+        /// Other clients link to the client, so it can't be deleted, or it links to the client that would be merged into
+        /// it.
         StillLinked = "STILL_LINKED",
+        /// The client has been merged into another one.
+        AlreadyMerged = "ALREADY_MERGED",
         /// Two identifiers name two different clients.
         Mismatch = "MISMATCH",
         /// The text isn't one bare e-mail address.

@@ -182,6 +182,9 @@ impl Work for Removal<'_> {
         {
             return refused(problem);
         }
+        let (caller, now) = (self.caller, self.now);
+        let release = self.clients.release_merged(caller, row, &definitions, now, transaction);
+        release.await?;
         let states = delete_rows(row, transaction).await?;
         let is_unsent = |state: &&String| **state == MessageState::Queued.as_str();
         let removed = Removed {

@@ -9,6 +9,7 @@ mod import;
 mod input;
 mod many;
 mod match_field;
+mod merge;
 mod replay;
 mod state;
 mod target;
@@ -22,10 +23,11 @@ use serde::{Deserialize, Serialize};
 
 pub use import::{ImportRules, Imported, ImportedClient};
 pub use input::{
-    AddressInput, ClientInput, ClientMatch, CustomFieldMatchInput, CustomFieldValueInput, IdDocumentInput,
-    LONGEST_LIST, Scope, UpsertClient,
+    AddressInput, ClientInput, ClientMatch, ClientMember, CustomFieldMatchInput, CustomFieldValueInput,
+    IdDocumentInput, LONGEST_LIST, Scope, UpsertClient,
 };
 pub use many::{MOST_CLIENTS, Many, Stored, UpsertClients};
+pub use merge::{MOST_LINKS, MOST_MEMBERS, MOST_MERGED, MergeClients, MergeMode, Merged};
 pub use state::{ChangeClientState, LONGEST_REASON};
 pub use target::NAMED;
 pub(crate) use {
@@ -277,7 +279,7 @@ impl Upsert<'_> {
     /// Returns the collections that the templates of a change need.
     fn parts_of_templates(&self, definitions: &Definitions) -> ClientParts {
         let events = match self.input.scope {
-            Scope::Upsert => &[Event::ClientUpdated][..],
+            Scope::Upsert | Scope::Merge => &[Event::ClientUpdated][..],
             Scope::Patch | Scope::State => &Event::OF_CHANGES,
         };
         let parts = events.iter().map(|event| event::parts(*event, definitions));
@@ -353,7 +355,8 @@ impl Upsert<'_> {
         let diff = ClientDiff::between(before.as_ref(), &after);
         let (outcome, events) = match &before {
             None => (Outcome::Created, vec![Event::ClientCreated]),
-            Some(_) if diff.is_empty() => (Outcome::Unchanged, Vec::new()),
+            // The client that is merged into this one needs a record here, too.
+            Some(_) if diff.is_empty() && self.input.merged_from.is_none() => (Outcome::Unchanged, Vec::new()),
             Some(before) => (Outcome::Changed, events(before, &after, &diff)),
         };
         let mut row = after.client.clone();
@@ -365,9 +368,10 @@ impl Upsert<'_> {
                 row.updated_at = self.now.max(before.client.updated_at);
             }
             let mut members = diff.members(&definitions);
-            if diff.changes_state() {
+            if diff.changes_state() || diff.is_merged() {
                 audit::Members::new(&mut members).text("reason", None, self.input.reason.as_deref());
             }
+            audit::Members::new(&mut members).text("mergedFrom", None, self.input.merged_from.as_deref());
             let change = Change {
                 chain: Chain::Client(&row.encoded_key),
                 subject: Subject::Client,
@@ -491,11 +495,12 @@ async fn linked(input: &UpsertClient, definitions: &Definitions, transaction: &T
     rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
 }
 
-/// Returns the events of a change: that of the new state, and CLIENT_UPDATED if anything else changes.
+/// Returns the events of a change: that of the new state, and CLIENT_UPDATED if anything else changes. What a merge
+/// takes from a client is an event of the client that gets it.
 fn events(before: &Aggregate, after: &Aggregate, diff: &ClientDiff<'_>) -> Vec<Event> {
     let transition = Transition::between(&before.client.state, &after.client.state);
     let of_state = transition.map(|transition| transition.event);
-    let of_others = diff.exceeds_state().then_some(Event::ClientUpdated);
+    let of_others = (diff.exceeds_state() && !diff.is_merged()).then_some(Event::ClientUpdated);
     let mut events: Vec<Event> = of_state.into_iter().chain(of_others).collect();
     events.dedup();
     events

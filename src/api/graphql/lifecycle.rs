@@ -1,4 +1,4 @@
-//! The mutations of a client's state and of its end.
+//! The mutations of a client's state, of merges and of its end.
 
 use async_graphql::{Context, InputObject, Object as Root, Result};
 
@@ -8,14 +8,18 @@ use super::{
     load_plan::{LoadPlan, wanted},
     loaded::LoadedData,
     mutation::{answer, incomplete},
-    objects::payload::{ChangeClientStatePayload, DeleteClientPayload, EraseClientPayload},
+    objects::payload::{ChangeClientStatePayload, DeleteClientPayload, EraseClientPayload, MergeClientsPayload},
 };
 use clientele_core::{
     path,
     problem::{Problem, ProblemCode},
 };
 use clientele_domain::{
-    client::Clients, client_by::ClientBy as Named, enums::ClientState, removal::RemoveClient, upsert::ChangeClientState,
+    client::Clients,
+    client_by::ClientBy as Named,
+    enums::ClientState,
+    removal::RemoveClient,
+    upsert::{ChangeClientState, ClientMember, MergeClients, MergeMode},
 };
 use graphql_server::object::{RawObject, Selection};
 
@@ -31,6 +35,42 @@ pub struct ChangeClientStateInput {
     reason: Option<String>,
     /// The version that the stored client must have. Any other version refuses the change with VERSION_CONFLICT.
     expected_version: Option<i32>,
+    /// Makes it safe to repeat the request, as in `upsertClient`. Null means no key.
+    idempotency_key: Option<String>,
+    /// An ID of your choice, which the payload returns unchanged.
+    client_mutation_id: Option<String>,
+}
+
+/// Merges a client into another one.
+#[derive(InputObject)]
+pub struct MergeClientsInput {
+    /// The client to merge, which exits.
+    from: ClientBy,
+    /// The client that the other one is merged into.
+    into: ClientBy,
+    /// The fields that `into` gets from `from`, at most 15. A field that `from` has no value for is cleared.
+    #[graphql(default)]
+    fields: Vec<ClientMember>,
+    /// The address that moves. A client has one.
+    #[graphql(default)]
+    addresses: MergeMode,
+    /// The identification documents that move.
+    #[graphql(default)]
+    id_documents: MergeMode,
+    /// The custom field values that move. Links between the two clients stay, and so do values of sets that you may not
+    /// change.
+    #[graphql(default)]
+    custom_information: MergeMode,
+    /// The reason, which the audit log of `from` keeps: up to 2,000 characters, with line breaks and tabs. A blank
+    /// reason counts as none.
+    reason: Option<String>,
+    /// The version that `from` must have. Any other version refuses the merge with VERSION_CONFLICT.
+    expected_from_version: Option<i32>,
+    /// The version that `into` must have. Any other version refuses the merge with VERSION_CONFLICT.
+    expected_into_version: Option<i32>,
+    /// True to only check the merge: all its problems are reported, and nothing is stored.
+    #[graphql(default)]
+    validate_only: bool,
     /// Makes it safe to repeat the request, as in `upsertClient`. Null means no key.
     idempotency_key: Option<String>,
     /// An ID of your choice, which the payload returns unchanged.
@@ -61,11 +101,11 @@ pub struct EraseClientInput {
     client_mutation_id: Option<String>,
 }
 
-/// Changes the states of clients, and removes clients.
+/// Changes the states of clients, and merges and removes clients.
 #[derive(Default)]
 pub struct LifecycleMutation;
 
-/// Changes the states of clients, and removes clients.
+/// Changes the states of clients, and merges and removes clients.
 #[Root]
 impl LifecycleMutation {
     /// Changes the state of a client, and the dates that follow from it. A transition that isn't allowed is refused
@@ -98,6 +138,52 @@ impl LifecycleMutation {
                 let loaded = LoadedData::around([client], &load_plan, changed.definitions, loaders, caller).await;
                 let loaded = loaded.map_err(|_| incomplete())?;
                 answer(context, Ok((client, &loaded)), client_mutation_id)
+            }
+            Err(problems) => answer(context, Err(&problems), client_mutation_id),
+        }
+    }
+
+    /// Merges a client into another one. `into` gets the chosen fields, addresses, documents and custom field values of
+    /// `from`, and must keep all rules of an upsert. Links of other clients to `from`, at most 500, lead to `into` from
+    /// then on. `from` becomes EXITED and keeps a reference to `into`. Requires MERGE_CLIENTS.
+    async fn merge_clients(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The two clients, and what `into` gets from `from`.")] input: MergeClientsInput,
+    ) -> Result<RawObject<MergeClientsPayload>> {
+        let selection = selection::<MergeClientsPayload>(context)?;
+        let selections: Vec<&Selection> = selection.below("client").map(|field| &field.selection).collect();
+        let load_plan = LoadPlan::of_clients(&selections)?;
+        let client_mutation_id = input.client_mutation_id.as_deref();
+        let (from, into) = match (named_by(input.from, "from"), named_by(input.into, "into")) {
+            (Ok(from), Ok(into)) => (from, into),
+            (from, into) => {
+                let problems = [from.err(), into.err()].into_iter().flatten().flatten().collect();
+                return answer(context, Err(&problems), client_mutation_id);
+            }
+        };
+        let merge = MergeClients {
+            from,
+            into,
+            members: input.fields,
+            addresses: input.addresses,
+            id_documents: input.id_documents,
+            custom_information: input.custom_information,
+            reason: input.reason,
+            expected_from_version: input.expected_from_version,
+            expected_into_version: input.expected_into_version,
+            validate_only: input.validate_only,
+            idempotency_key: input.idempotency_key,
+        };
+        let (clients, loaders, caller) = (context.data::<Clients>()?, loaders(context)?, caller(context)?);
+        let outcome = clients.merge(caller, &merge, wanted(selections), super::now());
+        match outcome.await? {
+            Ok(_) if merge.validate_only => answer(context, Err(&Vec::new()), client_mutation_id),
+            Ok(merged) => {
+                let (client, definitions) = (&merged.into.client, merged.into.definitions.clone());
+                let loaded = LoadedData::around([client], &load_plan, definitions, loaders, caller).await;
+                let loaded = loaded.map_err(|_| incomplete())?;
+                answer(context, Ok(((client, &loaded), &merged)), client_mutation_id)
             }
             Err(problems) => answer(context, Err(&problems), client_mutation_id),
         }
@@ -154,7 +240,12 @@ impl LifecycleMutation {
 /// # Errors
 /// The global ID isn't one of a client.
 fn named(by: ClientBy) -> Result<Named, Vec<Problem>> {
+    named_by(by, "by")
+}
+
+/// As [`named`], for another member of the input.
+fn named_by(by: ClientBy, member: &'static str) -> Result<Named, Vec<Problem>> {
     let message = "There is no client with this global ID.";
     by.named()
-        .ok_or_else(|| vec![Problem::new(ProblemCode::NotFound, path!["by"], message)])
+        .ok_or_else(|| vec![Problem::new(ProblemCode::NotFound, path![member], message)])
 }

@@ -70,6 +70,8 @@ pub struct LoadPlan<'p> {
 pub struct Level<'p> {
     /// The selections of the clients that these clients link to.
     pub linked: Vec<&'p Selection>,
+    /// The selections of the clients that these clients were merged into.
+    pub merged: Vec<&'p Selection>,
     /// The selections of the recipients of these messages.
     pub recipients: Vec<&'p Selection>,
     /// The selections of the messages in pages of these clients' messages.
@@ -128,6 +130,7 @@ impl<'p> Level<'p> {
             .iter()
             .flat_map(|selection| selection.below("customInformation"));
         let linked = values.flat_map(|field| field.selection.below("linkedClient"));
+        let merged = clients.iter().flat_map(|selection| selection.below("mergedInto"));
         let recipients = messages.iter().flat_map(|selection| selection.below("client"));
         let fields: Vec<&'p SelectedField> = clients
             .iter()
@@ -143,6 +146,7 @@ impl<'p> Level<'p> {
         }
         Ok(Self {
             linked: linked.map(|field| &field.selection).collect(),
+            merged: merged.map(|field| &field.selection).collect(),
             recipients: recipients.map(|field| &field.selection).collect(),
             messages: fields.iter().flat_map(|field| selected(&field.selection)).collect(),
             pages,
@@ -159,11 +163,13 @@ impl<'p> Level<'p> {
 
     /// The selections of the clients on the next level.
     fn clients(&self) -> impl Iterator<Item = &'p Selection> {
-        self.linked.iter().chain(&self.recipients).copied()
+        let clients = self.linked.iter().chain(&self.merged);
+        clients.chain(&self.recipients).copied()
     }
 
     fn is_empty(&self) -> bool {
         self.linked.is_empty()
+            && self.merged.is_empty()
             && self.recipients.is_empty()
             && self.pages.is_empty()
             && self.histories.is_empty()

@@ -38,7 +38,7 @@ pub struct LoadedData {
 /// The data found so far.
 #[derive(Debug, Default)]
 struct Found {
-    /// The clients that links and messages lead to.
+    /// The clients that links, merges and messages lead to.
     clients: HashMap<String, Arc<Aggregate>>,
     /// Parts of clients' messages, by the clients' keys.
     pages: HashMap<Window, HashMap<String, Arc<MessagePage>>>,
@@ -109,7 +109,7 @@ impl LoadedData {
         })
     }
 
-    /// A linked client, or the recipient of a message.
+    /// A linked client, the one that another was merged into, or the recipient of a message.
     pub fn client(&self, key: &str) -> Option<(&Aggregate, &Self)> {
         self.found.clients.get(key).map(|client| (&**client, self))
     }
@@ -191,6 +191,10 @@ impl Loading<'_> {
                 .clients()
                 .flat_map(|client| client.custom_values.as_deref().unwrap_or_default());
             keys.extend(links(values, definitions, &self.caller.rights).map(str::to_owned));
+        }
+        if !level.merged.is_empty() {
+            let merged = rows.clients().map(|client| client.client.merged_into_key.clone());
+            keys.extend(merged.flatten());
         }
         if !level.recipients.is_empty() {
             keys.extend(rows.messages().map(|message| message.client_key.clone()));

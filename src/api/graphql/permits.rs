@@ -9,7 +9,7 @@ use clientele_domain::caller::{
     Caller,
     Permission::{
         self, Audit, ChangeState, CreateClient, DeleteClient, EditClient, EraseClient, ManageCustomFields,
-        ManageTemplates, ManageUsers, ResendMessages, ViewClient, ViewMessages,
+        ManageTemplates, ManageUsers, MergeClients, ResendMessages, ViewClient, ViewMessages,
     },
 };
 use graphql_server::{Code, GraphqlError, Prepared, RequestError};
@@ -27,6 +27,7 @@ const MUTATIONS: &[(&str, &[Permission])] = &[
     ("upsertClient", &[CreateClient, EditClient]),
     ("upsertClients", &[CreateClient, EditClient]),
     ("changeClientState", &[ChangeState]),
+    ("mergeClients", &[MergeClients]),
     ("deleteClient", &[DeleteClient]),
     ("eraseClient", &[EraseClient]),
     ("upsertCustomFieldSet", &[ManageCustomFields]),

@@ -108,6 +108,12 @@ const FIELDS: &[Field] = &[
         &[ChangeState],
     ),
     (
+        "Mutation.mergeClients",
+        "mutation { mergeClients(input: { from: { clientId: \"known\" }, into: { clientId: \"gone\" } }) { userErrors { \
+            code } } }",
+        &[MergeClients],
+    ),
+    (
         "Mutation.deleteClient",
         "mutation { deleteClient(input: { by: { clientId: \"gone\" } }) { userErrors { code } } }",
         &[DeleteClient],

@@ -455,7 +455,7 @@ fn migrations_grant_new_permissions_to_holders_of_all() {
         use sea_orm::ConnectionTrait;
         let url = format!("sqlite:{}", directory.path().join("clientele.db").display());
         let database = sea_orm::Database::connect(url).await.expect("it is there");
-        let without = ["VIEW_METRICS", "CHANGE_STATE", "ERASE_CLIENT"]
+        let without = ["VIEW_METRICS", "CHANGE_STATE", "ERASE_CLIENT", "MERGE_CLIENTS"]
             .iter()
             .fold("permissions".to_owned(), |of, name| {
                 format!("replace({of}, ',\"{name}\"', '')")
@@ -463,7 +463,8 @@ fn migrations_grant_new_permissions_to_holders_of_all() {
         for sql in [
             &format!("UPDATE api_user SET permissions = {without}"),
             &format!("UPDATE api_token SET permissions = {without}"),
-            "DELETE FROM seaql_migrations WHERE version IN ('m20261128_view_metrics', 'm20261129_state_permissions')",
+            "DELETE FROM seaql_migrations WHERE version IN ('m20261128_view_metrics', 'm20261129_state_permissions', \
+             'm20261129_merge_permission')",
         ] {
             let touched = database.execute_unprepared(sql).await.expect("it runs").rows_affected();
             assert!(touched > 0, "{sql}");
@@ -471,8 +472,8 @@ fn migrations_grant_new_permissions_to_holders_of_all() {
         database.close().await.expect("closed");
     });
     said(&["migrate"]);
-    let all = "VIEW_CLIENT,CREATE_CLIENT,EDIT_CLIENT,CHANGE_STATE,DELETE_CLIENT,ERASE_CLIENT,MANAGE_CUSTOM_FIELDS,\
-               MANAGE_TEMPLATES,VIEW_MESSAGES,RESEND_MESSAGES,MANAGE_USERS,AUDIT,VIEW_METRICS";
+    let all = "VIEW_CLIENT,CREATE_CLIENT,EDIT_CLIENT,CHANGE_STATE,MERGE_CLIENTS,DELETE_CLIENT,ERASE_CLIENT,\
+               MANAGE_CUSTOM_FIELDS,MANAGE_TEMPLATES,VIEW_MESSAGES,RESEND_MESSAGES,MANAGE_USERS,AUDIT,VIEW_METRICS";
     let users = said(&["user", "list"]);
     assert!(
         users.contains(&format!("boss  {all}  ")) && users.contains("auditor  VIEW_CLIENT,AUDIT  "),

@@ -94,8 +94,9 @@ impl AuditLog {
             let Some(members) = Record::of(record, &caller.rights)?.changes else {
                 return invalid("from", "The contents of the history since then have been erased.");
             };
-            // The reason of a change belongs to its record, not to the client.
-            for member in members.into_iter().filter(|member| member.path != ["reason"]) {
+            // The reason of a change, and the client of a merge, belong to its record, not to the client.
+            let of_record = |member: &Shown| member.path == ["reason"] || member.path == ["mergedFrom"];
+            for member in members.into_iter().filter(|member| !of_record(member)) {
                 match changes.get_mut(&member.path) {
                     Some(known) => {
                         known.masked |= member.masked;

@@ -18,6 +18,8 @@ text_enum! {
         EditClient = "EDIT_CLIENT",
         /// Change the states of clients: approve, reject, blacklist them, and so on.
         ChangeState = "CHANGE_STATE",
+        /// Merge a client into another one.
+        MergeClients = "MERGE_CLIENTS",
         /// Delete clients.
         DeleteClient = "DELETE_CLIENT",
         /// Erase the personal data of clients for good, also that of deleted clients.
@@ -40,11 +42,12 @@ text_enum! {
 }
 
 impl Permission {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ViewClient,
         Self::CreateClient,
         Self::EditClient,
         Self::ChangeState,
+        Self::MergeClients,
         Self::DeleteClient,
         Self::EraseClient,
         Self::ManageCustomFields,

@@ -189,11 +189,25 @@ pub(crate) async fn read_for_change<C: ConnectionTrait>(
     let Some(row) = connection.one(sql, values).await? else {
         return Ok(None);
     };
+    let (client, head) = locked(&row)?;
+    Ok(Some((client, head, row.try_get_by_index(0)?)))
+}
+
+/// As [`read_for_change`], for a statement that reads several clients.
+pub(crate) async fn read_all_for_change<C: ConnectionTrait>(
+    connection: &Connection<C>,
+    sql: String,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<(Aggregate, Head)>> {
+    connection.all(sql, values).await?.iter().map(locked).collect()
+}
+
+fn locked(row: &QueryResult) -> Result<(Aggregate, Head)> {
     let head = Head {
         seal: row.try_get_by_index(5)?,
         count: row.try_get_by_index(6)?,
     };
-    Ok(Some((decode(&row)?.0, head, row.try_get_by_index(0)?)))
+    Ok((decode(row)?.0, head))
 }
 
 /// Runs a statement that begins with [`select`] in a transaction. Returns the clients.

@@ -105,11 +105,12 @@ impl Transition {
         all.map(|transition| transition.to.as_str())
     }
 
-    /// Gives the client its new state and dates.
+    /// Gives the client its new state and dates. A client that leaves the state EXITED is no longer merged.
     pub fn apply(&self, client: &mut client::Model, now: DateTime<Utc>) {
         self.to.as_str().clone_into(&mut client.state);
         self.approved.apply(&mut client.approved_at, now);
         self.activated.apply(&mut client.activated_at, now);
         self.closed.apply(&mut client.closed_at, now);
+        client.merged_into_key.take_if(|_| self.from == Exited);
     }
 }

@@ -173,6 +173,75 @@ pub(super) async fn claimed(
     rows.iter().map(|row| Ok(claim(row.try_get_many_by_index()?))).collect()
 }
 
+/// The claims of values that change in several clients at once: each client releases the claims of its values before,
+/// and makes those of its values after.
+pub(super) struct Reclaim {
+    released: BTreeSet<Claim>,
+    claimed: Vec<custom_field_claim::Model>,
+}
+
+impl Reclaim {
+    pub fn of(
+        before: &[custom_field_value::Model],
+        after: &[custom_field_value::Model],
+        definitions: &Definitions,
+    ) -> Self {
+        let claim = |value: &custom_field_value::Model| claims(Some(&vec![value.clone()]), definitions).pop_first();
+        let row = |value: &custom_field_value::Model| Some(claim(value)?.row(&value.client_key));
+        Self {
+            released: before.iter().filter_map(claim).collect(),
+            claimed: after.iter().filter_map(row).collect(),
+        }
+    }
+
+    /// Returns true if clients without the released claims have the new ones.
+    pub async fn is_taken(&self, transaction: &Transaction) -> Result<bool> {
+        if self.claimed.is_empty() {
+            return Ok(false);
+        }
+        let which = is_one_of(transaction.dialect, "$1");
+        let sql = format!("SELECT field_key, value, client_key FROM custom_field_claim WHERE {which}");
+        let rows = transaction.all(sql, [json(&self.claimed)?.into()]).await?;
+        for row in rows {
+            let (field_key, value, client_key) = row.try_get_many_by_index()?;
+            let held = custom_field_claim::Model {
+                field_key,
+                value,
+                client_key,
+            };
+            if !self.claimed.contains(&held) {
+                return Ok(true);
+            }
+        }
+        // Two of the clients can't get the same value either.
+        let values: BTreeSet<(&str, &str)> = self.claimed.iter().map(|row| (&*row.field_key, &*row.value)).collect();
+        let clients = |(field_key, value): &(&str, &str)| {
+            let rows = self.claimed.iter();
+            let of_value = rows.filter(|row| row.field_key == *field_key && row.value == *value);
+            of_value.map(|row| &row.client_key).collect::<BTreeSet<_>>().len()
+        };
+        Ok(values.iter().any(|value| clients(value) > 1))
+    }
+
+    /// Changes the claims, of which none is taken.
+    pub async fn write(&self, transaction: &Transaction) -> Result<()> {
+        if self.claimed.is_empty() {
+            return Ok(());
+        }
+        let dialect = transaction.dialect;
+        let sql = format!("DELETE FROM custom_field_claim WHERE {}", is_one_of(dialect, "$1"));
+        transaction.run(sql, [json(&self.released)?.into()]).await?;
+        let columns = custom_field_claim::Entity::columns();
+        let sql = format!(
+            "INSERT INTO custom_field_claim ({}) {} ON CONFLICT DO NOTHING",
+            columns.join(", "),
+            dialect.rows_of_json(custom_field_claim::Entity::table(), &columns, "$1"),
+        );
+        transaction.run(sql, [json(&self.claimed)?.into()]).await?;
+        Ok(())
+    }
+}
+
 fn json(claims: &impl Serialize) -> Result<String> {
     serde_json::to_string(claims).map_err(Error::internal)
 }

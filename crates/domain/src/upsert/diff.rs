@@ -60,7 +60,13 @@ impl<'a> ClientDiff<'a> {
         states.is_some_and(|(before, after)| before.state != after.state)
     }
 
-    /// Returns true if more than the state and its dates differs.
+    /// Returns true if the client has been merged into another one.
+    pub(super) fn is_merged(&self) -> bool {
+        let merged = self.before.zip(self.after);
+        merged.is_some_and(|(before, after)| before.merged_into_key.is_none() && after.merged_into_key.is_some())
+    }
+
+    /// Returns true if more than the state, its dates and the reference of a merged client differs.
     pub(super) fn exceeds_state(&self) -> bool {
         let is_in_row = match (self.before, self.after) {
             (Some(before), Some(after)) if before.state != after.state => {
@@ -69,6 +75,7 @@ impl<'a> ClientDiff<'a> {
                     approved_at: before.approved_at,
                     activated_at: before.activated_at,
                     closed_at: before.closed_at,
+                    merged_into_key: before.merged_into_key.clone(),
                     ..after.clone()
                 };
                 after != *before

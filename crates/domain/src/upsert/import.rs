@@ -358,6 +358,14 @@ impl ImportedClient {
         if client.version < 1 {
             return refuse("version", "A version is 1 or more.");
         }
+        if let Some(into) = &client.merged_into_key
+            && (!is_key(into) || client.state != ClientState::Exited.as_str())
+        {
+            return refuse(
+                "mergedIntoKey",
+                "Only an EXITED client has the key of the client it was merged into.",
+            );
+        }
         let key = &client.encoded_key;
         let mut addresses = addresses.unwrap_or_default();
         for (member, own) in addresses.iter_mut().zip(own_keys("addresses", &self.addresses)?) {

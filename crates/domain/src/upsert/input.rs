@@ -4,12 +4,13 @@
 //! not be serialised, and members that only identify or carry the request are skipped.
 
 use async_graphql::{Enum, InputObject, MaybeUndefined};
+use entity::client;
 use serde::Serialize;
 
 use crate::client_by::{ClientBy, ClientRoleBy};
 use crate::enums::{Gender, Language};
 use crate::idempotency::Fingerprint;
-use clientele_core::{problem::Problem, scalar::Date};
+use clientele_core::{problem::Problem, scalar::Date, text_enum};
 
 /// Limit of every list in a submission. An API can stop reading one member beyond it.
 pub const LONGEST_LIST: usize = 1_000;
@@ -47,6 +48,8 @@ pub enum Scope {
     Patch,
     /// The state alone.
     State,
+    /// The members and collections that come from a client that is merged into this one.
+    Merge,
 }
 
 /// Creates a client, or changes it if it exists. Either everything is stored or nothing.
@@ -115,6 +118,10 @@ pub struct UpsertClient {
     #[graphql(skip)]
     #[serde(skip)]
     pub reason: Option<String>,
+    /// The key of the client that is merged into this one, for the audit log.
+    #[graphql(skip)]
+    #[serde(skip)]
+    pub merged_from: Option<String>,
     /// Refuses a change without the client's key.
     #[graphql(skip)]
     #[serde(skip)]
@@ -228,6 +235,91 @@ pub struct ClientInput {
     /// The key of the user in charge of the client: 1 to 32 letters and digits.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub assigned_user_key: MaybeUndefined<String>,
+}
+
+text_enum! {
+    /// A field of a client that a merge can copy from one client to the other.
+    #[graphql(name = "ClientField")]
+    ClientMember {
+        /// The first name or names.
+        FirstName = "FIRST_NAME",
+        /// The middle name.
+        MiddleName = "MIDDLE_NAME",
+        /// The last name.
+        LastName = "LAST_NAME",
+        /// The date of birth.
+        BirthDate = "BIRTH_DATE",
+        /// The gender.
+        Gender = "GENDER",
+        /// The e-mail address.
+        EmailAddress = "EMAIL_ADDRESS",
+        /// The home phone number.
+        HomePhone = "HOME_PHONE",
+        /// The first mobile phone number.
+        MobilePhone1 = "MOBILE_PHONE1",
+        /// The second mobile phone number.
+        MobilePhone2 = "MOBILE_PHONE2",
+        /// The language of messages to the client.
+        PreferredLanguage = "PREFERRED_LANGUAGE",
+        /// Notes of the bank about the client.
+        Notes = "NOTES",
+        /// The role of the client.
+        ClientRole = "CLIENT_ROLE",
+        /// The key of the branch in charge of the client.
+        AssignedBranchKey = "ASSIGNED_BRANCH_KEY",
+        /// The key of the centre in charge of the client.
+        AssignedCentreKey = "ASSIGNED_CENTRE_KEY",
+        /// The key of the user in charge of the client.
+        AssignedUserKey = "ASSIGNED_USER_KEY",
+    }
+}
+
+impl ClientInput {
+    /// The input that gives a client these members of another one. A member without a value is cleared.
+    pub(super) fn copied(client: &client::Model, members: &[ClientMember]) -> Self {
+        let text = |member, text: Option<&String>| match (members.contains(&member), text) {
+            (false, _) => MaybeUndefined::Undefined,
+            (true, None) => MaybeUndefined::Null,
+            (true, Some(text)) => MaybeUndefined::Value(text.clone()),
+        };
+        let role = |key| ClientRoleBy::EncodedKey(key);
+        Self {
+            encoded_key: MaybeUndefined::Undefined,
+            client_id: MaybeUndefined::Undefined,
+            state: MaybeUndefined::Undefined,
+            first_name: text(ClientMember::FirstName, Some(&client.first_name)),
+            middle_name: text(ClientMember::MiddleName, client.middle_name.as_ref()),
+            last_name: text(ClientMember::LastName, Some(&client.last_name)),
+            birth_date: match (members.contains(&ClientMember::BirthDate), client.birth_date) {
+                (false, _) => MaybeUndefined::Undefined,
+                (true, None) => MaybeUndefined::Null,
+                (true, Some(date)) => MaybeUndefined::Value(Date(date)),
+            },
+            gender: parsed(&text(ClientMember::Gender, client.gender.as_ref()), Gender::parse),
+            email_address: text(ClientMember::EmailAddress, client.email_address.as_ref()),
+            home_phone: text(ClientMember::HomePhone, client.home_phone.as_ref()),
+            mobile_phone1: text(ClientMember::MobilePhone1, client.mobile_phone1.as_ref()),
+            mobile_phone2: text(ClientMember::MobilePhone2, client.mobile_phone2.as_ref()),
+            preferred_language: parsed(
+                &text(ClientMember::PreferredLanguage, Some(&client.preferred_language)),
+                Language::parse,
+            ),
+            notes: text(ClientMember::Notes, client.notes.as_ref()),
+            client_role: text(ClientMember::ClientRole, Some(&client.client_role_key)).map_value(role),
+            assigned_branch_key: text(ClientMember::AssignedBranchKey, client.assigned_branch_key.as_ref()),
+            assigned_centre_key: text(ClientMember::AssignedCentreKey, client.assigned_centre_key.as_ref()),
+            assigned_user_key: text(ClientMember::AssignedUserKey, client.assigned_user_key.as_ref()),
+        }
+    }
+}
+
+/// A text as a value of an enum; null if the enum has no such value.
+fn parsed<T>(text: &MaybeUndefined<String>, parse: impl Fn(&str) -> Option<T>) -> MaybeUndefined<T> {
+    match text {
+        MaybeUndefined::Undefined => MaybeUndefined::Undefined,
+        MaybeUndefined::Null => MaybeUndefined::Null,
+        MaybeUndefined::Value(text) => parse(text).map_or(MaybeUndefined::Null, MaybeUndefined::Value),
+    }
 }
 
 /// An identification document. If it exists, omitted fields keep their values and null clears them.

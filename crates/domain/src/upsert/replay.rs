@@ -1,7 +1,7 @@
 //! Upserts under an idempotency key. The outcome of the first request is stored with its change. A repetition gets that
 //! outcome, writes nothing and sends no messages again.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -80,26 +80,30 @@ impl Upsert<'_> {
             Acquired::Refused(problem) => return Ok(Some(Step::Discard(Err(vec![problem])))),
             Acquired::Again => return Ok(Some(Step::Again)),
         };
-        let Record {
-            outcome,
-            client,
-            definitions,
-        } = serde_json::from_str(&stored.outcome).map_err(Error::internal)?;
-        if let Some(problem) = self.input.forbidden(self.caller, outcome != Outcome::Created, None) {
+        let definitions = &self.clients.definitions;
+        let present = definitions.at(stored.definition_version, transaction).await?;
+        let upserted = upserted(&stored.outcome, &present)?;
+        let is_change = upserted.outcome != Outcome::Created;
+        if let Some(problem) = self.input.forbidden(self.caller, is_change, None) {
             return Ok(Some(Step::Discard(Err(vec![problem]))));
         }
-        let present = self
-            .clients
-            .definitions
-            .at(stored.definition_version, transaction)
-            .await?;
-        Ok(Some(Step::Discard(Ok(Upserted {
-            client: client.into_owned(),
-            definitions: definitions.over(&present)?,
-            outcome,
-            queued: Vec::new(),
-        }))))
+        Ok(Some(Step::Discard(Ok(upserted))))
     }
+}
+
+/// Reads the text that [`record`] returned.
+pub(super) fn upserted(outcome: &str, present: &Arc<Definitions>) -> Result<Upserted> {
+    let Record {
+        outcome,
+        client,
+        definitions,
+    } = serde_json::from_str(outcome).map_err(Error::internal)?;
+    Ok(Upserted {
+        client: client.into_owned(),
+        definitions: definitions.over(present)?,
+        outcome,
+        queued: Vec::new(),
+    })
 }
 
 #[cfg(test)]

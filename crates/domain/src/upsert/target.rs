@@ -27,6 +27,7 @@ impl Scope {
             Self::Upsert => (Permission::CreateClient, Permission::EditClient),
             Self::Patch => (Permission::ChangeState, Permission::EditClient),
             Self::State => (Permission::ChangeState, Permission::ChangeState),
+            Self::Merge => (Permission::MergeClients, Permission::MergeClients),
         };
         match caller.can(one) {
             true => Ok(()),
@@ -49,6 +50,7 @@ impl UpsertClient {
         let edits = state.is_none() || others() != ClientInput::default();
         let moves = state.is_some_and(|state| !edits || stored_state.is_some_and(|stored| stored != state));
         let needed = match is_change {
+            _ if self.scope == Scope::Merge => [(true, Permission::MergeClients, "merge clients"); 2],
             false => [(true, Permission::CreateClient, "create a client"); 2],
             true => [
                 (edits, Permission::EditClient, "change a client"),

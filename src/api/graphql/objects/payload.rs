@@ -10,8 +10,11 @@ use super::{
     user::{Token, User},
 };
 use crate::api::graphql::{global_id, loaded::LoadedData};
-use clientele_core::problem::{Problem, ProblemCode};
-use clientele_domain::{access, notify::Resent, removal::Removed};
+use clientele_core::{
+    path,
+    problem::{Problem, ProblemCode},
+};
+use clientele_domain::{access, notify::Resent, removal::Removed, upsert::Merged};
 use entity::id_document_template;
 
 /// The outcome of a mutation: the stored object, or the problems of the input.
@@ -59,6 +62,12 @@ object! {
         => |row| row.clients.as_ref().map_or(0, |clients| clients.count);
     texts clientIds "The IDs of up to three of these clients. Requires VIEW_CLIENT: without it, empty."
         => |row| row.clients.iter().flat_map(|clients| clients.ids.clone()).collect();
+}
+
+/// The stored version that differs from the expected one of this member.
+fn conflicting(problems: &[Problem], member: &'static str) -> Option<i64> {
+    let mut problems = problems.iter().filter(|problem| problem.path == path![member]);
+    problems.find_map(|problem| problem.stored_version)
 }
 
 /// A payload: its name, the stored object, the mutation and the fields, to which it adds those of every payload.
@@ -123,6 +132,22 @@ payload! {
     maybe<Client> client "The client in its new state; null if there are user errors." => |row| row.stored();
     maybe_int conflictingVersion "With the user error VERSION_CONFLICT, the stored version; null otherwise."
         => |row| row.problems().iter().find_map(|problem| problem.stored_version);
+}
+
+payload! {
+    MergeClientsPayload = (ClientRow<'a>, &'a Merged), "mergeClients";
+
+    maybe<Client> client "The client that the other one was merged into, as it is stored; null if there are user \
+        errors, or with `validateOnly`. Requires VIEW_CLIENT: without it, null and an error." needs ViewClient
+        => |row| row.stored().map(|(client, _)| client);
+    maybe_text mergedClientKey "The key of the merged client; null if there are user errors, or with `validateOnly`."
+        => |row| row.stored().map(|(_, merged)| &*merged.from_key);
+    int redirectedLinks "The number of links of other clients that lead to the client now, and led to the merged one."
+        => |row| row.stored().map_or(0, |(_, merged)| merged.links as i64);
+    maybe_int conflictingFromVersion "With the user error VERSION_CONFLICT for `expectedFromVersion`, the stored \
+        version; null otherwise." => |row| conflicting(row.problems(), "expectedFromVersion");
+    maybe_int conflictingIntoVersion "With the user error VERSION_CONFLICT for `expectedIntoVersion`, the stored \
+        version; null otherwise." => |row| conflicting(row.problems(), "expectedIntoVersion");
 }
 
 payload! {

@@ -135,7 +135,7 @@ fn unchanged(field: &Field, value: &Stored) -> CustomFieldValueInput {
 
 /// Numbers the groups of each set anew, so that there are no gaps. A value takes the key of the stored value whose
 /// place it takes: values are identified by their field and group.
-fn close_gaps(values: &mut [Stored], context: &ValidationContext<'_>) {
+pub(in crate::upsert) fn close_gaps(values: &mut [Stored], context: &ValidationContext<'_>) {
     let field = |value: &Stored| context.definitions.field_of_key(&value.field_key);
     let stored = stored_values(context).iter();
     let keys = stored.map(|value| {

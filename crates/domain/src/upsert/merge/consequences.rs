@@ -1,0 +1,98 @@
+//! Changes of other clients that follow from a merge or a removal. Each is recorded in its client's audit log; none
+//! queues a message.
+
+use chrono::{DateTime, Utc};
+use entity::{audit_record, client};
+
+use super::Locked;
+use crate::{
+    audit::{Action, Chain, Change, Head, Subject},
+    caller::Caller,
+    client::{
+        Aggregate, ClientParts, Clients,
+        aggregate::{read_all_for_change, select_for_change},
+    },
+    definitions::Definitions,
+    upsert::{diff::ClientDiff, put_rows},
+};
+use clientele_core::error::Result;
+use clientele_storage::db::{Batch, Dialect, Transaction};
+
+/// Returns the number of clients that were merged into this one.
+pub(super) async fn merged_into(client_key: &str, transaction: &Transaction) -> Result<usize> {
+    let sql = "SELECT count(*) FROM client WHERE merged_into_key = $1";
+    let row = transaction.one(sql, [client_key.into()]).await?;
+    let count: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
+    Ok(usize::try_from(count).unwrap_or_default())
+}
+
+/// Adds the changes of locked clients to the batch, with their records.
+pub(super) async fn put(
+    clients: &Clients,
+    caller: &Caller,
+    changes: Vec<(Locked, Aggregate)>,
+    definitions: &Definitions,
+    now: DateTime<Utc>,
+    transaction: &Transaction,
+    batch: &mut Batch,
+) -> Result<()> {
+    let (mut records, mut rows): (Vec<audit_record::Model>, Vec<(client::Model, Head)>) = Default::default();
+    for ((before, head), after) in &changes {
+        let diff = ClientDiff::between(Some(before), after);
+        let key = &after.client.encoded_key;
+        let change = Change {
+            chain: Chain::Client(key),
+            subject: Subject::Client,
+            subject_key: key,
+            action: Action::Changed,
+            members: diff.members(definitions),
+        };
+        let (record, head) = clients.audit.seal(transaction, caller, &change, head, now).await?;
+        records.push(record);
+        let row = client::Model {
+            version: before.client.version + 1,
+            updated_at: now.max(before.client.updated_at),
+            ..after.client.clone()
+        };
+        rows.push((row, head));
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<(&client::Model, Head)> = rows.iter().map(|(row, head)| (row, head.clone())).collect();
+    put_rows(&rows, false, batch)?;
+    let values = changes
+        .iter()
+        .flat_map(|(_, after)| after.custom_values.iter().flatten());
+    batch.put::<entity::custom_field_value::Entity>(&values.collect::<Vec<_>>())?;
+    batch.insert::<audit_record::Entity>(&Vec::from_iter(&records))
+}
+
+impl Clients {
+    /// Points the clients that were merged into one that is removed to the client that this one was merged into. If it
+    /// wasn't, they refer to none.
+    pub(crate) async fn release_merged(
+        &self,
+        caller: &Caller,
+        removed: &client::Model,
+        definitions: &Definitions,
+        now: DateTime<Utc>,
+        transaction: &Transaction,
+    ) -> Result<()> {
+        let select = select_for_change(transaction.dialect, ClientParts::default());
+        let lock = match transaction.dialect {
+            Dialect::Postgres => " FOR UPDATE OF c",
+            Dialect::Sqlite => "",
+        };
+        let sql = format!("{select} WHERE c.merged_into_key = $1 ORDER BY c.encoded_key{lock}");
+        let merged = read_all_for_change(transaction, sql, [(&removed.encoded_key).into()]).await?;
+        let changes = merged.into_iter().map(|(before, head)| {
+            let mut after = before.clone();
+            after.client.merged_into_key.clone_from(&removed.merged_into_key);
+            ((before, head), after)
+        });
+        let (changes, mut batch) = (changes.collect(), Batch::new(transaction.dialect));
+        put(self, caller, changes, definitions, now, transaction, &mut batch).await?;
+        transaction.write(batch).await
+    }
+}
