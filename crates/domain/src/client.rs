@@ -20,7 +20,7 @@ pub use search::{
     ClientFilter, ClientOrder, ClientOrderField, ClientPage, CustomFieldFilter, Exactly, OrderDirection,
     fill_search_rows,
 };
-pub use settings::ClientSettings;
+pub use settings::{CheckLevel, ClientSettings, DuplicateChecks};
 pub use states::{DateEffect, TRANSITIONS, Transition};
 
 use std::sync::Arc;
