@@ -2,6 +2,7 @@
 
 mod conflicts;
 mod domain;
+mod duplicates;
 mod largest;
 mod limits;
 mod many;

@@ -30,6 +30,8 @@ text_enum! {
         Duplicate = "DUPLICATE",
         /// The value must be unique, and is already used or reserved.
         Taken = "TAKEN",
+        /// Another client has the same document, phone number, e-mail address or name, which the configured checks find.
+        DuplicateClient = "DUPLICATE_CLIENT",
         /// The value can no longer be changed.
         NotEditable = "NOT_EDITABLE",
         /// The client can't change from its state to this one.
@@ -124,6 +126,8 @@ pub enum Section {
     IdDocuments,
     Addresses,
     CustomInformation,
+    /// Other clients with the same values.
+    Duplicates,
     /// The constraints of a search.
     Constraints,
     Other,
@@ -147,7 +151,7 @@ pub struct Problem {
     pub linked_from: Vec<String>,
 }
 
-/// The clients that a change of a definition concerns.
+/// The clients that a change of a definition concerns, or that have the values of another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConcernedClients {
     pub count: i64,
@@ -178,6 +182,7 @@ impl Problem {
     pub fn section(&self) -> Section {
         match self.path.as_slice() {
             [] if self.code == ProblemCode::Forbidden => Section::Permission,
+            _ if self.code == ProblemCode::DuplicateClient => Section::Duplicates,
             [Step::Name("client"), Step::Name("clientRole"), ..] => Section::Role,
             [
                 Step::Name("client"),

@@ -5,6 +5,7 @@
 mod check;
 mod claims;
 mod diff;
+mod duplicates;
 mod import;
 mod input;
 mod many;
@@ -35,7 +36,10 @@ pub(crate) use {
     target::{unknown_client, version_conflict},
 };
 
-use self::check::{ValidationContext, check, id_taken, ids_used_up};
+use self::{
+    check::{ValidationContext, check, id_taken, ids_used_up},
+    duplicates::with_warnings,
+};
 use crate::{
     audit::{self, Action, Chain, Change, Head, Subject},
     caller::Caller,
@@ -78,6 +82,8 @@ pub struct Upserted {
     pub outcome: Outcome,
     /// The channels of the messages that this upsert queued.
     pub queued: Vec<Channel>,
+    /// The duplicate checks that warn. A repetition under an idempotency key has none.
+    pub warnings: Vec<Problem>,
 }
 
 type Answer = Result<Upserted, Vec<Problem>>;
@@ -194,7 +200,13 @@ impl Work for Upsert<'_> {
         }
         context.is_id_taken = self.claims_id(client) && self.is_id_taken(transaction).await?;
         match check(&input, &context) {
-            Ok(after) => self.write(stored, after, definitions, transaction).await,
+            Ok(after) => match self.duplicates(client, &after, transaction).await? {
+                Ok(warnings) => {
+                    let step = self.write(stored, after, definitions, transaction).await?;
+                    Ok(with_warnings(step, warnings))
+                }
+                Err(problems) => Ok(Step::Discard(Err(problems))),
+            },
             Err(problems) => Ok(Step::Discard(Err(self.input.at_matched(problems)))),
         }
     }
@@ -410,6 +422,7 @@ impl Upsert<'_> {
             definitions,
             outcome,
             queued,
+            warnings: Vec::new(),
         });
         // Claims are made even if the input is only checked: no other check finds all that must be unique.
         if batch.is_empty() || self.input.validate_only {

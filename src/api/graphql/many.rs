@@ -54,6 +54,7 @@ pub async fn upsert(context: &Context<'_>, mut input: UpsertClients) -> Result<R
         };
         rows.push(ResultRow {
             outcome,
+            warnings: result.as_ref().map(|stored| &*stored.warnings).unwrap_or_default(),
             client_mutation_id: input.client_mutation_id.as_deref(),
         });
     }

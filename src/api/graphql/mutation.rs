@@ -14,7 +14,7 @@ use super::{
         payload::{
             DeleteMessageTemplatePayload, PayloadRow, ResendMessagesPayload, UpsertClientPayload,
             UpsertClientRolePayload, UpsertClientsPayload, UpsertCustomFieldSetPayload,
-            UpsertIdDocumentTemplatePayload, UpsertMessageTemplatePayload,
+            UpsertIdDocumentTemplatePayload, UpsertMessageTemplatePayload, UpsertRow,
         },
     },
 };
@@ -59,13 +59,24 @@ impl Mutation {
         let client_mutation_id = input.client_mutation_id.as_deref();
         let outcome = clients.upsert(caller, &input, wanted, super::now()).await?;
         match &outcome {
-            Ok(_) if input.validate_only => answer(context, Err(&Vec::new()), client_mutation_id),
+            Ok(upserted) if input.validate_only => {
+                let row = UpsertRow {
+                    client: None,
+                    created: false,
+                    warnings: &upserted.warnings,
+                };
+                answer(context, Ok(row), client_mutation_id)
+            }
             Ok(upserted) => {
                 let (client, definitions) = (&upserted.client, upserted.definitions.clone());
                 let loaded = LoadedData::around([client], &load_plan, definitions, loaders, caller).await;
                 let loaded = loaded.map_err(|_| incomplete())?;
-                let created = upserted.outcome == Outcome::Created;
-                answer(context, Ok(((client, &loaded), created)), client_mutation_id)
+                let row = UpsertRow {
+                    client: Some((client, &loaded)),
+                    created: upserted.outcome == Outcome::Created,
+                    warnings: &upserted.warnings,
+                };
+                answer(context, Ok(row), client_mutation_id)
             }
             Err(problems) => {
                 let conflicting = match selection.selects("conflictingClient") {

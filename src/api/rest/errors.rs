@@ -196,6 +196,7 @@ fn code_of(problem: &Problem) -> Code {
         (_, Forbidden, _) => codes::INVALID_PERMISSIONS,
         (_, IdempotencyKeyReused | OutcomeErased, _) => codes::IDEMPOTENCY_KEY_USED,
         (_, Malformed | TooMany | NullList, _) => codes::INVALID_PARAMETERS,
+        (Section::Duplicates, ..) => codes::DUPLICATE_CLIENT,
 
         (Section::Client, NotFound, "encodedKey") => codes::INVALID_CLIENT_KEY,
         (Section::Client, Mismatch, _) => codes::INCONSISTENT_IDENTIFIER_WITH_JSON,

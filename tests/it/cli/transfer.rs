@@ -1,5 +1,6 @@
 //! `clientele export` and `clientele import`: the identity, refused lines, and files that are no export.
 
+mod duplicates;
 mod fill;
 mod taken;
 
@@ -115,6 +116,7 @@ async fn import_of_an_export_is_the_identity(server: &TestServer) {
         r#""active":false"#,
         r#""templateKey":"#,
         r#""groupIndex":1"#,
+        r#""mergedIntoKey":"#,
         r#""state":"PENDING_APPROVAL""#,
         r#""state":"REJECTED""#,
         r#""state":"BLACKLISTED""#,

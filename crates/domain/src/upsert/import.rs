@@ -19,6 +19,7 @@ use super::{
     check::{ValidationContext, check, id_taken},
     claims::{Claim, claimed, claims, value_taken},
     diff::ClientDiff,
+    duplicates,
     id_pattern, put_rows,
 };
 use crate::{
@@ -130,6 +131,16 @@ impl Work for Import<'_> {
                 Ok(None) => Imported::Known,
                 Err(problems) => Imported::Refused(problems),
             });
+        }
+        if self.rules == ImportRules::New {
+            let checks = &self.clients.settings.duplicates;
+            let found = duplicates::of_new(&rows, checks, self.caller, transaction).await?;
+            let stored = results.iter_mut().filter(|result| **result == Imported::Stored);
+            for (result, problems) in stored.zip(&found).filter(|(_, problems)| !problems.is_empty()) {
+                *result = Imported::Refused(problems.clone());
+            }
+            let mut found = found.iter();
+            rows.retain(|_| found.next().is_none_or(Vec::is_empty));
         }
         if rows.is_empty() {
             return Ok(Step::Discard(results));

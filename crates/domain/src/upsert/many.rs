@@ -64,6 +64,8 @@ pub struct Stored {
     /// None if it wasn't requested, or was only checked.
     pub client: Option<(Aggregate, Arc<Definitions>)>,
     pub outcome: Outcome,
+    /// The duplicate checks that warn.
+    pub warnings: Vec<Problem>,
 }
 
 /// For each client of the input, in order, the stored client or its problems, whose paths begin with `clients` and its
@@ -114,9 +116,16 @@ impl Clients {
         };
         progress.carry_out(self, &upserts).await?;
         let answers = progress.answers.into_iter().enumerate();
-        let of_input = |(index, answer): (usize, Result<_, Vec<Problem>>)| {
+        let of_input = |(index, answer): (usize, Result<Stored, Vec<Problem>>)| {
             let below = |problem: Problem| problem.below(path!["clients", index]);
-            answer.map_err(|problems| problems.into_iter().map(below).collect())
+            let all_below = |problems: Vec<Problem>| problems.into_iter().map(below).collect();
+            match answer {
+                Ok(stored) => Ok(Stored {
+                    warnings: all_below(stored.warnings),
+                    ..stored
+                }),
+                Err(problems) => Err(all_below(problems)),
+            }
         };
         Ok(Ok(answers.map(of_input).collect()))
     }
@@ -245,12 +254,17 @@ impl Progress {
                 upsert.finish(&mut upserted);
             }
             let outcome = upserted.outcome;
+            let warnings = std::mem::take(&mut upserted.warnings);
             let is_stored = upsert.as_ref().is_ok_and(|upsert| !upsert.input.validate_only);
             let client = self.parts.filter(|_| is_stored).map(|parts| {
                 upserted.client.keep(parts);
                 (upserted.client, upserted.definitions)
             });
-            Stored { client, outcome }
+            Stored {
+                client,
+                outcome,
+                warnings,
+            }
         };
         let answer = answer.map(stored);
         if let Ok(Stored {

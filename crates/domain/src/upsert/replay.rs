@@ -103,6 +103,7 @@ pub(super) fn upserted(outcome: &str, present: &Arc<Definitions>) -> Result<Upse
         definitions: definitions.over(present)?,
         outcome,
         queued: Vec::new(),
+        warnings: Vec::new(),
     })
 }
 

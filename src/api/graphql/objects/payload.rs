@@ -43,8 +43,9 @@ object! {
     text message "A sentence that says what is wrong." => |row| row.message.to_string();
     texts path "The path to the problem in the arguments: it starts with `input`, and list positions count from 0."
         => |row| once("input".to_owned()).chain(row.path.iter().map(ToString::to_string)).collect();
-    maybe_int clientCount "The number of clients whose data doesn't allow this change of a definition; null for other \
-        problems." => |row| row.clients.as_ref().map(|clients| clients.count);
+    maybe_int clientCount "The number of clients whose data doesn't allow this change of a definition, or with \
+        DUPLICATE_CLIENT the number of clients that match, of which at most 100 are counted; null for other problems."
+        => |row| row.clients.as_ref().map(|clients| clients.count);
     texts clientIds "The IDs of up to three of these clients. Requires VIEW_CLIENT: without it, empty."
         => |row| row.clients.iter().flat_map(|clients| clients.ids.clone()).collect();
 }
@@ -59,6 +60,19 @@ object! {
         Fields that aren't listed follow the listed ones."
         => |row| once("input".to_owned()).chain(row.path.iter().map(ToString::to_string)).collect();
     int clientCount "The number of clients concerned."
+        => |row| row.clients.as_ref().map_or(0, |clients| clients.count);
+    texts clientIds "The IDs of up to three of these clients. Requires VIEW_CLIENT: without it, empty."
+        => |row| row.clients.iter().flat_map(|clients| clients.ids.clone()).collect();
+}
+
+object! {
+    type ClientWarning = &'a Problem, "Other clients with the same values as a stored one.";
+
+    enum<ProblemCode> code "The kind of warning: DUPLICATE_CLIENT." => |row| row.code.as_str();
+    text message "A sentence that says which value other clients have." => |row| row.message.to_string();
+    texts path "The path to the value in the arguments: it starts with `input`, and list positions count from 0."
+        => |row| once("input".to_owned()).chain(row.path.iter().map(ToString::to_string)).collect();
+    int clientCount "The number of clients that match, of which at most 100 are counted."
         => |row| row.clients.as_ref().map_or(0, |clients| clients.count);
     texts clientIds "The IDs of up to three of these clients. Requires VIEW_CLIENT: without it, empty."
         => |row| row.clients.iter().flat_map(|clients| clients.ids.clone()).collect();
@@ -84,13 +98,25 @@ macro_rules! payload {
     };
 }
 
+/// The result of a single upsert.
+#[derive(Clone, Copy)]
+pub struct UpsertRow<'a> {
+    /// None if the input was only checked.
+    pub client: Option<ClientRow<'a>>,
+    pub created: bool,
+    pub warnings: &'a [Problem],
+}
+
 payload! {
-    UpsertClientPayload = (ClientRow<'a>, bool), "upsertClient";
+    UpsertClientPayload = UpsertRow<'a>, "upsertClient";
 
     maybe<Client> client "The stored client; null if there are user errors, or with `validateOnly`."
-        => |row| row.stored().map(|(client, _)| client);
+        => |row| row.stored().and_then(|stored| stored.client);
     boolean created "True if this mutation created the client."
-        => |row| row.stored().is_some_and(|(_, created)| created);
+        => |row| row.stored().is_some_and(|stored| stored.created);
+    list<ClientWarning> warnings "The duplicate checks that warn, in the order of the members; empty if there are user \
+        errors, and when the answer to an earlier request is repeated."
+        => |row| row.stored().map(|stored| stored.warnings).unwrap_or_default();
     maybe<Client> conflictingClient "With the user error VERSION_CONFLICT, the stored client if you have VIEW_CLIENT; \
         null otherwise. After yet another change its `version` can be greater than `conflictingVersion`."
         => |row| row.conflicting;
@@ -103,6 +129,7 @@ payload! {
 pub struct ResultRow<'a> {
     /// The stored client, if it was selected, and true if it was created.
     pub outcome: Result<(Option<ClientRow<'a>>, bool), &'a [Problem]>,
+    pub warnings: &'a [Problem],
     pub client_mutation_id: Option<&'a str>,
 }
 
@@ -115,6 +142,8 @@ object! {
     maybe_int conflictingVersion "With the user error VERSION_CONFLICT, the stored version at that time, 0 if there \
         was no client; null otherwise."
         => |row| row.outcome.err().into_iter().flatten().find_map(|problem| problem.stored_version);
+    list<ClientWarning> warnings "The duplicate checks that warn, in the order of the members; empty if there are user \
+        errors, and when the answer to an earlier request is repeated." => |row| row.warnings;
     list<UserError> userErrors "All problems with this client, of which nothing is stored then; empty on success."
         => |row| row.outcome.err().unwrap_or_default();
     maybe_text clientMutationId "The `clientMutationId` of this client's input." => |row| row.client_mutation_id;

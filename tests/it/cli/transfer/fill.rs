@@ -101,6 +101,10 @@ async fn fill_rules(server: &TestServer) {
             assert_eq!(changed, json!({ "changeClientState": { "userErrors": [] } }));
         }
     }
+    let merge = "mutation { mergeClients(input: { from: { clientId: \"left\" }, into: { clientId: \"firm 1\" } }) { \
+        userErrors { code } } }";
+    let merged = data(server, merge, json!({})).await;
+    assert_eq!(merged, json!({ "mergeClients": { "userErrors": [] } }));
     // Rules that the stored clients break.
     set["fields"][3]["clientRoles"] = json!([{ "clientRole": { "roleId": "vip" }, "required": true }]);
     set["fields"][0]["options"] = json!([option("Rome", json!(["S"])), option("Bergen", json!(["N"]))]);

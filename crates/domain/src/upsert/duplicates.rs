@@ -1,0 +1,358 @@
+//! Looks for clients that have the same document, phone number, address or name as the submitted one.
+//!
+//! All checks of a client take one statement, which uses an index for each value. On PostgreSQL, values whose check is
+//! an error are locked first, so that of two clients with one value at the same time, one is refused.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use entity::{client_search, id_document_search};
+use ring::digest::{Context, SHA256};
+use serde_json::json;
+
+use super::{Answer, Upsert};
+use crate::{
+    caller::{Caller, Permission},
+    client::{Aggregate, CheckLevel, DuplicateChecks, search::SearchRows},
+};
+use clientele_core::{
+    error::{Error, Result},
+    path,
+    problem::{ConcernedClients, Problem, ProblemCode, Step as PathStep},
+};
+use clientele_storage::db::{Dialect, Step, Transaction};
+
+/// Limit of the matching clients that are counted for one value.
+const MOST_MATCHES: usize = 100;
+/// Limit of the matching clients that a problem names.
+const MOST_NAMED: usize = 3;
+/// Limit of the values that a client locks one by one. A client with more locks all values at once.
+const MOST_LOCKS: usize = 16;
+/// The lock of all values, shared by those who lock some.
+const ALL_VALUES: i64 = 0x636c_6965_6475_706c;
+
+/// The kinds of values that are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Check {
+    Document,
+    HomePhone,
+    MobilePhone,
+    EmailAddress,
+    Names,
+    LastNameAndBirthDate,
+}
+
+impl Check {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Document => "identification document",
+            Self::HomePhone => "home phone number",
+            Self::MobilePhone => "mobile phone number",
+            Self::EmailAddress => "e-mail address",
+            Self::Names => "first and last name",
+            Self::LastNameAndBirthDate => "last name and date of birth",
+        }
+    }
+
+    const fn level(self, checks: &DuplicateChecks) -> CheckLevel {
+        match self {
+            Self::Document => checks.document,
+            Self::HomePhone => checks.home_phone,
+            Self::MobilePhone => checks.mobile_phone,
+            Self::EmailAddress => checks.email_address,
+            Self::Names => checks.names,
+            Self::LastNameAndBirthDate => checks.last_name_and_birth_date,
+        }
+    }
+
+    /// The table of the values, and the conditions that one of them equals `a` (and `b`). Each condition has an index.
+    fn places(self, a: &str, b: &str, dialect: Dialect) -> (&'static str, Vec<String>) {
+        let equal = |column: &str| format!("s.{column} = {a}");
+        let conditions = match self {
+            Self::Document => vec![format!("s.document_id = {a} AND s.document_type = {b}")],
+            Self::HomePhone => vec![equal("home_phone")],
+            Self::MobilePhone => vec![equal("mobile_phone1"), equal("mobile_phone2")],
+            Self::EmailAddress => vec![equal("email")],
+            Self::Names => vec![format!("s.last_name = {a} AND s.first_name = {b}")],
+            Self::LastNameAndBirthDate => {
+                let date = dialect.cast(b, "date");
+                vec![format!("s.last_name = {a} AND s.birth_date = {date}")]
+            }
+        };
+        let table = match self {
+            Self::Document => "id_document_search",
+            _ => "client_search",
+        };
+        (table, conditions)
+    }
+}
+
+/// A value of a client that no other client should have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Compared {
+    check: Check,
+    level: CheckLevel,
+    /// Folded.
+    values: [String; 2],
+    path: Vec<PathStep>,
+}
+
+/// Returns the values of a client that are new or changed, as far as they are checked.
+fn compared(before: Option<&Aggregate>, after: &Aggregate, checks: &DuplicateChecks) -> Vec<Compared> {
+    if *checks == DuplicateChecks::default() {
+        return Vec::new();
+    }
+    let new = SearchRows::of(after);
+    let (old, old_documents) = match before.map(SearchRows::of) {
+        Some(rows) => (Some(rows.client), rows.id_documents),
+        None => (None, Vec::new()),
+    };
+    let (old, client) = (old.as_ref(), &new.client);
+    let mut found = Vec::new();
+    let mut add = |check: Check, values: [Option<&str>; 2], path: Vec<PathStep>| {
+        let level = check.level(checks);
+        if let [Some(a), Some(b)] = values
+            && level != CheckLevel::None
+            && !a.is_empty()
+        {
+            let values = [a, b].map(str::to_owned);
+            found.push(Compared {
+                check,
+                level,
+                values,
+                path,
+            });
+        }
+    };
+    let single: [(Check, &'static str, fn(&client_search::Model) -> &Option<String>); 4] = [
+        (Check::HomePhone, "homePhone", |row| &row.home_phone),
+        (Check::MobilePhone, "mobilePhone1", |row| &row.mobile_phone1),
+        (Check::MobilePhone, "mobilePhone2", |row| &row.mobile_phone2),
+        (Check::EmailAddress, "emailAddress", |row| &row.email),
+    ];
+    for (check, name, column) in single {
+        if old.map(column) != Some(column(client)) {
+            add(check, [column(client).as_deref(), Some("")], path!["client", name].to_vec());
+        }
+    }
+    let last_name = Some(client.last_name.as_str());
+    let is_same = |old: &client_search::Model| old.last_name == client.last_name;
+    if !old.is_some_and(|old| is_same(old) && old.first_name == client.first_name) {
+        let values = [last_name, Some(&*client.first_name)];
+        add(Check::Names, values, path!["client", "lastName"].to_vec());
+    }
+    if !old.is_some_and(|old| is_same(old) && old.birth_date == client.birth_date) {
+        let date = client.birth_date.map(|date| date.to_string());
+        let place = path!["client", "birthDate"].to_vec();
+        add(Check::LastNameAndBirthDate, [last_name, date.as_deref()], place);
+    }
+    let number = |row: &id_document_search::Model| (row.document_id.clone(), row.document_type.clone());
+    let known: BTreeSet<_> = old_documents.iter().map(number).collect();
+    for (index, document) in new.id_documents.iter().enumerate() {
+        if !known.contains(&number(document)) {
+            let values = [Some(&*document.document_id), Some(&*document.document_type)];
+            let place = path!["idDocuments", index, "documentId"].to_vec();
+            add(Check::Document, values, place);
+        }
+    }
+    found
+}
+
+/// Locks these values until the end of the transaction, as far as their checks are errors: no other client gets one of
+/// them meanwhile. Locks all values if they are more than `most`.
+async fn lock(compared: &[Compared], most: usize, transaction: &Transaction) -> Result<()> {
+    let errors = compared.iter().filter(|value| value.level == CheckLevel::Error);
+    // In order, so that two clients with the same values don't wait for each other.
+    let keys: BTreeSet<i64> = errors.map(Compared::lock).collect();
+    // SQLite has one writer.
+    if transaction.dialect == Dialect::Sqlite || keys.is_empty() {
+        return Ok(());
+    }
+    if keys.len() > most {
+        let all = format!("SELECT pg_advisory_xact_lock({ALL_VALUES})");
+        transaction.one(all, []).await?;
+        return Ok(());
+    }
+    let shared = format!("SELECT pg_advisory_xact_lock_shared({ALL_VALUES})");
+    transaction.one(shared, []).await?;
+    let keys: Vec<String> = keys.iter().map(i64::to_string).collect();
+    let sql = "SELECT pg_advisory_xact_lock(value::bigint) FROM json_array_elements_text($1::json)";
+    let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
+    transaction.all(sql, [keys.into()]).await?;
+    Ok(())
+}
+
+/// Returns the ids of the clients with each of these values, without the one with this key and merged clients: at most
+/// one more than [`MOST_MATCHES`] of each place of a value.
+async fn matches(
+    compared: &[Compared],
+    client_key: &str,
+    transaction: &Transaction,
+) -> Result<Vec<BTreeSet<String>>> {
+    let mut by_check: BTreeMap<Check, Vec<serde_json::Value>> = BTreeMap::new();
+    for (index, value) in compared.iter().enumerate() {
+        let [a, b] = &value.values;
+        let rows = by_check.entry(value.check).or_default();
+        rows.push(json!([index.to_string(), a, b]));
+    }
+    let mut found = vec![BTreeSet::new(); compared.len()];
+    if compared.is_empty() {
+        return Ok(found);
+    }
+    let dialect = transaction.dialect;
+    let (mut parts, mut values) = (Vec::new(), vec![client_key.into()]);
+    for (check, rows) in by_check {
+        values.push(serde_json::to_string(&rows).map_err(Error::internal)?.into());
+        let placeholder = values.len();
+        let rows = match dialect {
+            Dialect::Postgres => format!("json_array_elements(${placeholder}::json) k(value)"),
+            Dialect::Sqlite => format!("json_each(${placeholder}) k"),
+        };
+        let ids = dialect.cast_to_text(&dialect.json_collect("m.client_id", "m.client_id"));
+        let (table, conditions) = check.places("(k.value ->> 1)", "(k.value ->> 2)", dialect);
+        parts.extend(conditions.into_iter().map(|condition| {
+            format!(
+                "SELECT k.value ->> 0, (SELECT {ids} FROM (SELECT c.client_id FROM {table} s \
+                 JOIN client c ON c.encoded_key = s.client_key \
+                 WHERE {condition} AND s.client_key <> $1 AND c.merged_into_key IS NULL LIMIT {}) m) FROM {rows}",
+                MOST_MATCHES + 1
+            )
+        }));
+    }
+    for row in transaction.all(parts.join(" UNION ALL "), values).await? {
+        let (index, ids): (String, String) = row.try_get_many_by_index()?;
+        let ids: Vec<String> = serde_json::from_str(&ids).map_err(Error::internal)?;
+        let index: usize = index.parse().map_err(Error::internal)?;
+        found[index].extend(ids);
+    }
+    Ok(found)
+}
+
+/// Returns the problems of errors, and those of warnings.
+fn problems(compared: &[Compared], matches: &[BTreeSet<String>], caller: &Caller) -> (Vec<Problem>, Vec<Problem>) {
+    let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+    for (value, ids) in compared.iter().zip(matches).filter(|(_, ids)| !ids.is_empty()) {
+        match value.level {
+            CheckLevel::Error => errors.push(value.problem(ids, caller)),
+            CheckLevel::Warning | CheckLevel::None => warnings.push(value.problem(ids, caller)),
+        }
+    }
+    (errors, warnings)
+}
+
+impl Compared {
+    /// The key of the value's lock.
+    fn lock(&self) -> i64 {
+        let mut context = Context::new(&SHA256);
+        for part in [self.check.name(), &self.values[0], &self.values[1]] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
+        }
+        let digest = context.finish();
+        let first = digest.as_ref().first_chunk().copied();
+        i64::from_be_bytes(first.unwrap_or_default())
+    }
+
+    fn problem(&self, ids: &BTreeSet<String>, caller: &Caller) -> Problem {
+        let named: Vec<String> = match caller.can(Permission::ViewClient) {
+            true => ids.iter().take(MOST_NAMED).cloned().collect(),
+            false => Vec::new(),
+        };
+        let others = match ids.len() {
+            1 => "Another client has",
+            _ => "Other clients have",
+        };
+        let examples = match (named.is_empty(), ids.len() > named.len()) {
+            (true, _) => String::new(),
+            (false, false) => format!(": {}", named.join(", ")),
+            (false, true) => format!(", such as {}", named.join(", ")),
+        };
+        let clients = ConcernedClients {
+            count: ids.len().min(MOST_MATCHES) as i64,
+            ids: named,
+        };
+        let message = format!("{others} this {}{examples}.", self.check.name());
+        Problem {
+            clients: Some(Box::new(clients)),
+            ..Problem::new(ProblemCode::DuplicateClient, self.path.clone(), message)
+        }
+    }
+}
+
+impl Upsert<'_> {
+    /// Checks the new and changed values of a client.
+    ///
+    /// # Errors
+    /// The inner error has the problems of values that other clients must not have. Otherwise returns the warnings.
+    pub(super) async fn duplicates(
+        &self,
+        before: Option<&Aggregate>,
+        after: &Aggregate,
+        transaction: &Transaction,
+    ) -> Result<Result<Vec<Problem>, Vec<Problem>>> {
+        let compared = compared(before, after, &self.clients.settings.duplicates);
+        if compared.is_empty() {
+            return Ok(Ok(Vec::new()));
+        }
+        lock(&compared, MOST_LOCKS, transaction).await?;
+        let matches = matches(&compared, &after.client.encoded_key, transaction).await?;
+        let (errors, warnings) = problems(&compared, &matches, self.caller);
+        Ok(match errors.is_empty() {
+            true => Ok(warnings),
+            false => Err(errors),
+        })
+    }
+}
+
+/// Adds warnings to the answer of an upsert.
+pub(super) fn with_warnings(step: Step<Answer>, warnings: Vec<Problem>) -> Step<Answer> {
+    let add = |mut answer: Answer| {
+        if let Ok(upserted) = &mut answer {
+            upserted.warnings = warnings;
+        }
+        answer
+    };
+    match step {
+        Step::Commit(answer) => Step::Commit(add(answer)),
+        Step::Discard(answer) => Step::Discard(add(answer)),
+        Step::Again => Step::Again,
+    }
+}
+
+/// Returns the problems of new clients with values that stored clients have, or clients earlier in the list that have no
+/// problem themselves. Only errors are checked.
+pub(super) async fn of_new(
+    clients: &[Aggregate],
+    checks: &DuplicateChecks,
+    caller: &Caller,
+    transaction: &Transaction,
+) -> Result<Vec<Vec<Problem>>> {
+    let errors = |client: &Aggregate| {
+        let mut compared = compared(None, client, checks);
+        compared.retain(|value| value.level == CheckLevel::Error);
+        compared
+    };
+    let of_clients: Vec<Vec<Compared>> = clients.iter().map(errors).collect();
+    let all = of_clients.concat();
+    lock(&all, 0, transaction).await?;
+    let mut stored = matches(&all, "", transaction).await?.into_iter();
+    let mut earlier: HashMap<(Check, [String; 2]), BTreeSet<String>> = HashMap::new();
+    let mut found = Vec::with_capacity(clients.len());
+    for (client, compared) in clients.iter().zip(of_clients) {
+        let ids = compared.iter().map(|value| {
+            let mut ids = stored.next().unwrap_or_default();
+            let of_list = earlier.get(&(value.check, value.values.clone()));
+            ids.extend(of_list.into_iter().flatten().cloned());
+            ids
+        });
+        let ids: Vec<BTreeSet<String>> = ids.collect();
+        let (errors, _) = problems(&compared, &ids, caller);
+        if errors.is_empty() {
+            for value in compared {
+                let ids = earlier.entry((value.check, value.values)).or_default();
+                ids.insert(client.client.client_id.clone());
+            }
+        }
+        found.push(errors);
+    }
+    Ok(found)
+}
