@@ -13,8 +13,7 @@ use self::{
     rest::RestSettings,
 };
 pub use http_server::{
-    PeerAddress, RequestId, RequestOrigin, RequestPermit as Place, RequestPermits as Places, content_encoding,
-    rate_limit,
+    PeerAddress, RequestId, RequestOrigin, RequestPermit, RequestPermits, content_encoding, rate_limit,
 };
 
 use crate::services::Services;

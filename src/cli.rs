@@ -95,7 +95,7 @@ enum Command {
     /// Fill the database with invented clients, the same ones every time.
     Seed {
         /// The number of clients.
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         clients: u32,
         /// Add them also to a database that has other clients.
         #[arg(long)]
@@ -189,7 +189,8 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
         Command::Serve { no_auth } => serve::serve(&config, no_auth || arguments.no_auth).await,
         Command::Worker => worker::work(&config).await,
         Command::Migrate => {
-            store::with_database(&config, OpenMode::Create, async |_| Ok(())).await?;
+            // Begins the audit log of a new database.
+            store::with_services(&config, OpenMode::Create, async |_| Ok(())).await?;
             print("the database is up to date\n")
         }
         Command::Backup(target) => backup::run(&config, &target).await,
@@ -224,7 +225,7 @@ async fn seed(config: &Config, service: &Clients, clients: u32, force: bool) -> 
     seeding.await.map_err(Failure::internal)?;
     print(&format!(
         "the database has the invented clients SEED00000000 to SEED{:08}\n",
-        clients.saturating_sub(1)
+        clients - 1
     ))
 }
 

@@ -20,6 +20,9 @@ pub struct Model {
     pub allows_addresses: bool,
     #[serde(default)]
     pub requires_id_document: bool,
+    /// None for roles from before this was stored.
+    #[serde(default, with = "crate::instant::option")]
+    pub created_at: Option<DateTimeUtc>,
 }
 
 /// Roles that were kept before there was this rule allow addresses.

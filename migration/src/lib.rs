@@ -18,10 +18,12 @@ mod m20261128_view_metrics;
 mod m20261129_client_search;
 mod m20261129_dependent_fields;
 mod m20261129_document_templates;
+mod m20261129_erased_requests;
 mod m20261129_field_roles;
 mod m20261129_merge_permission;
 mod m20261129_merged_clients;
 mod m20261129_options;
+mod m20261129_role_creation;
 mod m20261129_role_rules;
 mod m20261129_state_permissions;
 mod m20261129_unique_values;
@@ -54,6 +56,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_client_search::Migration),
             Box::new(m20261129_merged_clients::Migration),
             Box::new(m20261129_merge_permission::Migration),
+            Box::new(m20261129_role_creation::Migration),
+            Box::new(m20261129_erased_requests::Migration),
         ]
     }
 }

@@ -29,7 +29,7 @@ pub use self::{
     settings::{AuthenticationSettings, JwtSettings},
 };
 use super::{
-    PeerAddress, Place, RequestId, graphql,
+    PeerAddress, RequestId, RequestPermit, graphql,
     health::Finding,
     metrics::{ApiMetrics, SignInMethod, SignInOutcome},
     report::{ErrorReport, LogCause, Reason, RequestReport},
@@ -121,19 +121,19 @@ impl Gate {
         let from = extensions
             .get::<PeerAddress>()
             .map_or(Ipv4Addr::LOCALHOST.into(), |peer| peer.0);
-        let place = extensions.get::<Place>();
+        let permit = extensions.get::<RequestPermit>();
         let credentials = credentials::read(headers);
         let account = match (&credentials, self.trusts_last_known) {
             (Err(sentence), _) => Err(SignInError::Missing(sentence)),
-            (Ok(known), true) => guard.last_known_account(&self.accounts, known, from, place).await,
-            (Ok(known), false) => guard.account(&self.accounts, known, from, place).await,
+            (Ok(known), true) => guard.last_known_account(&self.accounts, known, from, permit).await,
+            (Ok(known), false) => guard.account(&self.accounts, known, from, permit).await,
         };
         let method = credentials
             .as_ref()
             .map_or(SignInMethod::None, Credentials::sign_in_method);
         self.metrics.signed_in(method, outcome(&account));
-        if let (Err(SignInError::Wrong | SignInError::TooMany(_)), Some(place)) = (&account, place) {
-            place.forget_credentials();
+        if let (Err(SignInError::Wrong | SignInError::TooMany(_)), Some(permit)) = (&account, permit) {
+            permit.forget_credentials();
         }
         let account = account?;
         let proof = match &credentials {
@@ -144,8 +144,8 @@ impl Gate {
             proof,
             ..account.caller(self.api, id.0.clone())
         };
-        if let (Some(place), Some(flow)) = (place, caller.flow())
-            && !place.charge(flow).await
+        if let (Some(permit), Some(flow)) = (permit, caller.flow())
+            && !permit.charge(flow).await
         {
             return Err(SignInError::Busy);
         }

@@ -99,7 +99,11 @@ pub const ROUTES: &[Route] = &[
     route(Method::GET, "/api/clients", || get(list)),
     route(Method::POST, "/api/clients", || post(create)),
     route(Method::POST, "/api/clients/search", || {
-        post(search::search).get(show_search)
+        // A client with this id, from before it was reserved, is read, changed and deleted by it.
+        post(search::search)
+            .get(show_search)
+            .patch(lifecycle::change_search)
+            .delete(lifecycle::remove_search)
     }),
     route(Method::GET, "/api/clients/{id}", || get(show)),
     route(Method::POST, "/api/clients/{id}", || post(change)),
@@ -207,9 +211,14 @@ async fn show(
     )
 }
 
-/// A client with the id `search`, from before that id was reserved.
+/// A client with the id `search`.
 async fn show_search(state: State<Api>, request_id: MaybeRequestId, caller: Extension<Caller>, uri: Uri) -> Response {
-    show(state, request_id, caller, Ok(Path("search".to_owned())), uri).await
+    show(state, request_id, caller, search_id(), uri).await
+}
+
+/// The id in the path of the route that searches clients.
+fn search_id() -> ClientId {
+    Ok(Path("search".to_owned()))
 }
 
 async fn list(
@@ -250,7 +259,7 @@ impl Api {
         parameters.refuse_with("a client's id")?;
         let detail = parameters.detail()?;
         let by = ClientBy::Either(client_id(id)?);
-        let found = self.clients.get(caller, &by, detail.wanted()).await?;
+        let found = self.clients.get(caller, &by, detail.parts()).await?;
         let (client, definitions) = found.ok_or_else(unknown_client)?;
         Ok(answer::client(&client, &definitions, detail)?)
     }
@@ -264,7 +273,7 @@ impl Api {
                 &filter,
                 ClientOrder::default(),
                 &range,
-                Some(detail.wanted()),
+                Some(detail.parts()),
                 false,
             )
             .await

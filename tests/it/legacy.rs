@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod birth_dates;
+mod codes;
 mod collections;
 mod create;
 mod custom_values;

@@ -147,11 +147,9 @@ pub struct Problem {
     pub stored_version: Option<i64>,
     /// The clients whose data the problem is about.
     pub clients: Option<Box<ConcernedClients>>,
-    /// The ids of clients that link to the one that can't be deleted: at most three that the caller may view.
-    pub linked_from: Vec<String>,
 }
 
-/// The clients that a change of a definition concerns, or that have the values of another one.
+/// The clients whose data doesn't allow a change: such as those that link to a client to delete, or that match a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConcernedClients {
     pub count: i64,
@@ -168,7 +166,6 @@ impl Problem {
             custom_field: None,
             stored_version: None,
             clients: None,
-            linked_from: Vec::new(),
         }
     }
 

@@ -21,6 +21,6 @@ pub use accounts::{Accounts, Attempt};
 pub use coalescing_cache::Clock;
 pub use in_flight::SignInError;
 pub use listing::Listing;
-pub use password::RequestPlace;
+pub use password::PausablePermit;
 pub use token::{BY_CREATION, CreateToken, MOST_DAYS, PREFIX, RevokeToken, Token};
 pub use user::{BY_NAME, ChangePassword, DeleteUser, FIRST, UpsertUser, User};

@@ -179,15 +179,15 @@ impl IdempotencyEntry {
         if expires_at <= now {
             return self.take_over(now, transaction).await;
         }
+        let Some(outcome) = outcome else {
+            let message = "The request with this idempotency key was carried out, and its result has been erased \
+                           since: it is not carried out again.";
+            return Ok(refused(ProblemCode::OutcomeErased, message));
+        };
         if fingerprint != self.record.fingerprint {
             let message = "This idempotency key has been used for another request: give each request a key of its own.";
             return Ok(refused(ProblemCode::IdempotencyKeyReused, message));
         }
-        let Some(outcome) = outcome else {
-            let message = "This request was carried out, and what came of it has been erased since: it is not carried \
-                           out again.";
-            return Ok(refused(ProblemCode::OutcomeErased, message));
-        };
         Ok(Acquired::Stored(StoredOutcome {
             outcome,
             definition_version,
@@ -219,6 +219,15 @@ impl IdempotencyEntry {
         ]
     }
 
+    /// Adds the entry of a request whose outcome can't be kept to the batch: a repetition is refused. It has no
+    /// fingerprint, so the entry doesn't show what the request was.
+    pub fn fill_erased(&self, batch: &mut Batch) -> Result<()> {
+        batch.put::<idempotency_record::Entity>(&[&idempotency_record::Model {
+            fingerprint: String::new(),
+            ..self.record.clone()
+        }])
+    }
+
     /// Adds the outcome to the batch. With `client_key`, it is erased with that client's data.
     pub fn fill(&self, client_key: Option<&str>, outcome: String, batch: &mut Batch) -> Result<()> {
         batch.put::<idempotency_record::Entity>(&[&idempotency_record::Model {
@@ -227,6 +236,13 @@ impl IdempotencyEntry {
             ..self.record.clone()
         }])
     }
+}
+
+/// Erases the outcomes and the fingerprints of requests about a client.
+pub(crate) async fn erase(client_key: &str, transaction: &Transaction) -> Result<()> {
+    let sql = "UPDATE idempotency_record SET outcome = NULL, client_key = NULL, fingerprint = '' WHERE client_key = $1";
+    transaction.run(sql, [client_key.into()]).await?;
+    Ok(())
 }
 
 fn refused(code: ProblemCode, message: &'static str) -> Acquired {

@@ -36,7 +36,7 @@ impl Problems {
                 None
             }
             MaybeUndefined::Value(list) if list.len() > most => {
-                let message = format!("Send at most {most} {name}.");
+                let message = Message::of_member(name, format!(" must have at most {most} entries."));
                 self.add(ProblemCode::TooMany, path![name], message);
                 None
             }

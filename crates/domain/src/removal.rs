@@ -3,7 +3,7 @@
 //!
 //! The end of the client's audit chain moves to `audit_chain`. It keeps the key in use: no later client can get it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use entity::{Table, audit_chain, client, client_search, custom_field_claim, id_document_search};
@@ -13,25 +13,27 @@ use crate::{
     audit::{self, Action, Chain, Change, Head, Member, Members, Subject},
     caller::{Caller, Permission},
     client::{
-        Aggregate, ClientParts, Clients,
-        aggregate::{read_for_change, select_for_change},
+        ClientParts, Clients,
+        aggregate::{Locked, RowLock, lock_and_read},
     },
     client_by::ClientBy,
-    definitions::{self, Definitions, Field},
+    definitions::{Definitions, Field},
     enums::MessageState,
-    idempotency::{Acquired, Fingerprint, IdempotencyEntry, Key},
+    idempotency::{self, Acquired, Fingerprint, IdempotencyEntry, Key},
     upsert::{ClientDiff, unknown_client, version_conflict},
 };
 use clientele_core::{
     error::{Error, Result},
     path,
-    problem::{Problem, ProblemCode},
+    problem::{ConcernedClients, Problem, ProblemCode},
     scalar::is_key,
 };
-use clientele_storage::db::{Batch, Dialect, Step, Transaction, Work};
+use clientele_storage::db::{Batch, Step, Transaction, Work};
 
 /// Limit of the linking clients that a refusal names.
 const MOST_NAMED: usize = 3;
+/// Limit of the linking clients that a refusal counts, so that its work doesn't grow with the number of links.
+pub const MOST_COUNTED: usize = 1_000;
 
 /// A request to delete a client, or to erase it.
 #[derive(Serialize, Clone, Debug)]
@@ -81,7 +83,7 @@ impl Clients {
     /// The problem as the inner error, internal errors as the outer one. Nothing is written with either.
     pub async fn delete(&self, caller: &Caller, input: &RemoveClient, now: DateTime<Utc>) -> Result<Answer> {
         caller.require(Permission::DeleteClient)?;
-        self.remove(caller, Kind::Delete, input, now).await
+        self.remove(caller, Operation::Delete, input, now).await
     }
 
     /// Erases all personal data of a client, or of one that was deleted: also the contents of its audit records and the
@@ -91,10 +93,16 @@ impl Clients {
     /// As [`delete`](Self::delete).
     pub async fn erase(&self, caller: &Caller, input: &RemoveClient, now: DateTime<Utc>) -> Result<Answer> {
         caller.require(Permission::EraseClient)?;
-        self.remove(caller, Kind::Erase, input, now).await
+        self.remove(caller, Operation::Erase, input, now).await
     }
 
-    async fn remove(&self, caller: &Caller, kind: Kind, input: &RemoveClient, now: DateTime<Utc>) -> Result<Answer> {
+    async fn remove(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        input: &RemoveClient,
+        now: DateTime<Utc>,
+    ) -> Result<Answer> {
         let entry = match input.idempotency_key.as_deref().map(Key::parse).transpose() {
             Ok(key) => key,
             Err(problem) => return Ok(Err(vec![problem])),
@@ -103,7 +111,7 @@ impl Clients {
             Some(request) => request,
             None => {
                 let members = serde_json::to_vec(input).map_err(Error::internal)?;
-                Fingerprint::of([kind.operation().as_bytes(), &members])
+                Fingerprint::of([operation.name().as_bytes(), &members])
             }
         };
         // The databases keep microseconds.
@@ -112,7 +120,7 @@ impl Clients {
         let removal = Removal {
             clients: self,
             caller,
-            kind,
+            operation,
             input,
             entry: entry.map(|key| IdempotencyEntry::new(caller, &key, fingerprint, expiry)),
             now,
@@ -122,13 +130,13 @@ impl Clients {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum Operation {
     Delete,
     Erase,
 }
 
-impl Kind {
-    fn operation(self) -> &'static str {
+impl Operation {
+    fn name(self) -> &'static str {
         match self {
             Self::Delete => "deleteClient",
             Self::Erase => "eraseClient",
@@ -139,7 +147,7 @@ impl Kind {
 struct Removal<'a> {
     clients: &'a Clients,
     caller: &'a Caller,
-    kind: Kind,
+    operation: Operation,
     input: &'a RemoveClient,
     entry: Option<IdempotencyEntry>,
     now: DateTime<Utc>,
@@ -161,15 +169,20 @@ impl Work for Removal<'_> {
                 Acquired::Again => return Ok(Step::Again),
             }
         }
-        let Some((client, head, version)) = self.lock_and_read(transaction).await? else {
-            let deleted = match self.kind {
-                Kind::Delete => None,
-                Kind::Erase => self.lock_deleted(transaction).await?,
-            };
-            return match deleted {
-                Some((key, head)) => self.erase_deleted(key, &head, transaction).await,
-                None => refused(unknown_client(&self.input.by)),
-            };
+        let locked = lock_and_read(transaction, &self.input.by, RowLock::Removal, ClientParts::ALL);
+        let (client, head, version) = match locked.await? {
+            Locked::Client(found) => *found,
+            Locked::Renamed => return Ok(Step::Again),
+            Locked::Unknown => {
+                let deleted = match self.operation {
+                    Operation::Delete => None,
+                    Operation::Erase => self.lock_deleted(transaction).await?,
+                };
+                return match deleted {
+                    Some((key, head)) => self.erase_deleted(key, &head, transaction).await,
+                    None => refused(unknown_client(&self.input.by)),
+                };
+            }
         };
         let row = &client.client;
         let expected = self.input.expected_version;
@@ -177,7 +190,7 @@ impl Work for Removal<'_> {
             return refused(problem);
         }
         let definitions = self.clients.definitions.at(version, transaction).await?;
-        if self.kind == Kind::Delete
+        if self.operation == Operation::Delete
             && let Some(problem) = self.links(&row.encoded_key, &definitions, transaction).await?
         {
             return refused(problem);
@@ -195,12 +208,12 @@ impl Work for Removal<'_> {
             records: 0,
             was_erased: false,
         };
-        match self.kind {
-            Kind::Delete => {
+        match self.operation {
+            Operation::Delete => {
                 let members = ClientDiff::deletion(&client).members(&definitions);
                 self.record_deletion(removed, members, &head, transaction).await
             }
-            Kind::Erase => self.erase_traces(removed, &head, transaction).await,
+            Operation::Erase => self.erase_traces(removed, &head, transaction).await,
         }
     }
 
@@ -211,24 +224,6 @@ impl Work for Removal<'_> {
 }
 
 impl Removal<'_> {
-    /// Locks and reads the client. As for upserts, the lock needs a statement of its own on PostgreSQL, and locks the
-    /// definitions, too. It waits for clients that are about to store a link to this one.
-    async fn lock_and_read(&self, transaction: &Transaction) -> Result<Option<(Aggregate, Head, i64)>> {
-        let (condition, name) = self.input.by.condition();
-        if name.contains('\0') {
-            return Ok(None);
-        }
-        if transaction.dialect == Dialect::Postgres {
-            let lock = definitions::shared_lock();
-            let lock = format!("SELECT {lock} FROM client c WHERE {condition} FOR UPDATE OF c");
-            if transaction.one(lock, [name.into()]).await?.is_none() {
-                return Ok(None);
-            }
-        }
-        let select = select_for_change(transaction.dialect, ClientParts::ALL);
-        read_for_change(transaction, format!("{select} WHERE {condition}"), [name.into()]).await
-    }
-
     /// Locks the end of the audit chain of a client that was deleted.
     async fn lock_deleted(&self, transaction: &Transaction) -> Result<Option<(String, Head)>> {
         let key = match &self.input.by {
@@ -239,7 +234,7 @@ impl Removal<'_> {
         Ok(head.map(|head| (key.clone(), head)))
     }
 
-    /// Returns the problem of a client that others link to. It names those that the caller may know.
+    /// Returns the problem of a client that others link to, with those that the caller may view.
     async fn links(
         &self,
         client_key: &str,
@@ -250,17 +245,13 @@ impl Removal<'_> {
         let views_clients = self.caller.can(Permission::ViewClient);
         let fields = definitions.fields.iter().filter(|field| field.links_clients());
         let (shown, hidden): (Vec<_>, Vec<_>) = fields.partition(|field| views_clients && field.is_shown(rights));
-        let linked_from = linking_clients(client_key, &shown, transaction).await?;
-        if linked_from.is_empty() && linking_clients(client_key, &hidden, transaction).await?.is_empty() {
+        let clients = linking_clients(client_key, &shown, transaction).await?;
+        if clients.is_none() && linking_clients(client_key, &hidden, transaction).await?.is_none() {
             return Ok(None);
         }
-        let examples = match linked_from.is_empty() {
-            true => String::new(),
-            false => format!(", such as {}", linked_from.join(", ")),
-        };
-        let message = format!("Other clients link to this client{examples}: remove all these links first.");
+        let message = "Other clients link to this client: remove all these links first.";
         Ok(Some(Problem {
-            linked_from,
+            clients: clients.map(Box::new),
             ..Problem::new(ProblemCode::StillLinked, path!["by"], message)
         }))
     }
@@ -312,16 +303,15 @@ impl Removal<'_> {
         self.erase_traces(removed, head, transaction).await
     }
 
-    /// Erases the contents of the audit records, and the stored outcomes of requests about the client. The keys of
-    /// these requests stay in use until they expire: otherwise a request that is sent again would create the client
-    /// anew.
+    /// Erases the contents of the audit records, and the stored outcomes of requests about the client with their
+    /// fingerprints, by which guesses of the requests' contents could be verified. The keys of these requests stay in
+    /// use until they expire: otherwise a request that is sent again would create the client anew.
     async fn erase_traces(&self, removed: Removed, head: &Head, transaction: &Transaction) -> Result<Step<Answer>> {
         let (audit, key) = (&self.clients.audit, &removed.client_key);
         let members = removed.message_members();
         let erased = audit.erase(transaction, self.caller, key, head, members, self.now);
         let (records, head) = erased.await?;
-        let outcomes = "UPDATE idempotency_record SET outcome = NULL, client_key = NULL WHERE client_key = $1";
-        transaction.run(outcomes, [key.into()]).await?;
+        idempotency::erase(key, transaction).await?;
         let removed = Removed { records, ..removed };
         self.finish(removed, head, Batch::new(transaction.dialect), transaction)
             .await
@@ -341,9 +331,14 @@ impl Removal<'_> {
             count: head.count,
         }])?;
         if let Some(entry) = &self.entry {
-            // It has no personal data, so an erasure leaves it.
             let outcome = serde_json::to_string(&removed).map_err(Error::internal)?;
-            entry.fill(None, outcome, &mut batch)?;
+            match (self.operation, &self.input.by) {
+                // An erasure removes the fingerprint, which covers the client's id.
+                (Operation::Delete, _) => entry.fill(Some(&removed.client_key), outcome, &mut batch)?,
+                // The key stays, so this outcome and its fingerprint have no personal data.
+                (Operation::Erase, ClientBy::EncodedKey(_)) => entry.fill(None, outcome, &mut batch)?,
+                (Operation::Erase, ClientBy::ClientId(_) | ClientBy::Either(_)) => entry.fill_erased(&mut batch)?,
+            }
         }
         transaction.write(batch).await?;
         Ok(Step::Commit(Ok(removed)))
@@ -362,23 +357,32 @@ impl Removed {
     }
 }
 
-/// Returns the ids of some other clients that link to this one with values of these fields.
-async fn linking_clients(client_key: &str, fields: &[&Arc<Field>], transaction: &Transaction) -> Result<Vec<String>> {
+/// Returns the other clients that link to this one with values of these fields; none if there are none.
+async fn linking_clients(
+    client_key: &str,
+    fields: &[&Arc<Field>],
+    transaction: &Transaction,
+) -> Result<Option<ConcernedClients>> {
     if fields.is_empty() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let keys: Vec<&str> = fields.iter().map(|field| field.row.encoded_key.as_str()).collect();
-    // One client can have many of these values. The condition on the value is that of the index.
+    // The condition on the value is that of the index.
     let sql = format!(
-        "SELECT c.client_id FROM custom_field_value v JOIN client c ON c.encoded_key = v.client_key \
-         WHERE {} AND substr(coalesce(v.value, v.linked_key), 1, 100) = $2 AND v.client_key <> $2 LIMIT 20",
+        "WITH linking AS (SELECT DISTINCT v.client_key FROM custom_field_value v \
+         WHERE {} AND substr(coalesce(v.value, v.linked_key), 1, 100) = $2 AND v.client_key <> $2 LIMIT {MOST_COUNTED}) \
+         SELECT (SELECT count(*) FROM linking), c.client_id FROM linking l JOIN client c ON c.encoded_key = l.client_key \
+         ORDER BY c.created_at, c.encoded_key LIMIT {MOST_NAMED}",
         transaction.dialect.is_one_of("v.field_key", "$1")
     );
     let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
     let rows = transaction.all(sql, [keys.into(), client_key.into()]).await?;
-    let ids = rows.iter().map(|row| row.try_get_by_index(0));
-    let ids: BTreeSet<String> = ids.collect::<Result<_, _>>()?;
-    Ok(ids.into_iter().take(MOST_NAMED).collect())
+    let Some(first) = rows.first() else { return Ok(None) };
+    let ids = rows.iter().map(|row| row.try_get_by_index(1));
+    Ok(Some(ConcernedClients {
+        count: first.try_get_by_index(0)?,
+        ids: ids.collect::<Result<_, _>>()?,
+    }))
 }
 
 /// Deletes everything that belongs to a client, and its row. Returns the states of its messages.

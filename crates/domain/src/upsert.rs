@@ -45,7 +45,7 @@ use crate::{
     caller::Caller,
     client::{
         Aggregate, ClientParts, ClientSettings, Clients, Transition,
-        aggregate::{read_for_change, select_for_change},
+        aggregate::{Locked, RowLock, lock_and_read},
         search::{SEARCHED, SearchRows},
     },
     client_by::ClientBy,
@@ -152,7 +152,9 @@ impl Work for Upsert<'_> {
             ClientMatch::CustomField => self.matched_key(transaction).await?.map(ClientBy::EncodedKey),
             ClientMatch::EncodedKey | ClientMatch::ClientId => self.input.target(),
         };
-        let (stored, version) = self.lock_and_read(target.as_ref(), transaction).await?;
+        let Some((stored, version)) = self.lock_and_read(target.as_ref(), transaction).await? else {
+            return Ok(Step::Again);
+        };
         let client = stored.as_ref().map(|(client, _)| client);
         let refused = |problem| Ok(Step::Discard(Err(vec![problem])));
         let definitions = self.clients.definitions.at(version, transaction).await?;
@@ -232,34 +234,30 @@ impl Upsert<'_> {
         }
     }
 
-    /// Locks and reads the client that the submission names, and locks the definitions, which then can't change before
-    /// the transaction ends. Returns the client, if it exists, with the end of its audit chain, and the definitions'
-    /// version. The client has the collections that the submission replaces, the answer needs and templates use.
+    /// Locks and reads the client that the submission names, and locks the definitions. Returns the client, if it
+    /// exists, with the end of its audit chain, and the definitions' version; none to start over. The client has the
+    /// collections that the submission replaces, the answer needs and templates use.
     async fn lock_and_read(
         &self,
         target: Option<&ClientBy>,
         transaction: &Transaction,
-    ) -> Result<(Option<(Aggregate, Head)>, i64)> {
-        // SQLite's one writer has locked everything. On PostgreSQL a lock needs a separate statement: the next one then
-        // sees what was committed while this one waited.
-        let is_postgres = transaction.dialect == Dialect::Postgres;
-        let lock = definitions::shared_lock();
-        let target = target.map(ClientBy::condition);
-        if let Some((condition, name)) = target.filter(|(_, name)| !name.contains('\0')) {
-            // A weaker lock than that of a deletion: other clients can link to this one meanwhile.
-            let lock = format!("SELECT {lock} FROM client c WHERE {condition} FOR NO KEY UPDATE OF c");
-            if !is_postgres || transaction.one(lock, [name.into()]).await?.is_some() {
-                let select = select_for_change(transaction.dialect, self.parts_to_read().await);
-                let sql = format!("{select} WHERE {condition}");
-                if let Some((client, head, version)) = read_for_change(transaction, sql, [name.into()]).await? {
-                    return Ok((Some((client, head)), version));
+    ) -> Result<Option<(Option<(Aggregate, Head)>, i64)>> {
+        if let Some(target) = target {
+            let parts = self.parts_to_read().await;
+            match lock_and_read(transaction, target, RowLock::Change, parts).await? {
+                Locked::Client(found) => {
+                    let (client, head, version) = *found;
+                    return Ok(Some((Some((client, head)), version)));
                 }
+                Locked::Renamed => return Ok(None),
+                Locked::Unknown => {}
             }
         }
-        if is_postgres {
+        if transaction.dialect == Dialect::Postgres {
+            let lock = definitions::shared_lock();
             transaction.one(format!("SELECT {lock}"), []).await?;
         }
-        Ok((None, definitions::version(transaction).await?))
+        Ok(Some((None, definitions::version(transaction).await?)))
     }
 
     /// Returns the key of the client with the unique value in the submission, which isn't locked yet.
@@ -512,7 +510,7 @@ async fn linked(input: &UpsertClient, definitions: &Definitions, transaction: &T
 /// takes from a client is an event of the client that gets it.
 fn events(before: &Aggregate, after: &Aggregate, diff: &ClientDiff<'_>) -> Vec<Event> {
     let transition = Transition::between(&before.client.state, &after.client.state);
-    let of_state = transition.map(|transition| transition.event);
+    let of_state = transition.map(|transition| transition.event_for(&before.client));
     let of_others = (diff.exceeds_state() && !diff.is_merged()).then_some(Event::ClientUpdated);
     let mut events: Vec<Event> = of_state.into_iter().chain(of_others).collect();
     events.dedup();

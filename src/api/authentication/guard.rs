@@ -14,7 +14,7 @@ use super::{
     credentials::{Basic, Credentials},
     issuer::{Checked, Fetch, Issuer},
 };
-use crate::api::Place;
+use crate::api::RequestPermit;
 use clientele_core::{error::Error, flow::Flow};
 use clientele_domain::{
     access::{Account, Accounts, SignInError},
@@ -60,9 +60,9 @@ impl Guard {
         accounts: &Accounts,
         credentials: &Credentials<'_>,
         from: IpAddr,
-        place: Option<&Place>,
+        permit: Option<&RequestPermit>,
     ) -> Result<Arc<Account>, SignInError> {
-        let account = self.account(accounts, credentials, from, place);
+        let account = self.account(accounts, credentials, from, permit);
         let Some(last_known) = last_known(accounts, credentials, from) else {
             return account.await;
         };
@@ -78,19 +78,19 @@ impl Guard {
         accounts.proof(basic.name(), basic.password(), from, throttle)
     }
 
-    /// The account of a request's credentials. `place` is the request's permit.
+    /// The account of a request's credentials. `permit` is the request's permit.
     #[expect(clippy::disallowed_methods, reason = "time enters here")]
     pub async fn account(
         &self,
         accounts: &Accounts,
         credentials: &Credentials<'_>,
         from: IpAddr,
-        place: Option<&Place>,
+        permit: Option<&RequestPermit>,
     ) -> Result<Arc<Account>, SignInError> {
         match credentials {
-            Credentials::Password(basic) => self.user(accounts, basic, from, place).await,
+            Credentials::Password(basic) => self.user(accounts, basic, from, permit).await,
             Credentials::Token(token) => self.token(accounts, token, from, Utc::now()).await,
-            Credentials::Issued(token) => self.issued(token, from, place, Utc::now()).await,
+            Credentials::Issued(token) => self.issued(token, from, permit, Utc::now()).await,
         }
     }
 
@@ -105,7 +105,7 @@ impl Guard {
         accounts: &Accounts,
         basic: &Basic,
         from: IpAddr,
-        place: Option<&Place>,
+        permit: Option<&RequestPermit>,
     ) -> Result<Arc<Account>, SignInError> {
         let freshness = self.settings.freshness();
         let attempt = accounts.attempt(basic.name(), basic.password(), from);
@@ -113,8 +113,8 @@ impl Guard {
             return Ok(account);
         }
         self.peek(from, Some(basic.name()))?;
-        if let Some(place) = place {
-            place.leave();
+        if let Some(permit) = permit {
+            permit.leave();
         }
         let (throttle, name) = (self.throttle.clone(), basic.name().to_owned());
         let charge = move || throttle.charge(from, Some(&name), Instant::now());
@@ -149,7 +149,7 @@ impl Guard {
         &self,
         token: &str,
         from: IpAddr,
-        place: Option<&Place>,
+        permit: Option<&RequestPermit>,
         now: DateTime<Utc>,
     ) -> Result<Arc<Account>, SignInError> {
         let Some(issuer) = &self.issuer else {
@@ -166,8 +166,8 @@ impl Guard {
         };
         let charged = self.throttle.charge_key(from, &key, Instant::now());
         let charge = charged.map_err(SignInError::TooMany)?;
-        if let Some(place) = place {
-            place.leave();
+        if let Some(permit) = permit {
+            permit.leave();
         }
         let fetch = keys.fetch_again(Flow::of_address(from)).await;
         // The key may be known by now even if this request's own wait failed.

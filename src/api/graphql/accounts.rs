@@ -16,9 +16,9 @@ use super::{
     },
     page::PageArguments,
 };
-use crate::api::Place;
+use crate::api::RequestPermit;
 use clientele_domain::access::{
-    Accounts, BY_CREATION, BY_NAME, ChangePassword, CreateToken, DeleteUser, RequestPlace, RevokeToken, UpsertUser,
+    Accounts, BY_CREATION, BY_NAME, ChangePassword, CreateToken, DeleteUser, PausablePermit, RevokeToken, UpsertUser,
 };
 use graphql_server::object::{RawObject, Selection};
 
@@ -86,8 +86,8 @@ async fn page<T: Listed>(
     RawObject::object(context, PageRow { list, loaded }, selection)
 }
 
-/// The request's place among those under way; none where requests aren't admitted.
-struct Admitted<'a>(Option<&'a Place>);
+/// The request's permit; none where requests aren't admitted.
+struct Admitted<'a>(Option<&'a RequestPermit>);
 
 impl<'a> Admitted<'a> {
     fn of(context: &Context<'a>) -> Self {
@@ -95,16 +95,16 @@ impl<'a> Admitted<'a> {
     }
 }
 
-impl RequestPlace for Admitted<'_> {
+impl PausablePermit for Admitted<'_> {
     fn leave(&self) {
-        if let Some(place) = self.0 {
-            place.leave();
+        if let Some(permit) = self.0 {
+            permit.leave();
         }
     }
 
     async fn come_back(&self) -> bool {
         match self.0 {
-            Some(place) => place.resume().await,
+            Some(permit) => permit.resume().await,
             None => true,
         }
     }

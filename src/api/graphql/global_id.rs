@@ -16,6 +16,7 @@ pub enum GlobalId {
     CustomFieldSet(String),
     CustomField(String),
     ClientRole(String),
+    IdDocumentTemplate(String),
     MessageTemplate(String),
     /// The chain of records, and the position in it.
     AuditRecord(String, String),
@@ -52,6 +53,7 @@ impl GlobalId {
             ("CustomFieldSet", None, None) => Some(Self::CustomFieldSet(first)),
             ("CustomField", None, None) => Some(Self::CustomField(first)),
             ("ClientRole", None, None) => Some(Self::ClientRole(first)),
+            ("IdDocumentTemplate", None, None) => Some(Self::IdDocumentTemplate(first)),
             ("MessageTemplate", None, None) => Some(Self::MessageTemplate(first)),
             ("AuditRecord", Some(position), None) => Some(Self::AuditRecord(first, position)),
             ("User", None, None) => Some(Self::User(first)),

@@ -5,7 +5,7 @@ use async_graphql::{Context, InputObject, Object as Root, Result};
 use super::{
     client_by::ClientBy,
     context::{caller, loaders, selection},
-    load_plan::{LoadPlan, wanted},
+    load_plan::{LoadPlan, selected_parts},
     loaded::LoadedData,
     mutation::{answer, incomplete},
     objects::payload::{ChangeClientStatePayload, DeleteClientPayload, EraseClientPayload, MergeClientsPayload},
@@ -95,7 +95,8 @@ pub struct DeleteClientInput {
 pub struct EraseClientInput {
     /// The client. One that was deleted is found by its key or global ID only.
     by: ClientBy,
-    /// Makes it safe to repeat the request, as in `upsertClient`. Null means no key.
+    /// Makes it safe to repeat the request, as in `upsertClient`. Null means no key. A repetition of an erasure that
+    /// named the client by its ID gets OUTCOME_ERASED: nothing is kept that shows which ID it was.
     idempotency_key: Option<String>,
     /// An ID of your choice, which the payload returns unchanged.
     client_mutation_id: Option<String>,
@@ -109,7 +110,7 @@ pub struct LifecycleMutation;
 #[Root]
 impl LifecycleMutation {
     /// Changes the state of a client, and the dates that follow from it. A transition that isn't allowed is refused
-    /// with INVALID_TRANSITION. Requires CHANGE_STATE.
+    /// with INVALID_TRANSITION. Requires CHANGE_STATE; the payload shows the client to callers who also have VIEW_CLIENT.
     async fn change_client_state(
         &self,
         context: &Context<'_>,
@@ -131,14 +132,15 @@ impl LifecycleMutation {
             idempotency_key: input.idempotency_key,
         };
         let (clients, loaders, caller) = (context.data::<Clients>()?, loaders(context)?, caller(context)?);
-        let outcome = clients.change_state(caller, &change, wanted(selections), super::now());
+        let outcome = clients.change_state(caller, &change, selected_parts(selections), super::now());
         match outcome.await? {
-            Ok(changed) => {
+            Ok(Some(changed)) => {
                 let client = &changed.client;
                 let loaded = LoadedData::around([client], &load_plan, changed.definitions, loaders, caller).await;
                 let loaded = loaded.map_err(|_| incomplete())?;
-                answer(context, Ok((client, &loaded)), client_mutation_id)
+                answer(context, Ok(Some((client, &loaded))), client_mutation_id)
             }
+            Ok(None) => answer(context, Ok(None), client_mutation_id),
             Err(problems) => answer(context, Err(&problems), client_mutation_id),
         }
     }

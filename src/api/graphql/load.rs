@@ -55,7 +55,7 @@ impl Source {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientKey {
     pub key: String,
-    pub wanted: ClientParts,
+    pub parts: ClientParts,
 }
 
 impl Loader<ClientKey> for Source {
@@ -63,14 +63,14 @@ impl Loader<ClientKey> for Source {
     type Error = Error;
 
     async fn load(&self, keys: &[ClientKey]) -> Result<HashMap<ClientKey, Self::Value>, Error> {
-        let mut by_wanted: HashMap<ClientParts, Vec<String>> = HashMap::new();
-        for ClientKey { key, wanted } in keys {
-            by_wanted.entry(*wanted).or_default().push(key.clone());
+        let mut by_parts: HashMap<ClientParts, Vec<String>> = HashMap::new();
+        for ClientKey { key, parts } in keys {
+            by_parts.entry(*parts).or_default().push(key.clone());
         }
         let mut found = HashMap::with_capacity(keys.len());
-        for (wanted, keys) in by_wanted {
-            for (key, client) in self.0.clients.by_key(&keys, wanted).await? {
-                found.insert(ClientKey { key, wanted }, client);
+        for (parts, keys) in by_parts {
+            for (key, client) in self.0.clients.by_key(&keys, parts).await? {
+                found.insert(ClientKey { key, parts }, client);
             }
         }
         Ok(found)

@@ -12,16 +12,14 @@ use graphql_server::{
 };
 
 /// The collections that selections of clients need.
-pub fn wanted<'a>(selections: impl IntoIterator<Item = &'a Selection>) -> ClientParts {
-    selections
-        .into_iter()
-        .fold(ClientParts::default(), |wanted, selection| {
-            wanted.or(ClientParts {
-                addresses: selection.selects("addresses"),
-                id_documents: selection.selects("idDocuments"),
-                custom_values: selection.selects("customInformation"),
-            })
+pub fn selected_parts<'a>(selections: impl IntoIterator<Item = &'a Selection>) -> ClientParts {
+    selections.into_iter().fold(ClientParts::default(), |parts, selection| {
+        parts.or(ClientParts {
+            addresses: selection.selects("addresses"),
+            id_documents: selection.selects("idDocuments"),
+            custom_values: selection.selects("customInformation"),
         })
+    })
 }
 
 /// The selections of the objects in a page.
@@ -118,9 +116,9 @@ impl<'p> LoadPlan<'p> {
     }
 
     /// The collections to load of clients on any level, because a client can be on several levels.
-    pub fn wanted(&self) -> ClientParts {
+    pub fn parts(&self) -> ClientParts {
         let selections = self.levels.iter().flat_map(Level::clients);
-        wanted(selections)
+        selected_parts(selections)
     }
 }
 

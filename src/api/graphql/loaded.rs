@@ -88,7 +88,7 @@ impl LoadedData {
         let mut loading = Loading {
             loaders,
             caller,
-            wanted: load_plan.wanted(),
+            parts: load_plan.parts(),
             definitions,
             found: Found::default(),
         };
@@ -159,7 +159,7 @@ impl Rows<'_> {
 struct Loading<'a> {
     loaders: &'a Loaders,
     caller: &'a Caller,
-    wanted: ClientParts,
+    parts: ClientParts,
     /// None before the first client has been read.
     definitions: Option<Arc<Definitions>>,
     found: Found,
@@ -207,7 +207,7 @@ impl Loading<'_> {
         let missing = keys.iter().filter(|key| !self.found.clients.contains_key(*key));
         let missing = missing.map(|key| ClientKey {
             key: key.clone(),
-            wanted: self.wanted,
+            parts: self.parts,
         });
         let missing: Vec<ClientKey> = missing.collect();
         if !missing.is_empty() {

@@ -6,7 +6,7 @@ use async_graphql::{Context, Result};
 
 use super::{
     context::{caller, loaders, selection},
-    load_plan::{LoadPlan, wanted},
+    load_plan::{LoadPlan, selected_parts},
     loaded::LoadedData,
     mutation::{answer, incomplete},
     objects::payload::{ResultRow, UpsertClientsPayload},
@@ -25,7 +25,7 @@ pub async fn upsert(context: &Context<'_>, mut input: UpsertClients) -> Result<R
     let fields = results.flat_map(|field| field.selection.below("client"));
     let selections: Vec<&Selection> = fields.map(|field| &field.selection).collect();
     let load_plan = LoadPlan::of_clients(&selections)?;
-    let parts = (!selections.is_empty()).then(|| wanted(selections));
+    let parts = (!selections.is_empty()).then(|| selected_parts(selections));
     let clients = context.data::<Clients>()?;
     let outcome = clients.upsert_many(caller(context)?, &mut input, parts, super::now());
     let outcome = outcome.await?;

@@ -6,7 +6,7 @@ use async_graphql::{Context, Object as Root, Result};
 
 use super::{
     context::{caller, loaders, selection},
-    load_plan::{LoadPlan, wanted},
+    load_plan::{LoadPlan, selected_parts},
     loaded::LoadedData,
     messages::ResendMessagesInput,
     objects::{
@@ -54,10 +54,10 @@ impl Mutation {
         let fields = selection.below("client").chain(selection.below("conflictingClient"));
         let selections: Vec<&Selection> = fields.map(|field| &field.selection).collect();
         let load_plan = LoadPlan::of_clients(&selections)?;
-        let wanted = wanted(selections);
+        let parts = selected_parts(selections);
         let (clients, loaders, caller) = (context.data::<Clients>()?, loaders(context)?, caller(context)?);
         let client_mutation_id = input.client_mutation_id.as_deref();
-        let outcome = clients.upsert(caller, &input, wanted, super::now()).await?;
+        let outcome = clients.upsert(caller, &input, parts, super::now()).await?;
         match &outcome {
             Ok(upserted) if input.validate_only => {
                 let row = UpsertRow {
@@ -80,7 +80,7 @@ impl Mutation {
             }
             Err(problems) => {
                 let conflicting = match selection.selects("conflictingClient") {
-                    true => conflicting_client(context, &input, problems, wanted).await?,
+                    true => conflicting_client(context, &input, problems, parts).await?,
                     false => None,
                 };
                 let Some((client, definitions)) = conflicting else {
@@ -254,13 +254,13 @@ async fn conflicting_client(
     context: &Context<'_>,
     input: &UpsertClient,
     problems: &[Problem],
-    wanted: ClientParts,
+    parts: ClientParts,
 ) -> Result<Option<(Aggregate, Arc<Definitions>)>> {
     let caller = caller(context)?;
     let is_conflict = |problem: &Problem| problem.code == ProblemCode::VersionConflict;
     match input.target() {
         Some(target) if caller.can(Permission::ViewClient) && problems.iter().any(is_conflict) => {
-            Ok(context.data::<Clients>()?.get(caller, &target, wanted).await?)
+            Ok(context.data::<Clients>()?.get(caller, &target, parts).await?)
         }
         _ => Ok(None),
     }

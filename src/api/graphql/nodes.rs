@@ -10,14 +10,14 @@ use super::{
     context::{caller, definitions, loaders, selection},
     global_id::GlobalId,
     load::{ClientKey, Loaders},
-    load_plan::{LoadPlan, wanted},
+    load_plan::{LoadPlan, selected_parts},
     loaded::{LoadedData, too_large},
     node::Node,
     objects::{
         audit::AuditRecord,
         client::Client,
         custom_field::{CustomFieldValue, ValueRow},
-        definition::{ClientRole, CustomField, CustomFieldSet},
+        definition::{ClientRole, CustomField, CustomFieldSet, IdDocumentTemplate},
         member::{Address, IdDocument},
         message::Message,
         template::MessageTemplate,
@@ -73,34 +73,35 @@ fn permission(id: &GlobalId) -> Option<Permission> {
         GlobalId::CustomFieldSet(_)
         | GlobalId::CustomField(_)
         | GlobalId::ClientRole(_)
+        | GlobalId::IdDocumentTemplate(_)
         | GlobalId::MessageTemplate(_) => None,
     }
 }
 
 /// The client that an object is, or belongs to, and the collections to read of it: `own` of a client itself.
 fn owner(id: &GlobalId, own: ClientParts) -> Option<ClientKey> {
-    let mut wanted = ClientParts::default();
+    let mut parts = ClientParts::default();
     let key = match id {
         GlobalId::Client(key) => {
-            wanted = own;
+            parts = own;
             key
         }
         GlobalId::Address(key, _) => {
-            wanted.addresses = true;
+            parts.addresses = true;
             key
         }
         GlobalId::IdDocument(key, _) => {
-            wanted.id_documents = true;
+            parts.id_documents = true;
             key
         }
         GlobalId::CustomFieldValue(key, _) => {
-            wanted.custom_values = true;
+            parts.custom_values = true;
             key
         }
         _ => return None,
     };
     let key = key.clone();
-    Some(ClientKey { key, wanted })
+    Some(ClientKey { key, parts })
 }
 
 /// The message that an id names, if it names one.
@@ -126,7 +127,7 @@ fn record_key(id: &GlobalId) -> Option<RecordKey> {
 /// The objects that the ids name, with the data around them if a row needs it.
 struct Rows {
     /// The collections to read of a client.
-    wanted: ClientParts,
+    parts: ClientParts,
     clients: HashMap<ClientKey, Found>,
     messages: HashMap<MessageKey, Arc<message::Model>>,
     records: HashMap<RecordKey, Record>,
@@ -148,15 +149,15 @@ impl Rows {
         let of_clients = LoadPlan::of_clients(&[&client])?;
         let of_values = LoadPlan::of_links(links)?;
         let of_messages = LoadPlan::of_messages(&[&message])?;
-        let wanted = wanted([&client]);
-        let clients = loaders.load_many(ids.iter().filter_map(|id| owner(id, wanted))).await?;
+        let parts = selected_parts([&client]);
+        let clients = loaders.load_many(ids.iter().filter_map(|id| owner(id, parts))).await?;
         let clients = read(clients, caller)?;
         let messages = loaders.load_many(ids.iter().filter_map(|id| message_key(id))).await?;
         let messages = read(messages, caller)?;
         let records = records(ids, loaders, caller).await?;
         let (users, tokens) = accounts(context, ids).await?;
         let found = |is: fn(&GlobalId) -> bool| -> Vec<&Found> {
-            let keys = ids.iter().filter(|id| is(id)).filter_map(|id| owner(id, wanted));
+            let keys = ids.iter().filter(|id| is(id)).filter_map(|id| owner(id, parts));
             keys.filter_map(|key| clients.get(&key)).collect()
         };
         let rows = found(|id| matches!(id, GlobalId::Client(_)));
@@ -170,7 +171,7 @@ impl Rows {
             Some(LoadedData::around_messages(rows, &of_messages, loaders, caller).await?)
         };
         Ok(Self {
-            wanted,
+            parts,
             definitions: match ids.iter().any(|id| permission(id).is_none()) {
                 true => Some(definitions(context).await?),
                 false => None,
@@ -187,8 +188,8 @@ impl Rows {
     }
 
     fn write(&self, context: &Context<'_>, id: &GlobalId, entry: Option<usize>) -> Result<Option<Node>> {
-        let client = owner(id, self.wanted).and_then(|key| self.clients.get(&key));
-        let client = client.map(|found| &*found.client);
+        let found = owner(id, self.parts).and_then(|key| self.clients.get(&key));
+        let client = found.map(|found| &*found.client);
         let all = self.definitions.as_deref();
         match id {
             GlobalId::Client(_) => write::<Client>(context, client.zip(self.around_clients.as_ref()), entry),
@@ -198,7 +199,9 @@ impl Rows {
             }
             GlobalId::IdDocument(_, key) => {
                 let mut rows = client.into_iter().flat_map(|row| row.id_documents.iter().flatten());
-                write::<IdDocument>(context, rows.find(|row| row.encoded_key == *key), entry)
+                let row = rows.find(|row| row.encoded_key == *key);
+                let row = row.zip(found.map(|found| &*found.definitions));
+                write::<IdDocument>(context, row, entry)
             }
             GlobalId::CustomFieldValue(_, key) => {
                 let mut rows = client.into_iter().flat_map(|row| row.custom_values.iter().flatten());
@@ -224,6 +227,10 @@ impl Rows {
             GlobalId::ClientRole(key) => {
                 let row = all.and_then(|all| Some((all.role_of_key(key)?, all)));
                 write::<ClientRole>(context, row, entry)
+            }
+            GlobalId::IdDocumentTemplate(key) => {
+                let row = all.and_then(|all| all.document_template_of_key(key));
+                write::<IdDocumentTemplate>(context, row, entry)
             }
             GlobalId::MessageTemplate(key) => {
                 let rights = &*caller(context)?.rights;

@@ -170,6 +170,7 @@ pub const NODES: &[(&str, Register)] = &[
     node::<definition::CustomField>(),
     node::<message::Message>(),
     node::<definition::ClientRole>(),
+    node::<definition::IdDocumentTemplate>(),
     node::<template::MessageTemplate>(),
     node::<audit::AuditRecord>(),
     node::<user::User>(),

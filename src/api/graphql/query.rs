@@ -6,7 +6,7 @@ use super::{
     client_by::ClientBy,
     context::{caller, definitions, loaders, selection},
     global_id::GlobalId,
-    load_plan::{LoadPlan, requested, selected, wanted},
+    load_plan::{LoadPlan, requested, selected, selected_parts},
     loaded::LoadedData,
     messages::{self, MessageFilter},
     node::Node,
@@ -75,7 +75,7 @@ impl Query {
         let selection = selection::<Client>(context)?;
         let load_plan = LoadPlan::of_clients(&[&selection])?;
         let (clients, loaders, caller) = (context.data::<Clients>()?, loaders(context)?, caller(context)?);
-        let Some((client, definitions)) = clients.get(caller, &named, wanted([&selection])).await? else {
+        let Some((client, definitions)) = clients.get(caller, &named, selected_parts([&selection])).await? else {
             return Ok(None);
         };
         let loaded = LoadedData::around([&client], &load_plan, definitions, loaders, caller).await?;
@@ -104,9 +104,9 @@ impl Query {
         let load_plan = LoadPlan::of_clients(&selections)?;
         let (clients, caller) = (context.data::<Clients>()?, caller(context)?);
         let requested = requested(&selection);
-        let wanted = requested.rows.then(|| wanted(selections));
+        let parts = requested.rows.then(|| selected_parts(selections));
         let page = clients
-            .page(caller, &filter, order, &range, wanted, requested.total)
+            .page(caller, &filter, order, &range, parts, requested.total)
             .await?
             .map_err(|problem| of_argument("", &problem))?;
         let (rows, definitions) = (&page.clients.rows, page.definitions.clone());

@@ -1,4 +1,4 @@
-//! A GraphQL request as clientele knows it: its caller, its id, its place and its reports.
+//! A GraphQL request as clientele knows it: its caller, its id, its permit and its reports.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::{
     permits,
 };
 use crate::api::{
-    Place, RequestId,
+    RequestId, RequestPermit,
     metrics::ApiMetrics,
     report::{ErrorReport, GraphqlOperation, LogCause, Reason, RequestReport},
 };
@@ -41,7 +41,7 @@ pub struct GraphqlRequest {
     id: RequestId,
     caller: Option<Caller>,
     /// Kept until the operation has ended: callers who hang up can't start more than the server can do.
-    place: Option<Place>,
+    permit: Option<RequestPermit>,
     report: Option<RequestReport>,
     is_trusted_origin: bool,
 }
@@ -53,7 +53,7 @@ impl GraphqlRequest {
             shared,
             id: RequestId::of(request),
             caller: extensions.get().cloned(),
-            place: extensions.get().cloned(),
+            permit: extensions.get().cloned(),
             report: extensions.get().cloned(),
             is_trusted_origin: extensions.get::<http_server::origin::Allowed>().is_some(),
         }
@@ -107,8 +107,8 @@ impl RequestContext for GraphqlRequest {
             permits::admit(operation, caller)?;
             data.insert(caller.clone());
         }
-        if let Some(place) = &self.place {
-            data.insert(place.clone());
+        if let Some(permit) = &self.permit {
+            data.insert(permit.clone());
         }
         Ok(())
     }

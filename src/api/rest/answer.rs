@@ -41,7 +41,7 @@ pub enum Detail {
 }
 
 impl Detail {
-    pub fn wanted(self) -> ClientParts {
+    pub fn parts(self) -> ClientParts {
         match self {
             Self::Bare => ClientParts::default(),
             Self::Expanded | Self::WithGroups => ClientParts::ALL,
@@ -109,7 +109,8 @@ impl<M: SerializeMap> Members<M> {
     }
 }
 
-struct Timestamp<'a>(&'a DateTime<Utc>);
+/// A time as the legacy service writes it.
+pub struct Timestamp<'a>(pub &'a DateTime<Utc>);
 
 impl Serialize for Timestamp<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

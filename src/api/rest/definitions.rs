@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 
 use super::{
     Api, MaybeRequestId,
-    answer::Members,
+    answer::{Members, Timestamp},
     errors::{RestError, codes},
     parameters::Parameters,
     respond,
@@ -85,14 +85,14 @@ pub async fn document_templates(
 impl Api {
     async fn sets(&self, uri: &Uri) -> Result<Vec<u8>, RestError> {
         let parameters = Parameters::parse(uri.query().unwrap_or_default())?;
-        let wanted = parameters.only("type")?.unwrap_or(CLIENT_INFO);
-        if !FIELD_TYPES.contains(&wanted) {
+        let requested = parameters.only("type")?.unwrap_or(CLIENT_INFO);
+        if !FIELD_TYPES.contains(&requested) {
             return Err(invalid(
-                "type: type must be a type of custom fields, CLIENT_INFO for example.",
+                "type must be a type of custom fields, CLIENT_INFO for example.",
             ));
         }
         let definitions = self.definitions.current().await?;
-        let sets = definitions.sets.iter().filter(|_| wanted == CLIENT_INFO);
+        let sets = definitions.sets.iter().filter(|_| requested == CLIENT_INFO);
         list(sets.map(|set| Set(set, &definitions)))
     }
 
@@ -111,13 +111,13 @@ impl Api {
 
     async fn roles(&self, uri: &Uri) -> Result<Vec<u8>, RestError> {
         let parameters = Parameters::parse(uri.query().unwrap_or_default())?;
-        let wanted = parameters.only("for")?.unwrap_or("CLIENTS");
-        if !["CLIENTS", "GROUPS"].contains(&wanted) {
-            return Err(invalid("for: for must be CLIENTS or GROUPS."));
+        let requested = parameters.only("for")?.unwrap_or("CLIENTS");
+        if !["CLIENTS", "GROUPS"].contains(&requested) {
+            return Err(invalid("for must be CLIENTS or GROUPS."));
         }
         let definitions = self.definitions.current().await?;
         // There are no groups, so they have no roles.
-        let roles = definitions.roles.iter().filter(|_| wanted == "CLIENTS");
+        let roles = definitions.roles.iter().filter(|_| requested == "CLIENTS");
         list(roles.map(Role))
     }
 
@@ -300,6 +300,7 @@ impl Serialize for Role<'_> {
         members.put("canGuarantee", true)?;
         members.put("requireID", role.requires_id_document)?;
         members.put("useDefaultAddress", role.allows_addresses)?;
+        members.put_some("creationDate", role.created_at.as_ref().map(Timestamp))?;
         members.end()
     }
 }

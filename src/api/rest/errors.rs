@@ -122,14 +122,19 @@ impl From<Error> for RestError {
 
 impl From<Problem> for RestError {
     fn from(problem: Problem) -> Self {
-        let source = match (problem.code, &problem.custom_field) {
+        let linking = problem.clients.iter().find_map(|clients| clients.ids.first());
+        let source = match (problem.code, &problem.custom_field, linking) {
             // Callers match on the bare id of the missing field.
-            (ProblemCode::Required, Some(id)) => id.to_string(),
+            (ProblemCode::Required, Some(id), _) => id.to_string(),
             // Likewise on the id of a client that links to this one.
-            (ProblemCode::StillLinked, _) if !problem.linked_from.is_empty() => problem.linked_from[0].clone(),
+            (ProblemCode::StillLinked, _, Some(id)) => id.clone(),
             // A problem of the URL or of the whole request has no member to name.
             _ if problem.section() == Section::Other || problem.path.is_empty() => sentence(&problem.message),
-            _ => format!("{}: {}", path(&problem.path), sentence(&problem.message)),
+            _ => match (path(&problem.path), sentence(&problem.message)) {
+                // The sentence begins with the path already.
+                (path, sentence) if sentence.starts_with(&path) => sentence,
+                (path, sentence) => format!("{path}: {sentence}"),
+            },
         };
         Self::new(code_of(&problem), source)
     }
@@ -174,6 +179,10 @@ fn sentence(message: &Message) -> String {
 
 /// A path in legacy names, such as `customInformation[0].customFieldID`.
 fn path(steps: &[Step]) -> String {
+    // This API names a role by its id in a member of its own.
+    if let [client, Step::Name("clientRole"), Step::Name("roleId")] = steps {
+        return path(&[client.clone(), Step::Name("clientRoleId")]);
+    }
     let mut text = String::new();
     for step in steps {
         let _ = match step {

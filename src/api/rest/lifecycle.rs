@@ -6,13 +6,12 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use tracing::Instrument;
 
 use super::{
-    Api, ClientId, MaybeRequestId, answer, client_id, errors::RestError, parameters::Parameters, read, respond, submit,
+    Api, ClientId, MaybeRequestId, answer, client_id, errors::RestError, parameters::Parameters, read, respond,
+    search_id, submit,
 };
-use crate::api::Place;
-use clientele_core::{budget::Priority, error::Error};
+use crate::api::RequestPermit;
 use clientele_domain::{
     caller::{Caller, Permission},
     client_by::ClientBy,
@@ -40,6 +39,26 @@ pub async fn remove(
     respond(api.delete(&caller, request, id).await, request_id)
 }
 
+/// Changes a client with the id `search`.
+pub async fn change_search(
+    api: State<Api>,
+    request_id: MaybeRequestId,
+    caller: Extension<Caller>,
+    request: Request,
+) -> Response {
+    change(api, request_id, caller, search_id(), request).await
+}
+
+/// Deletes a client with the id `search`.
+pub async fn remove_search(
+    api: State<Api>,
+    request_id: MaybeRequestId,
+    caller: Extension<Caller>,
+    request: Request,
+) -> Response {
+    remove(api, request_id, caller, search_id(), request).await
+}
+
 impl Api {
     async fn patch(&self, caller: &Caller, request: Request, id: ClientId) -> Result<Body, RestError> {
         Scope::Patch.require(caller)?;
@@ -50,7 +69,7 @@ impl Api {
     /// A body is ignored.
     async fn delete(&self, caller: &Caller, request: Request, id: ClientId) -> Result<Body, RestError> {
         caller.require(Permission::DeleteClient)?;
-        let place = request.extensions().get::<Place>().cloned();
+        let permit = request.extensions().get::<RequestPermit>().cloned();
         let received = self.receive(request).await?;
         Parameters::parse(received.query())?.refuse_with("a client's id")?;
         let by = ClientBy::Either(client_id(id)?);
@@ -60,16 +79,9 @@ impl Api {
             request,
             ..by.into()
         };
-        let budget = self.budgets.start(Priority::Change, caller.flow())?;
-        let (clients, caller, now) = (self.clients.clone(), caller.clone(), submit::now());
-        // Continues when the caller disconnects.
-        let work = async move {
-            let removed = clients.delete(&caller, &input, now).await;
-            drop(place);
-            removed
-        };
-        let removed = tokio::spawn(budget.scope(work.in_current_span())).await;
-        removed.map_err(Error::internal)???;
+        let (clients, of_caller, now) = (self.clients.clone(), caller.clone(), submit::now());
+        let removal = async move { clients.delete(&of_caller, &input, now).await };
+        self.carry_out(caller, removal, permit).await?;
         Ok(answer::success())
     }
 }

@@ -105,7 +105,7 @@ impl Parameters {
             "true" => Ok(Detail::WithGroups),
             "false" => Ok(Detail::Bare),
             _ => {
-                let source = "fullDetails: fullDetails must be true or false.";
+                let source = "fullDetails must be true or false.";
                 Err(RestError::new(codes::INVALID_PARAMETERS, source))
             }
         }
@@ -119,7 +119,7 @@ impl Parameters {
         let mut value = None;
         for (given, text) in self.particular() {
             if given != name {
-                let source = format!("{} isn't a parameter of this route: it takes {name}.", shown(given));
+                let source = format!("{} isn't accepted by this route: it takes {name}.", shown(given));
                 return Err(RestError::new(codes::PARAMETER_NOT_ALLOWED, source));
             }
             if value.replace(text).is_some() {
@@ -136,7 +136,7 @@ impl Parameters {
             let Some(member) = scalar(name) else {
                 // The second sentence is for a JSON body sent as a form, which is the default of some tools.
                 let name = shown(name);
-                let source = format!("{name} isn't a parameter of a client. Send JSON as application/json.");
+                let source = format!("{name} isn't accepted for a client. Send JSON as application/json.");
                 return Err(RestError::new(codes::PARAMETER_NOT_ALLOWED, source));
             };
             if members.insert(member.to_owned(), Value::from(value)).is_some() {
@@ -182,14 +182,14 @@ pub fn list(parameters: &Parameters) -> Result<List, RestError> {
             // Some callers use the old spelling in lists, too.
             "birthDate" | "birthdate" => {
                 let date = read::date(value).ok_or_else(|| {
-                    let source = "birthDate: birthDate must be a date that exists, as yyyy-MM-dd.";
+                    let source = "birthDate must be a date that exists, as yyyy-MM-dd.";
                     RestError::new(codes::INVALID_BIRTH_DATE, source)
                 })?;
                 filter.birth_date.replace(date).is_some()
             }
             "state" => {
                 let state = ClientState::parse(value).ok_or_else(|| {
-                    let source = "state: state must be a state of a client, ACTIVE for example.";
+                    let source = "state must be a state of a client, ACTIVE for example.";
                     RestError::new(codes::INVALID_CLIENT_STATE, source)
                 })?;
                 filter.states.replace(vec![state]).is_some()
@@ -212,13 +212,13 @@ pub fn list(parameters: &Parameters) -> Result<List, RestError> {
 }
 
 fn offset_of(text: &str) -> Result<u64, RestError> {
-    let source = "offset: offset must be an integer of 0 or more.";
+    let source = "offset must be an integer of 0 or more.";
     let offset = integer(text).ok_or_else(|| RestError::new(codes::INVALID_PAGINATION_OFFSET_VALUE, source))?;
     u64::try_from(offset).map_err(|_| RestError::new(codes::OUT_OF_BOUNDS_PAGINATION_OFFSET_VALUE, source))
 }
 
 fn limit_of(text: &str) -> Result<u32, RestError> {
-    let source = "limit: limit must be an integer from 1 to 1000.";
+    let source = "limit must be an integer from 1 to 1000.";
     let limit = integer(text).ok_or_else(|| RestError::new(codes::INVALID_PAGINATION_LIMIT_VALUE, source))?;
     let limit = u32::try_from(limit)
         .ok()
@@ -255,14 +255,14 @@ fn twice(name: &str) -> RestError {
     RestError::new(codes::PARAMETER_NOT_ALLOWED, format!("{name} is given twice."))
 }
 
-/// A name that can be repeated in a response: a body mistaken for a form may have anything as names.
-pub fn shown(name: &str) -> &str {
+/// Returns true for a name that can be repeated in a response: a body mistaken for a form may have anything as names.
+pub fn is_plain(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    if (1..=64).contains(&name.len()) && name.bytes().all(plain) {
-        name
-    } else {
-        "What was sent"
-    }
+    (1..=64).contains(&name.len()) && name.bytes().all(plain)
+}
+
+fn shown(name: &str) -> &str {
+    if is_plain(name) { name } else { "This parameter" }
 }
 
 #[cfg(test)]
@@ -352,11 +352,11 @@ mod tests {
         for (text, source) in [
             (
                 "nickname=secret",
-                "nickname isn't a parameter of a client. Send JSON as application/json.",
+                "nickname isn't accepted for a client. Send JSON as application/json.",
             ),
             (
                 "%7B%22secret%22%3A1%7D",
-                "What was sent isn't a parameter of a client. Send JSON as application/json.",
+                "This parameter isn't accepted for a client. Send JSON as application/json.",
             ),
         ] {
             let client = Parameters::parse(text).and_then(|parameters| parameters.client());

@@ -30,6 +30,7 @@ pub fn submission(body: &str) -> Result<UpsertClient, RestError> {
     let mut unreadable = Vec::new();
     let mut root = Members::root(members(body)?, &mut unreadable);
     // Without it, only the collections change.
+    let client = |members: Members<'_, '_>| client(members, EmptyRole::Refused);
     let client = root.object("client").map_value(client).take().unwrap_or_default();
     let id_documents = root.list("idDocuments", (LONGEST_LIST + 1, LONGEST_LIST + 1), id_document);
     // Only the first address counts. The others are counted without being parsed.
@@ -71,7 +72,7 @@ pub fn patch(body: &str) -> Result<UpsertClient, RestError> {
 /// The path names the client. The role can also be named by its id.
 fn patched(mut members: Members<'_, '_>) -> ClientInput {
     let role = members.text("clientRoleId").map_value(ClientRoleBy::RoleId);
-    let client = client(members);
+    let client = client(members, EmptyRole::Absent);
     ClientInput {
         encoded_key: MaybeUndefined::Undefined,
         client_role: match client.client_role {
@@ -111,7 +112,7 @@ pub fn custom_field_values(body: &str) -> Result<UpsertClient, RestError> {
     let mut root = Members::root(members(body)?, &mut unreadable);
     let has_members = |client: Members<'_, '_>| !client.is_empty();
     if root.object("client").map_value(has_members).take().unwrap_or_default() {
-        let source = "client: this route changes custom values only. Leave client out, or send it empty.";
+        let source = "This route changes custom values only: leave client out, or send it empty.";
         return Err(RestError::new(codes::INVALID_PARAMETERS, source));
     }
     let value = |members: Members<'_, '_>| {
@@ -123,7 +124,7 @@ pub fn custom_field_values(body: &str) -> Result<UpsertClient, RestError> {
     };
     let custom_information = root.list("customInformation", (LONGEST_LIST + 1, LONGEST_LIST + 1), value);
     if custom_information.is_undefined() && unreadable.is_empty() {
-        let source = "customInformation: customInformation is required: the values to change.";
+        let source = "customInformation is required: the values to change.";
         return Err(RestError::new(codes::INVALID_PARAMETERS, source));
     }
     Ok(UpsertClient {
@@ -162,7 +163,15 @@ fn members(body: &str) -> Result<HashMap<String, &RawValue>, RestError> {
     })
 }
 
-fn client(mut members: Members<'_, '_>) -> ClientInput {
+/// A `clientRole` without a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum EmptyRole {
+    Refused,
+    /// Callers serialise members without a value as null, or leave them out.
+    Absent,
+}
+
+fn client(mut members: Members<'_, '_>, empty_role: EmptyRole) -> ClientInput {
     let gender = |raw| members::choice(raw, gender_of, "must be MALE or FEMALE.");
     let one_of_languages = "must be a language this API knows, ENGLISH for example.";
     let language = |raw| members::choice(raw, Language::parse, one_of_languages);
@@ -181,7 +190,7 @@ fn client(mut members: Members<'_, '_>) -> ClientInput {
         mobile_phone2: members.text("mobilePhone2"),
         preferred_language: members.clearable("preferredLanguage", language),
         notes: members.text("notes"),
-        client_role: client_role(&mut members),
+        client_role: client_role(&mut members, empty_role),
         assigned_branch_key: members.text("assignedBranchKey"),
         assigned_centre_key: members.text("assignedCentreKey"),
         assigned_user_key: members.text("assignedUserKey"),
@@ -206,7 +215,7 @@ fn gender_of(text: &str) -> Option<Gender> {
 }
 
 /// An object of which only the key is used.
-fn client_role(client: &mut Members<'_, '_>) -> MaybeUndefined<ClientRoleBy> {
+fn client_role(client: &mut Members<'_, '_>, empty: EmptyRole) -> MaybeUndefined<ClientRoleBy> {
     let mut role = match client.object("clientRole") {
         MaybeUndefined::Value(role) => role,
         MaybeUndefined::Null => return MaybeUndefined::Null,
@@ -215,7 +224,9 @@ fn client_role(client: &mut Members<'_, '_>) -> MaybeUndefined<ClientRoleBy> {
     match role.text("encodedKey") {
         MaybeUndefined::Value(key) => MaybeUndefined::Value(ClientRoleBy::EncodedKey(key)),
         MaybeUndefined::Undefined | MaybeUndefined::Null => {
-            role.refuse("encodedKey", (ProblemCode::Blank, "must name the client role."));
+            if empty == EmptyRole::Refused {
+                role.refuse("encodedKey", (ProblemCode::Blank, "must name the client role."));
+            }
             MaybeUndefined::Undefined
         }
     }

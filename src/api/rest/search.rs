@@ -49,7 +49,7 @@ impl Api {
         range: &Range,
         detail: Detail,
     ) -> Result<Vec<u8>, RestError> {
-        let found = self.clients.search(caller, constraints, range, detail.wanted(), now());
+        let found = self.clients.search(caller, constraints, range, detail.parts(), now());
         let page = found.await.map_err(page_error)??;
         answer::clients(&page.clients.rows, &page.definitions, detail).map_err(page_error)
     }

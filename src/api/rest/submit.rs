@@ -13,17 +13,18 @@ use super::{
     read,
     request::{self, Declared, Media},
 };
-use crate::api::{Place, origin};
+use crate::api::{RequestPermit, origin};
 use clientele_core::{
     budget::{Priority, RequestBudget},
     error::Error,
+    problem::Problem,
 };
 use clientele_domain::{
-    caller::{Caller, Permission},
+    caller::Caller,
     client::ClientParts,
     client_by::ClientBy,
     idempotency::Fingerprint,
-    upsert::{UpsertClient, Upserted},
+    upsert::{Scope, UpsertClient, Upserted},
 };
 
 /// The parsed input, and the format of the answer.
@@ -71,16 +72,10 @@ impl Api {
     /// Creates or changes a client. `named` is the id in the path.
     pub async fn submit(&self, caller: &Caller, request: Request, named: Option<String>) -> Result<Body, RestError> {
         // The permission is checked before the body is read.
-        if !caller.can(Permission::CreateClient) {
-            caller.require(Permission::EditClient)?;
-        }
-        let place = request.extensions().get::<Place>().cloned();
+        Scope::Upsert.require(caller)?;
+        let permit = request.extensions().get::<RequestPermit>().cloned();
         let (input, detail) = self.read(request, named).await?;
-        // A request that can't be answered is refused before anything is stored.
-        let budget = self.budgets.start(Priority::Change, caller.flow())?;
-        let stored = self
-            .store(caller.clone(), input, detail.wanted(), budget.clone(), place)
-            .await?;
+        let (stored, budget) = self.store(caller, input, detail.parts(), permit).await?;
         // The change is stored, so the memory limit doesn't apply to its answer: it holds only the data sent and its
         // definitions.
         let answer = answer::client(&stored.client, &stored.definitions, detail)?;
@@ -96,16 +91,14 @@ impl Api {
         client: String,
         read: impl FnOnce(&Received) -> Result<UpsertClient, RestError>,
     ) -> Result<Body, RestError> {
-        let place = request.extensions().get::<Place>().cloned();
+        let permit = request.extensions().get::<RequestPermit>().cloned();
         let received = self.receive(request).await?;
         let input = UpsertClient {
             named: Some(ClientBy::Either(client)),
             ..read(&received)?
         };
         let input = received.repeatable(input);
-        let budget = self.budgets.start(Priority::Change, caller.flow())?;
-        self.store(caller.clone(), input, ClientParts::default(), budget, place)
-            .await?;
+        self.store(caller, input, ClientParts::default(), permit).await?;
         Ok(answer::success())
     }
 
@@ -192,24 +185,35 @@ impl Api {
         }
     }
 
-    /// Continues when the caller disconnects, so that started work is finished.
-    pub async fn store(
+    async fn store(
         &self,
-        caller: Caller,
+        caller: &Caller,
         input: UpsertClient,
-        wanted: ClientParts,
-        budget: RequestBudget,
-        place: Option<Place>,
-    ) -> Result<Upserted, RestError> {
-        let (clients, now) = (self.clients.clone(), now());
+        parts: ClientParts,
+        permit: Option<RequestPermit>,
+    ) -> Result<(Upserted, RequestBudget), RestError> {
+        let (clients, of_caller, now) = (self.clients.clone(), caller.clone(), now());
+        let upsert = async move { clients.upsert(&of_caller, &input, parts, now).await };
+        self.carry_out(caller, upsert, permit).await
+    }
+
+    /// Carries out a change, also when the caller disconnects meanwhile. Returns its result and the request's budget: a
+    /// request that can't be answered is refused before anything is stored.
+    pub async fn carry_out<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        change: impl Future<Output = Result<Result<T, Vec<Problem>>, Error>> + Send + 'static,
+        permit: Option<RequestPermit>,
+    ) -> Result<(T, RequestBudget), RestError> {
+        let budget = self.budgets.start(Priority::Change, caller.flow())?;
         let work = async move {
-            let upserted = clients.upsert(&caller, &input, wanted, now).await;
-            drop(place);
-            upserted
+            let changed = change.await;
+            drop(permit);
+            changed
         };
-        let work = budget.scope(work.in_current_span());
-        let stored = tokio::spawn(work).await.map_err(Error::internal)?;
-        Ok(stored??)
+        let work = budget.clone().scope(work.in_current_span());
+        let changed = tokio::spawn(work).await.map_err(Error::internal)?;
+        Ok((changed??, budget))
     }
 }
 

@@ -44,7 +44,10 @@ const OTHER_PARTS_OF_CLIENT: [&str; 11] = [
     "tasks",
 ];
 
-/// Says that there is no such route. Of a path, it repeats only names of routes and plain text, never a client's id.
+/// The first parts of this server's own routes with more parts.
+const OWN_PARTS: [&str; 3] = ["clients", "customfields", "settings"];
+
+/// Says that there is no such route. Of a path, it repeats only names of routes: any other part can be a client's id.
 pub fn sentence(method: &Method, path: &str) -> String {
     let mut parts = path
         .strip_prefix("/api")
@@ -60,15 +63,16 @@ pub fn sentence(method: &Method, path: &str) -> String {
         let rest = if named.is_some() { "/…" } else { "" };
         return format!("There is no route {method} /api/{part}{rest}: this server stores clients only.");
     }
-    if first.is_some_and(|first| first.eq_ignore_ascii_case("clients"))
-        && let Some(part) = known(&OTHER_PARTS_OF_CLIENT, below)
-    {
-        return format!("There is no route {method} /api/clients/{{id}}/{part}: this server stores clients only.");
+    let own = known(&OWN_PARTS, first).filter(|_| named.is_some());
+    if own == Some("clients") {
+        if let Some(part) = known(&OTHER_PARTS_OF_CLIENT, below) {
+            return format!("There is no route {method} /api/clients/{{id}}/{part}: this server stores clients only.");
+        }
+        return format!("There is no route {method} of this path below /api/clients/{{id}}.");
     }
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-' | b'.');
-    match path.len() <= 128 && path.bytes().all(plain) {
-        true => format!("There is no route {method} {path}."),
-        false => "There is no route of this method and path.".to_owned(),
+    match own {
+        Some(part) => format!("There is no route {method} of this path below /api/{part}."),
+        None => format!("There is no route {method} of this path below /api."),
     }
 }
 
@@ -93,9 +97,23 @@ mod tests {
                 "/api/clients/ABC123/loans/",
                 "There is no route GET /api/clients/{id}/loans: this server stores clients only.",
             ),
-            ("/api/nothing/here", "There is no route GET /api/nothing/here."),
-            ("/api", "There is no route GET /api."),
-            ("/api/%00", "There is no route of this method and path."),
+            (
+                "/api/clients/ABC123/nothing",
+                "There is no route GET of this path below /api/clients/{id}.",
+            ),
+            (
+                "/api/Clients//ABC123/custominformation/field/1/more/",
+                "There is no route GET of this path below /api/clients/{id}.",
+            ),
+            (
+                "/api/settings/ABC123",
+                "There is no route GET of this path below /api/settings.",
+            ),
+            ("/api/client/ABC123", "There is no route GET of this path below /api."),
+            ("/api/ABC123", "There is no route GET of this path below /api."),
+            ("/api/CLIENTS", "There is no route GET of this path below /api."),
+            ("/api", "There is no route GET of this path below /api."),
+            ("/api/%00", "There is no route GET of this path below /api."),
         ] {
             assert_eq!(sentence(&Method::GET, path), expected, "{path}");
         }

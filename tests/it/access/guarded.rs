@@ -32,6 +32,12 @@ const GUARDED: &[Guarded] = &[
         "{ client(by: { clientId: \"ana\" }) { messages { totalCount } } }",
         || json!(["client", "messages"]),
     ),
+    (
+        "ChangeClientStatePayload.client",
+        ViewClient,
+        "mutation { changeClientState(input: { by: { clientId: \"ana\" }, state: INACTIVE }) { client { clientId } } }",
+        || json!(["changeClientState", "client"]),
+    ),
     // Callers without VIEW_CLIENT see values only in payloads of their own changes.
     (
         "CustomFieldValue.linkedClient",

@@ -103,9 +103,14 @@ const FIELDS: &[Field] = &[
     ),
     (
         "Mutation.changeClientState",
+        "mutation { changeClientState(input: { by: { clientId: \"known\" }, state: INACTIVE }) { userErrors { code } } }",
+        &[ChangeState],
+    ),
+    (
+        "Mutation.changeClientState",
         "mutation { changeClientState(input: { by: { clientId: \"known\" }, state: INACTIVE }) { client { clientId } \
             userErrors { code } } }",
-        &[ChangeState],
+        &[ChangeState, ViewClient],
     ),
     (
         "Mutation.mergeClients",

@@ -250,3 +250,22 @@ fn closed_output_fails_only_for_values_printed_once() {
         .expect("the program starts");
     assert_eq!(verify.status.code(), Some(1));
 }
+
+#[test]
+fn seeding_needs_at_least_one_client() {
+    let directory = directory();
+    for (clients, code) in [("0", 2), ("1", 0)] {
+        let output = clientele(&directory, &["seed", "--clients", clients], &[]).output();
+        let output = output.expect("the program starts");
+        assert_eq!(output.status.code(), Some(code), "{clients}");
+        let (printed, log) = (text(output.stdout), text(output.stderr));
+        match code {
+            0 => assert_eq!(
+                printed,
+                "the database has the invented clients SEED00000000 to SEED00000000\n"
+            ),
+            _ => assert!(printed.is_empty() && log.contains("--clients <N>"), "{log}"),
+        }
+        assert_eq!(directory.path().join("clientele.db").exists(), code == 0);
+    }
+}

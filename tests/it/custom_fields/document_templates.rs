@@ -167,9 +167,11 @@ async fn document_that_does_not_fit_its_template_is_950(server: &TestServer) {
         server.refuses("/api/clients", legacy(&document), 400, answer).await;
     }
     // The authority is that of the template when the document names none.
-    let documents = "idDocuments { documentId issuingAuthority templateKey }";
+    let documents = "idDocuments { documentId issuingAuthority templateKey template { templateId pattern } }";
     let stored = store(server, ana(json!([passport(json!({}))])), documents).await;
-    let expected = json!({ "documentId": "A12", "issuingAuthority": "Office", "templateKey": "passportKey" });
+    let template = json!({ "templateId": "passport", "pattern": "@##" });
+    let expected = json!({ "documentId": "A12", "issuingAuthority": "Office", "templateKey": "passportKey",
+        "template": template });
     assert_eq!(stored["idDocuments"], json!([expected]));
     let answer = server
         .post("/api/clients", legacy(&passport(json!({ "documentId": "é99" }))))

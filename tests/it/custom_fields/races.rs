@@ -1,18 +1,12 @@
 //! Changes of unique values between the statements of another request. SQLite has one writer, so they can't
 //! happen there.
 
-use clientele::{
-    custom_field::CustomFieldInput,
-    db::{Step, Transaction, Work},
-    definitions::Kind,
-    error::Result,
-};
+use clientele::{custom_field::CustomFieldInput, definitions::Kind};
 use futures_util::future::join;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 
 use crate::harness::{
-    TestServer, field,
+    HeldLock, TestServer, field,
     graphql::{store, store_key},
 };
 
@@ -21,64 +15,19 @@ on_postgres!(
     version_of_the_former_owner_is_not_compared,
 );
 
-/// A transaction that takes a lock, and makes a change when the test says so.
-struct Locked {
-    lock: String,
-    change: String,
-    taken: Notify,
-    released: Notify,
-}
-
-impl Work for Locked {
-    type Output = ();
-
-    async fn attempt(&self, transaction: &Transaction) -> Result<Step<()>> {
-        transaction.one(self.lock.as_str(), []).await?;
-        self.taken.notify_one();
-        self.released.notified().await;
-        transaction.run(self.change.as_str(), []).await?;
-        Ok(Step::Commit(()))
-    }
-}
-
 /// Stores a client while the lock is held, and runs `meanwhile` when that waits for the lock. Returns the stored
 /// client.
-async fn store_behind(
-    server: &TestServer,
-    (lock, change): (String, String),
-    input: Value,
-    meanwhile: impl Future<Output = ()>,
-) -> Value {
-    let locked = Locked {
-        lock,
-        change,
-        taken: Notify::new(),
-        released: Notify::new(),
-    };
+async fn store_behind(server: &TestServer, lock: HeldLock, input: Value, meanwhile: impl Future<Output = ()>) -> Value {
     let stored = async {
-        locked.taken.notified().await;
+        lock.is_held().await;
         let release = async {
-            until_a_statement_waits(server).await;
+            lock.is_waited_for(server).await;
             meanwhile.await;
-            locked.released.notify_one();
+            lock.release();
         };
         join(store(server, input, "encodedKey version"), release).await.0
     };
-    let (lock, stored) = join(server.services.db.write(&locked), stored).await;
-    lock.expect("the change is committed");
-    stored
-}
-
-async fn until_a_statement_waits(server: &TestServer) {
-    let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    loop {
-        let row = server.services.db.read().one(sql, []).await.expect("an answer");
-        let waiting: i64 = row.expect("a row").try_get_by_index(0).expect("a number");
-        if waiting > 0 {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
+    join(lock.hold(server), stored).await.1
 }
 
 async fn define(server: &TestServer) {
@@ -110,11 +59,7 @@ async fn value_released_meanwhile_is_claimed(server: &TestServer) {
         let input = json!({ "client": { "encodedKey": first }, "customInformation": [] });
         store(server, input, "version").await;
     };
-    let lock = (
-        "SELECT 1 FROM pg_advisory_xact_lock(7)".to_owned(),
-        "SELECT 1".to_owned(),
-    );
-    let second = store_behind(server, lock, ana(values), release).await;
+    let second = store_behind(server, HeldLock::of_number(7), ana(values), release).await;
     let rows = server.snapshot().await;
     let claims: Vec<&str> = rows.rows("custom_field_claim");
     let key = second["encodedKey"].as_str().expect("a key");
@@ -132,10 +77,9 @@ async fn version_of_the_former_owner_is_not_compared(server: &TestServer) {
         "version",
     )
     .await;
-    let lock = format!("SELECT 1 FROM client WHERE encoded_key = '{first}' FOR UPDATE");
     let change = format!("UPDATE custom_field_claim SET client_key = '{second}'");
     let matched = json!({ "matchOn": "CUSTOM_FIELD", "matchCustomField": { "fieldId": "crm", "value": "A-1" },
         "expectedVersion": 2, "client": { "firstName": "Eva", "lastName": "Cruz" } });
-    let stored = store_behind(server, (lock, change), matched, async {}).await;
+    let stored = store_behind(server, HeldLock::of_client(&first, [change]), matched, async {}).await;
     assert_eq!(stored, json!({ "encodedKey": second, "version": 3 }));
 }

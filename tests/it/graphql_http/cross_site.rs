@@ -2,7 +2,7 @@
 
 use clientele::api::{self, cors::CorsSettings};
 use reqwest::{Method, RequestBuilder};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Backend, Settings, TestServer, run};
 
@@ -144,6 +144,40 @@ async fn cross_site_submissions_get_the_legacy_refusal(server: &TestServer) {
                 }),
             );
         }
+    }
+    assert_eq!(server.snapshot().await, before);
+    let client = json!({ "client": { "id": "C-1", "firstName": "A", "lastName": "B" } });
+    assert_eq!(server.post("/api/clients", client).await.status, 200);
+    let before = server.snapshot().await;
+    for (method, path, body) in [
+        (
+            Method::PATCH,
+            "/api/clients/C-1",
+            json!({ "client": { "firstName": "C" } }),
+        ),
+        (Method::DELETE, "/api/clients/C-1", Value::Null),
+        (
+            Method::PATCH,
+            "/api/clients/C-1/custominformation",
+            json!({ "customInformation": [] }),
+        ),
+        (
+            Method::PATCH,
+            "/api/clients/C-1/custominformation/f",
+            json!({ "value": "x" }),
+        ),
+        (Method::DELETE, "/api/clients/C-1/custominformation/f", Value::Null),
+        (Method::POST, "/api/clients/search", json!({ "filterConstraints": [] })),
+    ] {
+        let request = server.request(method, path).header("sec-fetch-site", "cross-site");
+        server.send(request.json(&body)).await.is(
+            403,
+            json!({
+                "returnCode": 15,
+                "returnStatus": "INVALID_PERMISSIONS",
+                "errorSource": "A page of another site can't submit clients.",
+            }),
+        );
     }
     assert_eq!(server.snapshot().await, before);
 }

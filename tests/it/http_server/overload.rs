@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{Extension, Router, routing::get};
-use clientele::{api::Place, server::HttpSettings};
+use clientele::{api::RequestPermit, server::HttpSettings};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::{Semaphore, mpsc},
@@ -253,7 +253,7 @@ async fn work_without_its_caller_keeps_its_permit() {
     let (has_ended, mut ended) = mpsc::channel::<()>(1);
     let (given_up, mut is_given_up) = mpsc::channel::<()>(1);
     let (has_begun, end) = (begun.clone(), may_end.clone());
-    let change = async move |Extension(place): Extension<Place>| {
+    let change = async move |Extension(place): Extension<RequestPermit>| {
         let (_given_up, end, has_ended) = (given_up, end, has_ended);
         let work = tokio::spawn(async move {
             end.acquire().await.expect("open").forget();
@@ -265,7 +265,7 @@ async fn work_without_its_caller_keeps_its_permit() {
     };
     // The handler serves one call, so that its end is visible.
     let change = Arc::new(Mutex::new(Some(change)));
-    let route = get(async move |place: Extension<Place>| {
+    let route = get(async move |place: Extension<RequestPermit>| {
         let change = change.lock().expect("no panic").take().expect("called once");
         change(place).await;
     });

@@ -144,8 +144,8 @@ async fn roles_are_listed_in_order(server: &TestServer) {
 
 async fn bad_parameters_of_definitions_are_refused(server: &TestServer) {
     define(server).await;
-    let type_source = "type: type must be a type of custom fields, CLIENT_INFO for example.";
-    let for_source = "for: for must be CLIENTS or GROUPS.";
+    let type_source = "type must be a type of custom fields, CLIENT_INFO for example.";
+    let for_source = "for must be CLIENTS or GROUPS.";
     for (path, code, status, source) in [
         ("customfieldsets?type=client_info", 4, "INVALID_PARAMETERS", type_source),
         ("customfieldsets?type=", 4, "INVALID_PARAMETERS", type_source),
@@ -160,7 +160,7 @@ async fn bad_parameters_of_definitions_are_refused(server: &TestServer) {
             "customfieldsets?kind=x",
             27,
             "PARAMETER_NOT_ALLOWED",
-            "kind isn't a parameter of this route: it takes type.",
+            "kind isn't accepted by this route: it takes type.",
         ),
         (
             "customfields/band?type=x",
@@ -173,7 +173,7 @@ async fn bad_parameters_of_definitions_are_refused(server: &TestServer) {
             "clienttypes?type=x",
             27,
             "PARAMETER_NOT_ALLOWED",
-            "type isn't a parameter of this route: it takes for.",
+            "type isn't accepted by this route: it takes for.",
         ),
         (
             "clienttypes?for=%FF",
@@ -240,7 +240,7 @@ async fn roles_and_document_templates_show_their_rules(server: &TestServer) {
     define_role(server, firm).await;
     let firm = json!({
         "encodedKey": "firmKey", "id": "firm", "name": "Firm", "clientType": "CLIENT", "canOpenAccounts": true,
-        "canGuarantee": true, "requireID": true, "useDefaultAddress": false,
+        "canGuarantee": true, "requireID": true, "useDefaultAddress": false, "creationDate": "<time>",
     });
     let roles = server.get("/api/clienttypes").await.body;
     assert_eq!(roles[1], firm);

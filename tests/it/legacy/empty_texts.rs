@@ -118,8 +118,7 @@ async fn empty_custom_value_is_no_value(server: &TestServer) {
         json!({ "customInformation": [{ "customFieldID": "shoe", "value": "41" }] }),
     )
     .await;
-    let source =
-        "customInformation[0].value: The field shoe has no value: send value, or leave the field out of the list.";
+    let source = "customInformation[0].value: The field shoe has no value: send value.";
     for none in [json!(""), json!(null)] {
         let body = json!({ "customInformation": [{ "customFieldID": "shoe", "value": none }] });
         let refused = refusal(901, "INCONSISTENT_VALUE_WITH_CUSTOM_FIELD_TYPE", source);

@@ -1,6 +1,7 @@
 //! Stored values that today's rules refuse: they can be kept and sent back, and block no other change.
 
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use super::{FIRST, create, refusal};
 use crate::harness::{TestServer, field};
@@ -44,6 +45,7 @@ on_both!(
     invalid_stored_values_can_be_sent_back,
     invalid_stored_values_block_no_other_change,
     invalid_values_are_refused_when_they_change,
+    client_with_the_reserved_id_is_changed_and_deleted_by_it,
 );
 
 async fn invalid_stored_values_can_be_sent_back(server: &TestServer) {
@@ -105,6 +107,35 @@ async fn invalid_stored_values_block_no_other_change(server: &TestServer) {
         .graphql(query, input)
         .await
         .data(json!({ "upsertClient": { "userErrors": [], "client": { "notes": "n" } } }));
+}
+
+async fn client_with_the_reserved_id_is_changed_and_deleted_by_it(server: &TestServer) {
+    store(server).await;
+    let success = json!({ "returnCode": 0, "returnStatus": "SUCCESS" });
+    let unknown = refusal(301, "INVALID_CLIENT_ID", "There is no client with this id or key.");
+    let path = "/api/clients/search";
+    let patch = |client: Value| server.send_json(Method::PATCH, path, json!({ "client": client }));
+    patch(json!({ "notes": "n" })).await.is(200, success.clone());
+    assert_eq!(server.get(path).await.body["notes"], "n");
+    patch(json!({ "id": "C-1" })).await.is(200, success.clone());
+    assert_eq!(server.get("/api/clients/C-1").await.body["encodedKey"], "<key 1>");
+    server.get(path).await.is(404, unknown.clone());
+    patch(json!({ "notes": "m" })).await.is(404, unknown.clone());
+    server
+        .send_json(Method::DELETE, path, Value::Null)
+        .await
+        .is(404, unknown.clone());
+    for table in ["client", "client_id_claim"] {
+        let sql = format!("UPDATE {table} SET client_id = 'search' WHERE client_id = 'C-1'");
+        server.write(&sql).await.expect("written");
+    }
+    let path = format!("{path}/");
+    server
+        .send_json(Method::DELETE, &path, Value::Null)
+        .await
+        .is(200, success);
+    server.get(&path).await.is(404, unknown.clone());
+    server.get(FIRST).await.is(404, unknown);
 }
 
 async fn invalid_values_are_refused_when_they_change(server: &TestServer) {

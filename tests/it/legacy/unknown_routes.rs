@@ -61,7 +61,24 @@ async fn unknown_route_is_named_without_the_id_of_a_client(server: &TestServer) 
             "/api/clients/<id 1>/activities",
             "GET /api/clients/{id}/activities: this server stores clients only",
         ),
-        (Method::GET, "/api/nothing", "GET /api/nothing"),
+        (
+            Method::GET,
+            "/api/clients/<id 1>/nothing",
+            "GET of this path below /api/clients/{id}",
+        ),
+        (
+            Method::DELETE,
+            "/api/clients/<key 1>/custominformation/a/0/<id 1>/",
+            "DELETE of this path below /api/clients/{id}",
+        ),
+        (Method::GET, "/api/client/<id 1>", "GET of this path below /api"),
+        (Method::POST, "/api/<id 1>", "POST of this path below /api"),
+        (
+            Method::GET,
+            "/api/settings/<id 1>",
+            "GET of this path below /api/settings",
+        ),
+        (Method::GET, "/api/nothing", "GET of this path below /api"),
     ] {
         let answer = server.send(server.request(method, path)).await;
         let source = format!("There is no route {route}.");

@@ -1,10 +1,13 @@
 //! Deletion and erasure through both APIs: what they remove, and what they refuse.
 
+use std::collections::BTreeMap;
+
 use clientele::{
     audit::AuditSettings,
     caller::{Permission, Rights, Sets},
     client_by::ClientBy,
     definitions::Kind,
+    removal::MOST_COUNTED,
     services::{ServiceSettings, Services},
 };
 use reqwest::Method;
@@ -21,7 +24,8 @@ use crate::{
 
 const DELETE: &str = "mutation($input: DeleteClientInput!) { deleteClient(input: $input) {
     deletedClientKey deletedMessages unsentMessages conflictingVersion clientMutationId
-    userErrors { code message path } } }";
+    userErrors { code message path clientCount clientIds } } }";
+const STILL_LINKED: &str = "Other clients link to this client: remove all these links first.";
 const ERASE: &str = "mutation($input: EraseClientInput!) { eraseClient(input: $input) {
     erasedClientId erasedClientKey erasedAt erasedRecords deletedMessages unsentMessages clientMutationId
     userErrors { code message path } } }";
@@ -73,12 +77,14 @@ on_both!(
     deletion_is_recorded_with_everything_that_was_deleted,
     client_that_others_link_to_is_not_deleted,
     refusal_of_a_deletion_names_only_visible_clients,
+    refusal_of_a_deletion_counts_up_to_its_limit,
     repeated_deletion_gets_the_first_answer,
     expected_version_prevents_a_lost_change,
     unknown_clients_are_not_deleted,
     id_of_a_deleted_client_is_free_and_its_key_is_not,
     erased_client_leaves_its_key_to_the_links,
     erasure_can_be_repeated,
+    erased_requests_leave_nothing_to_compare_guesses_with,
     deleted_clients_count_for_a_new_audit_key,
     removal_takes_the_same_statements_whatever_the_data,
 );
@@ -180,12 +186,9 @@ async fn client_that_others_link_to_is_not_deleted(server: &TestServer) {
         let answer = delete_path(server, "/api/clients/boss").await;
         answer.is(400, refusal(927, "LINKED_BY_CUSTOM_FIELD", "L1"));
         let named: Vec<String> = (1..=count.min(3)).map(|number| format!("L{number}")).collect();
-        let message = format!(
-            "Other clients link to this client, such as {}: remove all these links first.",
-            named.join(", ")
-        );
         let answer = delete(server, json!({ "by": { "encodedKey": boss } })).await;
-        let expected = json!([{ "code": "STILL_LINKED", "message": message, "path": ["input", "by"] }]);
+        let expected = json!([{ "code": "STILL_LINKED", "message": STILL_LINKED, "path": ["input", "by"],
+            "clientCount": count, "clientIds": named }]);
         assert_eq!(*user_errors(&answer, "deleteClient"), expected);
         assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
     }
@@ -201,7 +204,6 @@ async fn refusal_of_a_deletion_names_only_visible_clients(server: &TestServer) {
     define(server).await;
     let boss = create_full(server, "boss").await;
     create_linked(server, "L1", &boss).await;
-    let sentence = "Other clients link to this client: remove all these links first.";
     let blind = Rights::of([Permission::DeleteClient]);
     let without_set = Rights {
         view_sets: Sets::These(Default::default()),
@@ -212,9 +214,38 @@ async fn refusal_of_a_deletion_names_only_visible_clients(server: &TestServer) {
         let caller = server.as_caller(&rights);
         delete_path(&caller, "/api/clients/boss")
             .await
-            .is(400, refusal(927, "LINKED_BY_CUSTOM_FIELD", sentence));
+            .is(400, refusal(927, "LINKED_BY_CUSTOM_FIELD", STILL_LINKED));
         let answer = delete(&caller, json!({ "by": { "clientId": "boss" } })).await;
-        assert_eq!(user_errors(&answer, "deleteClient")[0]["message"], sentence);
+        let expected = json!([{ "code": "STILL_LINKED", "message": STILL_LINKED, "path": ["input", "by"],
+            "clientCount": null, "clientIds": [] }]);
+        assert_eq!(*user_errors(&answer, "deleteClient"), expected);
+    }
+}
+
+async fn refusal_of_a_deletion_counts_up_to_its_limit(server: &TestServer) {
+    define(server).await;
+    let boss = create_full(server, "boss").await;
+    let most = i64::try_from(MOST_COUNTED).expect("a small number");
+    let query = "mutation($clients: [UpsertClientInput!]!) { upsertClients(input: { clients: $clients }) { results { \
+        created } } }";
+    let mut number = 0;
+    for (more, count) in [(most - 1, most - 1), (1, most), (1, most)] {
+        let client = |number: i64| {
+            json!({ "client": { "clientId": format!("L{number}"), "firstName": "Bo", "lastName": "Linden" },
+                "customInformation": [{ "fieldId": "boss", "linkedKey": boss }] })
+        };
+        let clients: Vec<Value> = (number..number + more).map(client).collect();
+        let answer = server.graphql(query, json!({ "clients": clients })).await;
+        let created = json!({ "created": true });
+        let results = answer.body["data"]["upsertClients"]["results"]
+            .as_array()
+            .expect("a list");
+        assert!(results.iter().all(|result| *result == created), "{}", answer.text);
+        number += more;
+        let answer = delete(server, json!({ "by": { "encodedKey": boss } })).await;
+        let problem = &user_errors(&answer, "deleteClient")[0];
+        assert_eq!(problem["clientCount"], count);
+        assert_eq!(problem["clientIds"].as_array().map(Vec::len), Some(3));
     }
 }
 
@@ -252,7 +283,8 @@ async fn expected_version_prevents_a_lost_change(server: &TestServer) {
         .data(json!({ "deleteClient": {
             "deletedClientKey": null, "deletedMessages": 0, "unsentMessages": 0, "conflictingVersion": 1,
             "clientMutationId": null, "userErrors": [
-                { "code": "VERSION_CONFLICT", "message": message, "path": ["input", "expectedVersion"] }] } }));
+                { "code": "VERSION_CONFLICT", "message": message, "path": ["input", "expectedVersion"],
+                    "clientCount": null, "clientIds": [] }] } }));
     assert_eq!(server.snapshot().await, before);
     let answer = delete(server, json!({ "by": { "clientId": "A" }, "expectedVersion": 1 })).await;
     assert_eq!(*user_errors(&answer, "deleteClient"), json!([]));
@@ -271,8 +303,9 @@ async fn unknown_clients_are_not_deleted(server: &TestServer) {
         let input = json!({ "input": { "by": by } });
         for (mutation, document) in [("deleteClient", DELETE), ("eraseClient", ERASE)] {
             let answer = server.graphql(document, input.clone()).await;
-            let expected = json!([{ "code": "NOT_FOUND", "message": message, "path": ["input", "by"] }]);
-            assert_eq!(*user_errors(&answer, mutation), expected);
+            let problem = &user_errors(&answer, mutation)[0];
+            let found = json!([problem["code"], problem["message"], problem["path"]]);
+            assert_eq!(found, json!(["NOT_FOUND", message, ["input", "by"]]));
         }
     }
     let unknown = refusal(301, "INVALID_CLIENT_ID", "There is no client with this id or key.");
@@ -360,14 +393,13 @@ async fn erased_client_leaves_its_key_to_the_links(server: &TestServer) {
 }
 
 async fn erasure_can_be_repeated(server: &TestServer) {
-    create(server, "A").await;
-    create(server, "B").await;
-    let with_key = json!({ "input": { "by": { "clientId": "A" }, "idempotencyKey": "k" } });
+    let keys = [create_key(server, "A").await, create_key(server, "B").await];
+    let with_key = json!({ "input": { "by": { "encodedKey": keys[0] }, "idempotencyKey": "k" } });
     let first = server.graphql(ERASE, with_key.clone()).await;
     assert_eq!(*user_errors(&first, "eraseClient"), json!([]), "{}", first.text);
     let before = server.snapshot().await;
     assert_eq!(server.graphql(ERASE, with_key).await.text, first.text);
-    let other = json!({ "input": { "by": { "clientId": "B" }, "idempotencyKey": "k" } });
+    let other = json!({ "input": { "by": { "encodedKey": keys[1] }, "idempotencyKey": "k" } });
     let reused = server.graphql(ERASE, other).await;
     assert_eq!(user_errors(&reused, "eraseClient")[0]["code"], "IDEMPOTENCY_KEY_REUSED");
     // Without a key, the client's own key still names it.
@@ -376,17 +408,106 @@ async fn erasure_can_be_repeated(server: &TestServer) {
         &first["data"]["eraseClient"],
         ["erasedClientKey", "erasedAt", "erasedClientId"],
     );
-    for by in [
-        json!({ "encodedKey": first["erasedClientKey"] }),
-        json!({ "id": first["erasedClientId"] }),
+    for (by, key) in [
+        (json!({ "encodedKey": first["erasedClientKey"] }), Value::Null),
+        (json!({ "id": first["erasedClientId"] }), Value::Null),
+        (json!({ "id": first["erasedClientId"] }), json!("k")),
     ] {
-        let again = server.graphql(ERASE, json!({ "input": { "by": by } })).await;
+        let input = json!({ "input": { "by": by, "idempotencyKey": key } });
+        let again = server.graphql(ERASE, input).await;
         let again: Value = serde_json::from_str(&again.text).expect("JSON");
         let again = &again["data"]["eraseClient"];
         assert_eq!(fields.map(|name| &again[name]), fields.map(|name| &first[name]));
-        assert_eq!(again["erasedRecords"], 0);
+        assert_eq!(again["erasedRecords"], i64::from(key == "k"));
     }
     assert_eq!(server.snapshot().await, before, "nothing is done a second time");
+}
+
+async fn create_key(server: &TestServer, id: &str) -> String {
+    let client = json!({ "clientId": id, "firstName": "Trevor", "lastName": "Linden" });
+    store_key(server, json!({ "client": client })).await
+}
+
+async fn erased_requests_leave_nothing_to_compare_guesses_with(server: &TestServer) {
+    let rest = |method: Method, path: &str, key: &'static str, body: Value| {
+        let request = server.request(method, path).header("Idempotency-Key", key);
+        server.send(request.json(&body))
+    };
+    let names = json!({ "id": "C-1", "firstName": "Trevor", "lastName": "Linden" });
+    let create = json!({ "client": names });
+    rest(Method::POST, "/api/clients", "create", create.clone()).await;
+    let patched = json!({ "client": { "birthDate": "1990-04-17" } });
+    rest(Method::PATCH, "/api/clients/C-1", "patch", patched.clone()).await;
+    let state = json!({ "by": { "clientId": "C-1" }, "state": "EXITED", "idempotencyKey": "state" });
+    assert_eq!(
+        *user_errors(&super::change(server, state).await, "changeClientState"),
+        json!([])
+    );
+    rest(Method::DELETE, "/api/clients/C-1", "delete", Value::Null)
+        .await
+        .is(200, success());
+    // Another client, whose requests stay as they are.
+    let other = json!({ "client": { "id": "C-2", "firstName": "Ana", "lastName": "Cruz" } });
+    let stored = rest(Method::POST, "/api/clients", "other", other.clone()).await;
+    let by = |by: Value, key: &str| json!({ "input": { "by": by, "idempotencyKey": key } });
+    let erased = server
+        .graphql(ERASE, by(json!({ "encodedKey": "<key 1>" }), "by key"))
+        .await;
+    assert_eq!(*user_errors(&erased, "eraseClient"), json!([]));
+    create_key(server, "C-3").await;
+    let by_id = by(json!({ "clientId": "C-3" }), "by id");
+    let erased = server.graphql(ERASE, by_id.clone()).await;
+    assert_eq!(*user_errors(&erased, "eraseClient"), json!([]));
+    let snapshot = server.snapshot().await;
+    let mut fingerprints = BTreeMap::new();
+    for row in snapshot.rows("idempotency_record") {
+        let row: Value = serde_json::from_str(row).expect("a row is JSON");
+        let text = |at: usize| row[at].as_str().expect("a text").to_owned();
+        fingerprints.insert(text(1), text(2).len());
+    }
+    let kept = [
+        ("by id", 0),
+        ("by key", 64),
+        ("create", 0),
+        ("delete", 0),
+        ("other", 64),
+        ("patch", 0),
+        ("state", 0),
+    ];
+    assert_eq!(
+        fingerprints,
+        BTreeMap::from(kept.map(|(key, length)| (key.to_owned(), length)))
+    );
+    // Whatever is sent under these keys, nothing is carried out again, and the answer doesn't depend on it.
+    let sentence = "The request with this idempotency key was carried out, and its result has been erased since: it is \
+                    not carried out again.";
+    let refused = refusal(4, "INVALID_PARAMETERS", sentence);
+    for (key, method, path, body) in [
+        ("create", Method::POST, "/api/clients", &create),
+        ("create", Method::POST, "/api/clients", &other),
+        ("patch", Method::PATCH, "/api/clients/C-1", &patched),
+        ("patch", Method::PATCH, "/api/clients/C-2", &patched),
+        ("state", Method::POST, "/api/clients", &create),
+        ("delete", Method::DELETE, "/api/clients/C-1", &Value::Null),
+        ("delete", Method::DELETE, "/api/clients/C-2", &Value::Null),
+        ("by id", Method::POST, "/api/clients", &create),
+    ] {
+        rest(method, path, key, body.clone()).await.is(422, refused.clone());
+    }
+    for input in [by_id, by(json!({ "clientId": "C-2" }), "by id")] {
+        let again = server.graphql(ERASE, input).await;
+        let problem = &user_errors(&again, "eraseClient")[0];
+        assert_eq!(
+            (&problem["code"], &problem["message"]),
+            (&json!("OUTCOME_ERASED"), &json!(sentence))
+        );
+    }
+    assert_eq!(
+        rest(Method::POST, "/api/clients", "other", other).await.text,
+        stored.text
+    );
+    assert_eq!(server.snapshot().await, snapshot);
+    assert_eq!(findings(server).await, [""; 0]);
 }
 
 async fn deleted_clients_count_for_a_new_audit_key(server: &TestServer) {

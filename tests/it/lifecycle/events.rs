@@ -42,6 +42,7 @@ async fn queued(server: &TestServer, seen: &mut usize) -> Vec<String> {
 on_both!(
     change_of_state_queues_the_messages_of_its_event,
     state_and_members_queue_the_messages_of_both_events,
+    first_approval_has_its_event_after_a_blacklisting,
 );
 
 async fn change_of_state_queues_the_messages_of_its_event(server: &TestServer) {
@@ -87,5 +88,36 @@ async fn state_and_members_queue_the_messages_of_both_events(server: &TestServer
     ] {
         patch(server, "C", client).await.is(200, success());
         assert_eq!(queued(server, &mut seen).await, events);
+    }
+}
+
+async fn first_approval_has_its_event_after_a_blacklisting(server: &TestServer) {
+    define_templates(server).await;
+    let mut seen = 0;
+    let approved = "{ client(by: { clientId: \"C\" }) { approvedAt } }";
+    for (round, by_patch) in [false, true].into_iter().enumerate() {
+        create(server, "C").await;
+        let values = json!({ "customInformation": [{ "customFieldID": "nick", "value": "Al" }] });
+        assert_eq!(server.post("/api/clients/C", values).await.status, 200);
+        queued(server, &mut seen).await;
+        for (state, event, is_approved) in [
+            ("PENDING_APPROVAL", "CLIENT_UPDATED", false),
+            ("BLACKLISTED", "CLIENT_BLACKLISTED", false),
+            ("INACTIVE", "CLIENT_APPROVED", true),
+            ("BLACKLISTED", "CLIENT_BLACKLISTED", true),
+            ("INACTIVE", "CLIENT_UPDATED", true),
+        ] {
+            match by_patch {
+                true => patch(server, "C", json!({ "state": state })).await.status,
+                false => change_state(server, "C", state).await.status,
+            };
+            assert_eq!(queued(server, &mut seen).await, [event], "{round} {state}");
+            let answer = server.graphql(approved, json!({})).await;
+            let found = answer.body["data"]["client"]["approvedAt"] == "<time>";
+            assert_eq!(found, is_approved, "{round} {state}");
+        }
+        patch(server, "C", json!({ "id": format!("C{round}") }))
+            .await
+            .is(200, success());
     }
 }

@@ -1,16 +1,24 @@
 //! The permissions of changes of state, and the edits of blacklisted clients.
 
-use clientele::caller::{Permission, Rights};
+use clientele::{
+    caller::{Caller, Permission, Rights},
+    client::ClientParts,
+    client_by::ClientBy,
+    definitions::Kind,
+    enums::ClientState,
+    upsert::ChangeClientState,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{change, change_state, create, patch, refusal, send, success, user_errors};
-use crate::harness::TestServer;
+use crate::harness::{TestServer, field, graphql::store_key};
 
 on_both!(
     patch_requires_the_permissions_of_its_members,
     change_without_its_permission_tells_no_state,
     blacklisted_client_can_only_change_its_state,
+    change_of_state_shows_no_client_without_view_client,
 );
 
 fn forbidden(source: &str) -> Value {
@@ -135,4 +143,77 @@ async fn blacklisted_client_can_only_change_its_state(server: &TestServer) {
     patch(server, "C", json!({ "firstName": "Ana" }))
         .await
         .is(200, success());
+}
+
+/// Selects every kind of field of a client.
+const READ_BY_CHANGE: &str = "mutation($input: ChangeClientStateInput!) { changeClientState(input: $input) { client {
+    clientId firstName birthDate version addresses { line1 } idDocuments { documentId }
+    customInformation { value linkedClient { firstName } } messages { totalCount } history { totalCount } }
+    conflictingVersion userErrors { code } } }";
+
+async fn change_of_state_shows_no_client_without_view_client(server: &TestServer) {
+    server
+        .define(vec![field("nick", Kind::Text), field("boss", Kind::ClientLink)])
+        .await;
+    create(server, "boss").await;
+    let boss = server.get("/api/clients/boss").await;
+    let boss = serde_json::from_str::<Value>(&boss.text).expect("JSON")["encodedKey"].take();
+    let key = store_key(
+        server,
+        json!({ "client": { "clientId": "C", "firstName": "Trevor", "lastName": "Linden" },
+            "addresses": [{ "line1": "1 Lane" }],
+            "customInformation": [{ "fieldId": "nick", "value": "Al" }, { "fieldId": "boss", "linkedKey": boss }] }),
+    );
+    let key = key.await;
+    let decider = server.as_caller(&Rights::of([Permission::ChangeState]));
+    let hidden = json!([{ "message": "This needs the permission VIEW_CLIENT.", "path": ["changeClientState", "client"],
+        "extensions": { "code": "FORBIDDEN" } }]);
+    for (state, own) in [
+        // Nothing changes.
+        ("INACTIVE", json!({})),
+        ("EXITED", json!({})),
+        ("INACTIVE", json!({ "idempotencyKey": "k" })),
+        ("INACTIVE", json!({ "idempotencyKey": "k" })),
+    ] {
+        let input = crate::harness::with(json!({ "by": { "clientId": "C" }, "state": state }), own);
+        let answer = decider.graphql(READ_BY_CHANGE, json!({ "input": input })).await;
+        let payload = json!({ "client": null, "conflictingVersion": null, "userErrors": [] });
+        assert_eq!(answer.body["data"]["changeClientState"], payload, "{}", answer.text);
+        let mut errors = answer.body["errors"].clone();
+        errors[0]
+            .as_object_mut()
+            .expect("an error")
+            .retain(|name, _| name != "locations");
+        assert_eq!(errors, hidden);
+        for personal in ["Trevor", "1 Lane", "Al\"", "Linden"] {
+            assert!(!answer.text.contains(personal), "{}", answer.text);
+        }
+        let stored = server.get("/api/clients/C").await;
+        assert_eq!(stored.body["state"], state);
+    }
+    // With the permission, the same request shows the client.
+    let viewer = server.as_caller(&Rights::of([Permission::ChangeState, Permission::ViewClient]));
+    let query = "mutation($input: ChangeClientStateInput!) { changeClientState(input: $input) { client { firstName \
+        customInformation { value linkedClient { clientId } } } userErrors { code } } }";
+    let input = json!({ "by": { "encodedKey": key }, "state": "INACTIVE" });
+    viewer.graphql(query, json!({ "input": input })).await.data(
+        json!({ "changeClientState": { "userErrors": [], "client": { "firstName": "Trevor", "customInformation": [
+            { "value": "Al", "linkedClient": null }, { "value": null, "linkedClient": { "clientId": "boss" } }] } } }),
+    );
+    // The domain returns nothing either.
+    let caller = Caller {
+        rights: Rights::of([Permission::ChangeState]).into(),
+        ..Caller::operator()
+    };
+    let input = ChangeClientState {
+        by: ClientBy::EncodedKey(key),
+        state: ClientState::Active,
+        reason: None,
+        expected_version: None,
+        idempotency_key: None,
+    };
+    let now = std::time::SystemTime::now().into();
+    let clients = &server.services.clients;
+    let changed = clients.change_state(&caller, &input, ClientParts::ALL, now).await;
+    assert!(matches!(changed, Ok(Ok(None))), "{changed:?}");
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{create, patch, send};
 use crate::{
     audit::findings,
-    harness::{Answer, TestServer, field, graphql::store_key},
+    harness::{Answer, HeldLock, TestServer, field, graphql::store_key},
 };
 
 on_both!(
@@ -19,7 +19,10 @@ on_both!(
     upsert_by_id_races_with_deletion,
     new_id_is_claimed_by_one_client,
     upsert_by_id_races_with_a_change_of_the_id,
+    erasure_races_with_changes_and_links,
+    erasure_races_with_repeated_requests,
 );
+on_postgres!(locked_client_is_the_one_that_has_the_id,);
 
 async fn delete(server: &TestServer, id: &str) -> Answer {
     server
@@ -167,5 +170,169 @@ async fn upsert_by_id_races_with_a_change_of_the_id(server: &TestServer) {
         assert_eq!(upserted.body["data"]["upsertClient"]["userErrors"], json!([]));
         assert_consistent(server).await;
         delete(server, "C").await;
+    }
+}
+
+async fn erase(server: &TestServer, key: &str) -> Answer {
+    let query = "mutation($key: String!) { eraseClient(input: { by: { encodedKey: $key } }) { erasedClientKey \
+        userErrors { code } } }";
+    server.graphql(query, json!({ "key": key })).await
+}
+
+/// Asserts that no table has this text.
+async fn assert_absent(server: &TestServer, text: &str) {
+    let snapshot = server.snapshot().await;
+    assert!(snapshot.0.iter().all(|row| !row.contains(text)), "{text} is stored");
+}
+
+async fn erasure_races_with_changes_and_links(server: &TestServer) {
+    server.define(vec![field("boss", Kind::ClientLink)]).await;
+    for round in 0..10 {
+        let client = json!({ "clientId": "C", "firstName": "Trevor", "lastName": "Erasable" });
+        let key = store_key(server, json!({ "client": client })).await;
+        let change = |number: usize| {
+            let body =
+                json!({ "client": { "lastName": format!("Erasable{number}") }, "addresses": [{ "line1": "1" }] });
+            async move { send(server, Method::POST, "/api/clients/C", &body).await.status }
+        };
+        let link = |number: usize| {
+            let client = json!({ "clientId": format!("L{round} {number}"), "firstName": "Ana", "lastName": "Cruz" });
+            let linked = json!({ "client": client, "customInformation": [{ "fieldId": "boss", "linkedKey": key }] });
+            upsert(server, linked)
+        };
+        let (changed, linked, erased) = tokio::join!(
+            join_all((0..6).map(change)),
+            join_all((0..3).map(link)),
+            join_all((0..2).map(|_| erase(server, &key)))
+        );
+        assert!(changed.iter().all(|status| [200, 404].contains(status)), "{changed:?}");
+        for answer in erased {
+            assert_eq!(
+                answer.body["data"]["eraseClient"]["userErrors"],
+                json!([]),
+                "{}",
+                answer.text
+            );
+        }
+        // Links that came first stay.
+        for answer in linked {
+            let payload = &answer.body["data"]["upsertClient"];
+            let is_refused = payload["userErrors"][0]["code"] == "NOT_FOUND";
+            assert_ne!(payload["created"] == true, is_refused, "{}", answer.text);
+        }
+        let late = link(9).await;
+        assert_eq!(late.body["data"]["upsertClient"]["userErrors"][0]["code"], "NOT_FOUND");
+        assert_absent(server, "Erasable").await;
+        assert_consistent(server).await;
+    }
+}
+
+async fn erasure_races_with_repeated_requests(server: &TestServer) {
+    for round in 0..10 {
+        let client = json!({ "clientId": format!("C{round}"), "firstName": "Trevor", "lastName": "Erasable" });
+        let input = json!({ "client": client, "idempotencyKey": format!("k{round}") });
+        let key = store_key(server, input.clone()).await;
+        let (repeated, erased) = tokio::join!(
+            join_all((0..6).map(|_| upsert(server, input.clone()))),
+            erase(server, &key)
+        );
+        assert_eq!(erased.body["data"]["eraseClient"]["userErrors"], json!([]));
+        for answer in repeated {
+            let payload = &answer.body["data"]["upsertClient"];
+            let is_refused = payload["userErrors"][0]["code"] == "OUTCOME_ERASED";
+            assert_ne!(payload["created"] == true, is_refused, "{}", answer.text);
+        }
+        let late = upsert(server, input).await;
+        assert_eq!(
+            late.body["data"]["upsertClient"]["userErrors"][0]["code"],
+            "OUTCOME_ERASED"
+        );
+        assert_eq!(server.snapshot().await.rows("client"), [""; 0]);
+        assert_absent(server, "Erasable").await;
+        assert_consistent(server).await;
+    }
+}
+
+/// The id of a client goes to another one while requests that name it wait for the first client. They must lock the
+/// other client, too: a change of it that is under way must not get lost.
+async fn locked_client_is_the_one_that_has_the_id(server: &TestServer) {
+    let by_id = json!({ "clientId": "A", "firstName": "Eva", "lastName": "Cruz" });
+    let input = json!({ "matchOn": "CLIENT_ID", "client": by_id });
+    let body = json!({ "client": { "firstName": "Eva" } });
+    for request in [
+        "POST",
+        "PATCH",
+        "upsertClient",
+        "changeClientState",
+        "DELETE",
+        "eraseClient",
+    ] {
+        let name = |id: &str| json!({ "client": { "clientId": id, "firstName": "Ana", "lastName": "Cruz" } });
+        let first = store_key(server, name("A")).await;
+        let second = store_key(server, name("Z")).await;
+        let rename = [
+            format!("UPDATE client SET client_id = 'B' WHERE encoded_key = '{first}'"),
+            format!("UPDATE client_id_claim SET client_id = 'B' WHERE client_key = '{first}'"),
+            format!("UPDATE client_id_claim SET client_id = 'A' WHERE client_key = '{second}'"),
+        ];
+        let change = format!("UPDATE client SET client_id = 'A', notes = 'kept' WHERE encoded_key = '{second}'");
+        let (of_first, of_second) = (
+            HeldLock::of_client(&first, rename),
+            HeldLock::of_client(&second, [change]),
+        );
+        let named = async {
+            of_first.is_held().await;
+            of_second.is_held().await;
+            let mutation = |name: &str, input: &str| {
+                let query = format!(
+                    "mutation {{ {name}(input: {{ by: {{ clientId: \"A\" }} {input} }}) {{ \
+                    userErrors {{ code }} }} }}"
+                );
+                async move { server.graphql(&query, json!({})).await }
+            };
+            let answer = match request {
+                "POST" => send(server, Method::POST, "/api/clients/A", &body).await,
+                "PATCH" => send(server, Method::PATCH, "/api/clients/A", &body).await,
+                "DELETE" => delete(server, "A").await,
+                "upsertClient" => upsert(server, input.clone()).await,
+                "changeClientState" => mutation(request, "state: EXITED").await,
+                _ => mutation(request, "").await,
+            };
+            let errors = &answer.body["data"][request]["userErrors"];
+            assert!(
+                answer.status == 200 && (errors.is_null() || *errors == json!([])),
+                "{}",
+                answer.text
+            );
+        };
+        let releases = async {
+            of_first.is_held().await;
+            of_second.is_held().await;
+            of_first.is_waited_for(server).await;
+            of_first.release();
+            of_second.is_waited_for(server).await;
+            of_second.release();
+        };
+        tokio::join!(of_first.hold(server), of_second.hold(server), named, releases);
+        let is_removed = ["DELETE", "eraseClient"].contains(&request);
+        let row = async |key: &str| {
+            let query = "query($key: String!) { client(by: { encodedKey: $key }) { clientId firstName state notes } }";
+            server.graphql(query, json!({ "key": key })).await.body["data"]["client"].clone()
+        };
+        let unchanged = json!({ "clientId": "B", "firstName": "Ana", "state": "INACTIVE", "notes": null });
+        assert_eq!(row(&first).await, unchanged, "{request}");
+        let (first_name, state) = match request {
+            "changeClientState" => ("Ana", "EXITED"),
+            _ => ("Eva", "INACTIVE"),
+        };
+        let changed = json!({ "clientId": "A", "firstName": first_name, "state": state, "notes": "kept" });
+        let expected = if is_removed { Value::Null } else { changed };
+        assert_eq!(row(&second).await, expected, "{request}");
+        for key in [&first, &second] {
+            let deletion = "mutation($key: String!) { deleteClient(input: { by: { encodedKey: $key } }) { userErrors { \
+                code } } }";
+            server.graphql(deletion, json!({ "key": key })).await;
+        }
+        assert_consistent(server).await;
     }
 }

@@ -7,6 +7,7 @@ use clientele::{
     enums::Event,
     upsert::LONGEST_REASON,
 };
+use entity::client;
 use serde_json::{Value, json};
 
 use super::{STATES, change, change_state, create, patch, refusal, set_state, success, user_errors};
@@ -28,6 +29,17 @@ fn printed() -> String {
         DateEffect::Cleared => "cleared",
     };
     for transition in TRANSITIONS {
+        let [never_approved, approved] = [None, Some(std::time::SystemTime::now().into())].map(|approved_at| {
+            let client = client::Model {
+                approved_at,
+                ..client::Model::default()
+            };
+            transition.event_for(&client).as_str()
+        });
+        let event = match never_approved == approved {
+            true => format!("`{approved}`"),
+            false => format!("`{approved}`, or `{never_approved}` if `approvedAt` is empty"),
+        };
         let cells = [
             &format!("`{}`", transition.from.as_str()),
             &format!("`{}`", transition.to.as_str()),
@@ -35,7 +47,7 @@ fn printed() -> String {
             effect(transition.approved),
             effect(transition.activated),
             effect(transition.closed),
-            &format!("`{}`", transition.event.as_str()),
+            &event,
         ];
         let cells = cells.map(|cell| {
             if cell.is_empty() {

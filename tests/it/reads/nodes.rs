@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     TestServer,
-    graphql::{data, define, store},
+    graphql::{data, define, define_document_template, store},
 };
 
-const IDS: &str =
-    "id clientRole { id } addresses { id } idDocuments { id } customInformation { id field { id set { id } } }";
+const IDS: &str = "id clientRole { id } addresses { id } idDocuments { id template { id } } customInformation { id field { id set { \
+    id } } }";
 const NODES: &str = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id
-    ... on Client { firstName } ... on Address { line1 } ... on IdDocument { documentId } ... on ClientRole { \
-    isDefault }
+    ... on Client { firstName } ... on Address { line1 } ... on ClientRole { isDefault }
+    ... on IdDocument { documentId template { templateId } } ... on IdDocumentTemplate { templateId active }
     ... on CustomField { fieldId set { setId } } ... on CustomFieldSet { setId fields { fieldId } }
     ... on CustomFieldValue { linkedClient { firstName } } } }";
 
@@ -28,6 +28,8 @@ async fn objects_are_found_by_global_id_with_their_type(server: &TestServer) {
         json!([{ "fieldId": "next", "name": "Next", "type": "CLIENT_LINK" }]),
     )
     .await;
+    let template = json!({ "templateId": "passport", "encodedKey": "passportKey", "documentType": "T" });
+    define_document_template(server, template).await;
     let bob = store(
         server,
         json!({ "client": { "firstName": "Bob", "lastName": "Bellweather" } }),
@@ -35,7 +37,7 @@ async fn objects_are_found_by_global_id_with_their_type(server: &TestServer) {
     )
     .await;
     let input = json!({ "client": { "firstName": "Ana", "lastName": "A" }, "addresses": [{ "line1": "1 Test Lane" }],
-        "idDocuments": [{ "documentType": "T", "documentId": "X1" }],
+        "idDocuments": [{ "documentType": "T", "documentId": "X1", "templateKey": "passportKey" }],
         "customInformation": [{ "fieldId": "next", "linkedKey": bob["encodedKey"] }] });
     let ana = store(server, input, IDS).await;
     let found = [
@@ -46,7 +48,7 @@ async fn objects_are_found_by_global_id_with_their_type(server: &TestServer) {
         ),
         (
             "/idDocuments/0/id",
-            json!({ "__typename": "IdDocument", "documentId": "X1" }),
+            json!({ "__typename": "IdDocument", "documentId": "X1", "template": { "templateId": "passport" } }),
         ),
         (
             "/customInformation/0/id",
@@ -63,6 +65,10 @@ async fn objects_are_found_by_global_id_with_their_type(server: &TestServer) {
         (
             "/clientRole/id",
             json!({ "__typename": "ClientRole", "isDefault": true }),
+        ),
+        (
+            "/idDocuments/0/template/id",
+            json!({ "__typename": "IdDocumentTemplate", "templateId": "passport", "active": true }),
         ),
     ];
     let ids: Vec<&Value> = found

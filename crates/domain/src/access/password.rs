@@ -55,7 +55,7 @@ pub fn random() -> Secret {
 }
 
 /// The permit of a request in progress, which the request releases while it waits for something else.
-pub trait RequestPlace: Sync {
+pub trait PausablePermit: Sync {
     fn leave(&self);
 
     /// Waits for a permit again; false if there is none.
@@ -63,7 +63,7 @@ pub trait RequestPlace: Sync {
 }
 
 /// A command of the operator needs no permit.
-impl RequestPlace for () {
+impl PausablePermit for () {
     fn leave(&self) {}
 
     async fn come_back(&self) -> bool {
@@ -106,10 +106,10 @@ impl Hasher {
     ///
     /// # Errors
     /// The queue is full, the wait timed out, or the request gets no permit again.
-    pub(super) async fn hash(&self, caller: &Caller, place: &impl RequestPlace, password: &str) -> Result<String> {
+    pub(super) async fn hash(&self, caller: &Caller, request: &impl PausablePermit, password: &str) -> Result<String> {
         let waiter = Waiter::Caller(caller.flow().unwrap_or(Flow::Internal));
         let ticket = self.queue.join(waiter).map_err(|QueueFull| BUSY)?;
-        place.leave();
+        request.leave();
         let permit = timeout(PATIENCE, ticket.granted()).await;
         let hashed = match permit.ok().and_then(Result::ok) {
             Some(permit) => {
@@ -119,7 +119,7 @@ impl Hasher {
             None => Ok(Err(BUSY)),
         };
         // Also after an error: the request may continue with something else.
-        match place.come_back().await {
+        match request.come_back().await {
             true => hashed?,
             false => Err(BUSY),
         }

@@ -9,7 +9,7 @@ use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 
 pub use self::upsert::UpsertUser;
 use super::{
-    Accounts, RequestPlace,
+    Accounts, PausablePermit,
     account::{user_named, user_rights},
     change::{AccountInput, Applied, Record},
     listing::{self, Listing},
@@ -152,13 +152,13 @@ impl Accounts {
     }
 
     /// Changes the caller's own password. Compares the old one with the password that the caller signed in with, so
-    /// that no request verifies a second password. A wrong one counts as a failed sign-in. `place` is the request's
+    /// that no request verifies a second password. A wrong one counts as a failed sign-in. `permit` is the request's
     /// permit.
     pub async fn change_password(
         &self,
         caller: &Caller,
         input: &ChangePassword,
-        place: &impl RequestPlace,
+        permit: &impl PausablePermit,
         now: DateTime<Utc>,
     ) -> Result<Result<(), Vec<Problem>>> {
         let refuse =
@@ -183,7 +183,7 @@ impl Accounts {
             let message = "newPassword must differ from oldPassword.";
             return refuse(ProblemCode::Invalid, "newPassword", message.into());
         }
-        let hash = self.hasher.hash(caller, place, &input.new_password).await?;
+        let hash = self.hasher.hash(caller, permit, &input.new_password).await?;
         self.change(caller, &PasswordHash(hash), now).await
     }
 }

@@ -13,11 +13,11 @@ use sea_orm::{ConnectionTrait, QueryResult, Value};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::Clients;
-use crate::client_by::ClientBy;
 use crate::{
     audit::Head,
     caller::{Caller, Permission, Restricted, Rights, Unchecked},
-    definitions::Definitions,
+    client_by::ClientBy,
+    definitions::{self, Definitions},
 };
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::{Connection, Dialect, Transaction};
@@ -177,6 +177,61 @@ fn collection<T: Collection>(dialect: Dialect, is_requested: bool) -> String {
         "(SELECT {rows} FROM {} m WHERE m.client_key = c.encoded_key)",
         T::table()
     )
+}
+
+/// A row lock on PostgreSQL.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RowLock {
+    /// Other clients can link to the client meanwhile.
+    Change,
+    /// Waits for clients that are about to store a link to this one.
+    Removal,
+}
+
+/// The client that a name leads to, locked.
+pub(crate) enum Locked {
+    /// With the end of its audit chain, and the definitions' version.
+    Client(Box<(Aggregate, Head, i64)>),
+    /// The name leads to no client. Nothing is locked.
+    Unknown,
+    /// The client got another id while this transaction waited for it, so the name may lead to another one now: start
+    /// over.
+    Renamed,
+}
+
+/// Locks and reads a client, and locks the definitions, which then can't change before the transaction ends.
+///
+/// SQLite's one writer has locked everything. On PostgreSQL a lock needs a separate statement: the next one then sees
+/// what was committed while this one waited. It reads the client that is locked, by its key.
+pub(crate) async fn lock_and_read(
+    transaction: &Transaction,
+    by: &ClientBy,
+    lock: RowLock,
+    parts: ClientParts,
+) -> Result<Locked> {
+    let (condition, name) = by.condition();
+    if name.contains('\0') {
+        return Ok(Locked::Unknown);
+    }
+    let select = select_for_change(transaction.dialect, parts);
+    let found = |row: Option<_>, other| Ok(row.map_or(other, |row| Locked::Client(Box::new(row))));
+    if transaction.dialect == Dialect::Sqlite {
+        let row = read_for_change(transaction, format!("{select} WHERE {condition}"), [name.into()]).await?;
+        return found(row, Locked::Unknown);
+    }
+    let definitions = definitions::shared_lock();
+    let strength = match lock {
+        RowLock::Change => "NO KEY UPDATE",
+        RowLock::Removal => "UPDATE",
+    };
+    let sql = format!("SELECT c.encoded_key, {definitions} FROM client c WHERE {condition} FOR {strength} OF c");
+    let Some(row) = transaction.one(sql, [name.into()]).await? else {
+        return Ok(Locked::Unknown);
+    };
+    let key: String = row.try_get_by_index(0)?;
+    let sql = format!("{select} WHERE c.encoded_key = $2 AND {condition}");
+    let row = read_for_change(transaction, sql, [name.into(), key.into()]).await?;
+    found(row, Locked::Renamed)
 }
 
 /// Runs a statement that begins with [`select_for_change`]. Returns at most one client, the end of its audit chain, and

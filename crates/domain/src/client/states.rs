@@ -36,6 +36,7 @@ pub struct Transition {
     pub from: ClientState,
     pub to: ClientState,
     pub name: &'static str,
+    /// The event, unless [`Transition::event_for`] a client is another one.
     pub event: Event,
     pub approved: DateEffect,
     pub activated: DateEffect,
@@ -103,6 +104,15 @@ impl Transition {
             .iter()
             .filter(move |transition| transition.from.as_str() == from);
         all.map(|transition| transition.to.as_str())
+    }
+
+    /// Returns the event of the transition for a client in the state before. Every way to the first approval has the
+    /// event of an approval.
+    pub fn event_for(&self, client: &client::Model) -> Event {
+        match self.approved {
+            DateEffect::SetOnce if client.approved_at.is_none() => Event::ClientApproved,
+            _ => self.event,
+        }
     }
 
     /// Gives the client its new state and dates. A client that leaves the state EXITED is no longer merged.

@@ -1,6 +1,7 @@
 //! Creates and changes templates of identification documents.
 
 use async_graphql::{InputObject, MaybeUndefined};
+use chrono::{DateTime, Utc};
 use entity::id_document_template;
 use serde::Serialize;
 
@@ -59,6 +60,7 @@ impl DefinitionInput for UpsertIdDocumentTemplate {
         _: &Caller,
         present: &Definitions,
         transaction: &Transaction,
+        _: DateTime<Utc>,
     ) -> Result<Result<Applied, Vec<Problem>>> {
         let template = match check(self, present) {
             Ok(template) => template,

@@ -1,6 +1,7 @@
 //! Creates and changes client roles. There is always exactly one default role.
 
 use async_graphql::{InputObject, MaybeUndefined};
+use chrono::{DateTime, SubsecRound, Utc};
 use entity::client_role;
 use serde::Serialize;
 
@@ -59,8 +60,10 @@ impl DefinitionInput for UpsertClientRole {
         _: &Caller,
         present: &Definitions,
         transaction: &Transaction,
+        now: DateTime<Utc>,
     ) -> Result<Result<Applied, Vec<Problem>>> {
-        let role = match check(self, present) {
+        // The databases keep microseconds.
+        let role = match check(self, present, now.trunc_subsecs(6)) {
             Ok(role) => role,
             Err(problems) => return Ok(Err(problems)),
         };
@@ -107,7 +110,11 @@ fn change(before: Option<&client_role::Model>, after: &client_role::Model) -> De
     }
 }
 
-fn check(input: &UpsertClientRole, definitions: &Definitions) -> Result<client_role::Model, Vec<Problem>> {
+fn check(
+    input: &UpsertClientRole,
+    definitions: &Definitions,
+    now: DateTime<Utc>,
+) -> Result<client_role::Model, Vec<Problem>> {
     let UpsertClientRole {
         role_id,
         encoded_key,
@@ -147,6 +154,7 @@ fn check(input: &UpsertClientRole, definitions: &Definitions) -> Result<client_r
         id_pattern: member.text("idPattern", id_pattern, stored.and_then(|role| role.id_pattern.clone())),
         allows_addresses: allows_addresses.unwrap_or(stored.is_none_or(|role| role.allows_addresses)),
         requires_id_document: requires_id_document.unwrap_or(stored.is_some_and(|role| role.requires_id_document)),
+        created_at: stored.map_or(Some(now), |role| role.created_at),
     };
     let is_stored = stored.is_some_and(|stored| stored.id_pattern == role.id_pattern);
     if let Some(pattern) = role.id_pattern.clone().filter(|_| !is_stored)

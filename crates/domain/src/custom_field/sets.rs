@@ -11,6 +11,7 @@ mod unique;
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::{InputObject, MaybeUndefined};
+use chrono::{DateTime, Utc};
 use entity::{Table, custom_field, custom_field_option, custom_field_role, custom_field_set};
 use serde::Serialize;
 
@@ -185,6 +186,7 @@ impl DefinitionInput for UpsertCustomFieldSet {
         caller: &Caller,
         present: &Definitions,
         transaction: &Transaction,
+        _: DateTime<Utc>,
     ) -> Result<Result<Applied, Vec<Problem>>> {
         // A caller who may not change the set's values may not change the rules for the values, nor find out by trying
         // which fields have any.

@@ -34,6 +34,7 @@ pub(crate) trait DefinitionInput: Sync {
         caller: &Caller,
         present: &Definitions,
         transaction: &Transaction,
+        now: DateTime<Utc>,
     ) -> impl Future<Output = Result<Result<Applied, Vec<Problem>>>> + Send;
 }
 
@@ -100,7 +101,8 @@ impl<T: DefinitionInput> Work for Changing<'_, T> {
             transaction.one(lock, []).await?;
         }
         let present = Definitions::load(transaction).await?;
-        let Applied { key, changes, warnings } = match self.input.apply(self.caller, &present, transaction).await? {
+        let applied = self.input.apply(self.caller, &present, transaction, self.now);
+        let Applied { key, changes, warnings } = match applied.await? {
             Ok(applied) => applied,
             Err(problems) => return Ok(Step::Discard(Err(problems))),
         };

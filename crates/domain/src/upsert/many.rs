@@ -13,9 +13,9 @@ use async_graphql::InputObject;
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::Serialize;
 
-use super::{Answer, LONGEST_LIST, Outcome, Upsert, UpsertClient, Upserted, replay};
+use super::{Answer, LONGEST_LIST, Outcome, Scope, Upsert, UpsertClient, Upserted, replay};
 use crate::{
-    caller::{Caller, Permission},
+    caller::Caller,
     client::{Aggregate, ClientParts, Clients},
     client_by::ClientBy,
     definitions::Definitions,
@@ -88,9 +88,7 @@ impl Clients {
         parts: Option<ClientParts>,
         now: DateTime<Utc>,
     ) -> Result<Result<Many, Vec<Problem>>> {
-        if !caller.can(Permission::CreateClient) {
-            caller.require(Permission::EditClient)?;
-        }
+        Scope::Upsert.require(caller)?;
         if input.clients.len() > MOST_CLIENTS {
             let message = format!("Send at most {MOST_CLIENTS} clients.");
             return Ok(Err(vec![Problem::new(ProblemCode::TooMany, path!["clients"], message)]));

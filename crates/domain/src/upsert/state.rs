@@ -4,9 +4,9 @@ use async_graphql::MaybeUndefined;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Answer, ClientInput, Scope, UpsertClient};
+use super::{ClientInput, Scope, UpsertClient, Upserted};
 use crate::{
-    caller::Caller,
+    caller::{Caller, Permission},
     client::{ClientParts, Clients},
     client_by::ClientBy,
     enums::ClientState,
@@ -36,7 +36,8 @@ pub struct ChangeClientState {
 
 impl Clients {
     /// Changes the state of a client by the table of transitions. The state that it already has changes nothing. Under
-    /// an idempotency key the change is made once.
+    /// an idempotency key the change is made once. Returns at least these parts of the client; none of it if the caller
+    /// may not view clients.
     ///
     /// # Errors
     /// Every problem as the inner error, internal errors as the outer one. Nothing is written with either.
@@ -46,7 +47,7 @@ impl Clients {
         input: &ChangeClientState,
         parts: ClientParts,
         now: DateTime<Utc>,
-    ) -> Result<Answer> {
+    ) -> Result<Result<Option<Upserted>, Vec<Problem>>> {
         Scope::State.require(caller)?;
         let mut problems = Problems::default();
         let reason = input.reason(&mut problems);
@@ -67,8 +68,13 @@ impl Clients {
             request: Some(Fingerprint::of(["changeClientState".as_bytes(), &members])),
             ..UpsertClient::default()
         };
+        let is_shown = caller.can(Permission::ViewClient);
+        let parts = if is_shown { parts } else { ClientParts::default() };
         let answer = self.upsert(caller, &upsert, parts, now).await?;
-        Ok(answer.map_err(|problems| problems.into_iter().map(in_own_input).collect()))
+        Ok(match answer {
+            Ok(upserted) => Ok(Some(upserted).filter(|_| is_shown)),
+            Err(problems) => Err(problems.into_iter().map(in_own_input).collect()),
+        })
     }
 }
 

@@ -76,7 +76,7 @@ object! {
     list<Address> addresses "The address of the client: a list with at most one entry."
         => |(row, _)| row.addresses.iter().flatten();
     list<IdDocument> idDocuments "The identification documents of the client, in order."
-        => |(row, _)| row.id_documents.iter().flatten();
+        => |(row, loaded)| row.id_documents.iter().flatten().map(|document| (document, &*loaded.definitions));
     list<CustomFieldValue> customInformation "The custom field values of the client, in order. Values of sets that you \
         may not view are left out." [VALUE_ARGUMENTS] => |(row, loaded), field| {
             let values = row.custom_values.iter().flatten().filter_map(|value| ValueRow::of(value, loaded));

@@ -100,8 +100,9 @@ object! {
 }
 
 object! {
-    type IdDocumentTemplate = &'a id_document_template::Model, "A template of identification documents.";
+    node IdDocumentTemplate = &'a id_document_template::Model, "A template of identification documents.";
 
+    id id "The global ID." => |row| global_id::encode(Self::NAME, &[&row.encoded_key]);
     text encodedKey "The key of the template, which documents use to name it." => |row| &row.encoded_key;
     text templateId "The ID of the template, which the input of a template uses to name it." => |row| &row.template_id;
     text documentType "The kind of document that documents of the template have." => |row| &row.document_type;

@@ -2,7 +2,9 @@
 
 use entity::{address, id_document};
 
+use super::definition::IdDocumentTemplate;
 use crate::api::graphql::global_id;
+use clientele_domain::definitions::Definitions;
 
 object! {
     node Address = &'a address::Model, "A postal address of a client.";
@@ -19,14 +21,23 @@ object! {
     maybe_float longitude "The longitude in degrees, from -180 (west) to 180 (east)." => |row| row.longitude;
 }
 
-object! {
-    node IdDocument = &'a id_document::Model, "An identification document of a client.";
+/// A document, and the definitions when it was read.
+pub type DocumentRow<'a> = (&'a id_document::Model, &'a Definitions);
 
-    id id "The global ID." => |row| global_id::encode(Self::NAME, &[&row.client_key, &row.encoded_key]);
-    text encodedKey "The key of the document. Send it back to change this document." => |row| &row.encoded_key;
-    text documentType "The kind of document, for example `Passport`." => |row| &row.document_type;
-    text documentId "The number of the document." => |row| &row.document_id;
-    maybe_text issuingAuthority "The authority that issued the document." => |row| row.issuing_authority.as_deref();
-    maybe_date validUntil "The last day on which the document is valid." => |row| row.valid_until;
-    maybe_text templateKey "The key of the template that the document names." => |row| row.template_key.as_deref();
+object! {
+    node IdDocument = DocumentRow<'a>, "An identification document of a client.";
+
+    id id "The global ID." => |(row, _)| global_id::encode(Self::NAME, &[&row.client_key, &row.encoded_key]);
+    text encodedKey "The key of the document. Send it back to change this document." => |(row, _)| &row.encoded_key;
+    text documentType "The kind of document, for example `Passport`." => |(row, _)| &row.document_type;
+    text documentId "The number of the document." => |(row, _)| &row.document_id;
+    maybe_text issuingAuthority "The authority that issued the document."
+        => |(row, _)| row.issuing_authority.as_deref();
+    maybe_date validUntil "The last day on which the document is valid." => |(row, _)| row.valid_until;
+    maybe_text templateKey "The key of the template that the document names." => |(row, _)| row.template_key.as_deref();
+    maybe<IdDocumentTemplate> template "The template that the document names; null for none."
+        => |(row, definitions)| {
+            let key = row.template_key.as_deref();
+            key.and_then(|key| definitions.document_template_of_key(key))
+        };
 }

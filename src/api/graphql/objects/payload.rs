@@ -43,8 +43,9 @@ object! {
     text message "A sentence that says what is wrong." => |row| row.message.to_string();
     texts path "The path to the problem in the arguments: it starts with `input`, and list positions count from 0."
         => |row| once("input".to_owned()).chain(row.path.iter().map(ToString::to_string)).collect();
-    maybe_int clientCount "The number of clients whose data doesn't allow this change of a definition, or with \
-        DUPLICATE_CLIENT the number of clients that match, of which at most 100 are counted; null for other problems."
+    maybe_int clientCount "The number of clients whose data doesn't allow this change of a definition; with \
+        STILL_LINKED of the clients that link to this one, as far as you may view them and up to 1,000; with \
+        DUPLICATE_CLIENT of the clients that match, of which at most 100 are counted; null for other problems."
         => |row| row.clients.as_ref().map(|clients| clients.count);
     texts clientIds "The IDs of up to three of these clients. Requires VIEW_CLIENT: without it, empty."
         => |row| row.clients.iter().flat_map(|clients| clients.ids.clone()).collect();
@@ -156,9 +157,11 @@ payload! {
 }
 
 payload! {
-    ChangeClientStatePayload = ClientRow<'a>, "changeClientState";
+    ChangeClientStatePayload = Option<ClientRow<'a>>, "changeClientState";
 
-    maybe<Client> client "The client in its new state; null if there are user errors." => |row| row.stored();
+    maybe<Client> client "The client in its new state; null if there are user errors. Requires VIEW_CLIENT: without it, \
+        null and an error. The state has changed if there are no user errors." needs ViewClient
+        => |row| row.stored().flatten();
     maybe_int conflictingVersion "With the user error VERSION_CONFLICT, the stored version; null otherwise."
         => |row| row.problems().iter().find_map(|problem| problem.stored_version);
 }

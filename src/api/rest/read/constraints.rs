@@ -4,7 +4,7 @@ use super::{
     RestError, codes, date,
     members::{self, Members},
 };
-use crate::api::rest::parameters::shown;
+use crate::api::rest::parameters::is_plain;
 use clientele_core::problem::ProblemCode;
 use clientele_domain::client::constraint::{
     Compared, Constraint, Element, LIST, MOST_CONSTRAINTS, MOST_VALUES, Selection,
@@ -23,7 +23,7 @@ pub fn constraints(body: &str) -> Result<Vec<Constraint>, RestError> {
         return Err(problem.into());
     }
     let read = read.take().ok_or_else(|| {
-        let source = format!("{LIST}: {LIST} is required: send [] to find all clients.");
+        let source = format!("{LIST} is required: send [] to find all clients.");
         RestError::new(codes::INVALID_PARAMETERS, source)
     })?;
     // One that can't be read was refused above.
@@ -84,8 +84,8 @@ fn named(text: &str) -> &str {
     let is_name = text
         .bytes()
         .all(|byte| byte.is_ascii_uppercase() || byte == b'_' || byte.is_ascii_digit());
-    match is_name {
-        true => shown(text),
+    match is_name && is_plain(text) {
+        true => text,
         false => "of this name",
     }
 }

@@ -40,14 +40,14 @@ async fn bad_value_by_patch_has_the_code_of_its_fault(server: &TestServer) {
             json!({ "value": null }),
             901,
             "INCONSISTENT_VALUE_WITH_CUSTOM_FIELD_TYPE",
-            "value: The field shoe has no value: send value, or leave the field out of the list.",
+            "value: The field shoe has no value: send value.",
         ),
         (
             "flag",
             json!({}),
             901,
             "INCONSISTENT_VALUE_WITH_CUSTOM_FIELD_TYPE",
-            "value: The field flag has no value: send value, or leave the field out of the list.",
+            "value: The field flag has no value: send value.",
         ),
         (
             "income",
@@ -162,13 +162,13 @@ async fn bad_list_by_patch_is_refused(server: &TestServer) {
             json!({}),
             4,
             "INVALID_PARAMETERS",
-            "customInformation: customInformation is required: the values to change.",
+            "customInformation is required: the values to change.",
         ),
         (
             list(Value::Null),
             4,
             "INVALID_PARAMETERS",
-            "customInformation: customInformation is required: the values to change.",
+            "customInformation is required: the values to change.",
         ),
         (
             list(json!({})),
@@ -180,7 +180,7 @@ async fn bad_list_by_patch_is_refused(server: &TestServer) {
             json!({ "client": { "firstName": "A" }, "customInformation": [] }),
             4,
             "INVALID_PARAMETERS",
-            "client: this route changes custom values only. Leave client out, or send it empty.",
+            "This route changes custom values only: leave client out, or send it empty.",
         ),
         (
             list(json!([{ "customFieldID": "shoe", "value": "x" }, { "customFieldID": "band", "value": "x" }])),
@@ -285,7 +285,7 @@ async fn list_by_patch_has_a_limit(server: &TestServer) {
         "{}",
         answer.text
     );
-    let source = "customInformation: Send at most 1000 customInformation.";
+    let source = "customInformation must have at most 1000 entries.";
     let request = server.request(Method::PATCH, VALUES).json(&list(1_001));
     refused(server, request, 400, refusal(4, "INVALID_PARAMETERS", source)).await;
 }

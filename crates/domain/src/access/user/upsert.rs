@@ -8,7 +8,7 @@ use super::{NAME_RULE, User, find, irreplaceable, missing, record};
 use crate::member::Problems;
 use crate::{
     access::{
-        Accounts, RequestPlace,
+        Accounts, PausablePermit,
         account::permissions_column,
         accounts::LONGEST_NAME,
         change::{AccountInput, Applied},
@@ -65,15 +65,15 @@ enum Must {
 
 impl Accounts {
     /// Creates the user that `input` describes, or changes the one it names. Returns the user, and whether it is new.
-    /// `place` is the request's permit.
+    /// `permit` is the request's permit.
     pub async fn upsert_user(
         &self,
         caller: &Caller,
         input: &UpsertUser,
-        place: &impl RequestPlace,
+        permit: &impl PausablePermit,
         now: DateTime<Utc>,
     ) -> Result<Result<(User, bool), Vec<Problem>>> {
-        self.write_user(caller, input, Must::CreateOrChange, place, now).await
+        self.write_user(caller, input, Must::CreateOrChange, permit, now).await
     }
 
     /// Creates the user that `input` describes. An existing user of this name is a problem and stays unchanged.
@@ -101,12 +101,12 @@ impl Accounts {
         caller: &Caller,
         input: &UpsertUser,
         must: Must,
-        place: &impl RequestPlace,
+        permit: &impl PausablePermit,
         now: DateTime<Utc>,
     ) -> Result<Result<(User, bool), Vec<Problem>>> {
         caller.require(Permission::ManageUsers)?;
         let hash = match input.password.value() {
-            Some(text) if password::fault(text).is_none() => Some(self.hasher.hash(caller, place, text).await?),
+            Some(text) if password::fault(text).is_none() => Some(self.hasher.hash(caller, permit, text).await?),
             _ => None,
         };
         let work = Upsert { input, hash, must };

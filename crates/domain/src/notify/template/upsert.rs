@@ -6,6 +6,7 @@ mod variants;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use async_graphql::{InputObject, MaybeUndefined};
+use chrono::{DateTime, Utc};
 use entity::{message_template, message_variant};
 use serde::Serialize;
 
@@ -138,6 +139,7 @@ impl DefinitionInput for UpsertMessageTemplate {
         caller: &Caller,
         present: &Definitions,
         transaction: &Transaction,
+        _: DateTime<Utc>,
     ) -> Result<Result<Applied, Vec<Problem>>> {
         let plan = match check::check(self, present, &caller.rights)? {
             Ok(plan) => plan,
@@ -201,6 +203,7 @@ impl DefinitionInput for DeleteMessageTemplate {
         _: &Caller,
         present: &Definitions,
         transaction: &Transaction,
+        _: DateTime<Utc>,
     ) -> Result<Result<Applied, Vec<Problem>>> {
         let Some(template) = present.template(&self.template_id) else {
             let message = Message::from("There is no message template with this id").listed_by("messageTemplates");

@@ -342,7 +342,7 @@ fn decide(
             };
             let message = Message::from(format!("The field {id} has no value: send "))
                 .member(member)
-                .text(", or leave the field out of the list.");
+                .text(".");
             return Err((code, member, message));
         }
     };

@@ -10,7 +10,7 @@ use clientele_core::{
 };
 
 /// A field's key and a group index.
-type Place<'a> = (&'a str, i32);
+type FieldInGroup<'a> = (&'a str, i32);
 
 /// The values of a list that have been accepted so far.
 pub(super) struct List<'a> {
@@ -18,20 +18,20 @@ pub(super) struct List<'a> {
     /// The position of each value in the list.
     pub indexes: &'a [usize],
     /// The values that the list names, including those that were refused.
-    pub named: &'a HashSet<Place<'a>>,
-    pub stored: &'a HashMap<Place<'a>, &'a Stored>,
+    pub named: &'a HashSet<FieldInGroup<'a>>,
+    pub stored: &'a HashMap<FieldInGroup<'a>, &'a Stored>,
 }
 
 impl List<'_> {
     /// A value and its parent that are stored together already, in any group, are accepted, even if the options have
     /// changed.
     pub fn check(&self, definitions: &Definitions, problems: &mut Problems) {
-        let places = self
+        let fields = self
             .values
             .iter()
             .map(|value| (value.field_key.as_str(), value.group_index));
-        let values: HashMap<Place<'_>, &Stored> = places.zip(self.values).collect();
-        let pair = |((field_key, group_index), value): (&Place<'_>, &&'_ Stored)| {
+        let values: HashMap<FieldInGroup<'_>, &Stored> = fields.zip(self.values).collect();
+        let pair = |((field_key, group_index), value): (&FieldInGroup<'_>, &&'_ Stored)| {
             let parent_key = definitions.field_of_key(field_key)?.row.parent_key.as_deref()?;
             let parent = self.stored.get(&(parent_key, *group_index));
             let parent_value = parent.and_then(|parent| parent.value.clone());
