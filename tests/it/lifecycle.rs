@@ -1,6 +1,7 @@
 //! The states of clients, and their removal, through both APIs.
 
 mod deletion;
+mod erasure;
 mod events;
 mod merge;
 mod model;

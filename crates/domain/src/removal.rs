@@ -370,8 +370,9 @@ async fn linking_clients(
     // The condition on the value is that of the index.
     let sql = format!(
         "WITH linking AS (SELECT DISTINCT v.client_key FROM custom_field_value v \
-         WHERE {} AND substr(coalesce(v.value, v.linked_key), 1, 100) = $2 AND v.client_key <> $2 LIMIT {MOST_COUNTED}) \
-         SELECT (SELECT count(*) FROM linking), c.client_id FROM linking l JOIN client c ON c.encoded_key = l.client_key \
+         WHERE {} AND substr(coalesce(v.value, v.linked_key), 1, 100) = $2 AND v.client_key <> $2 \
+         LIMIT {MOST_COUNTED}) SELECT (SELECT count(*) FROM linking), c.client_id \
+         FROM linking l JOIN client c ON c.encoded_key = l.client_key \
          ORDER BY c.created_at, c.encoded_key LIMIT {MOST_NAMED}",
         transaction.dialect.is_one_of("v.field_key", "$1")
     );

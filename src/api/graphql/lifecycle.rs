@@ -110,7 +110,8 @@ pub struct LifecycleMutation;
 #[Root]
 impl LifecycleMutation {
     /// Changes the state of a client, and the dates that follow from it. A transition that isn't allowed is refused
-    /// with INVALID_TRANSITION. Requires CHANGE_STATE; the payload shows the client to callers who also have VIEW_CLIENT.
+    /// with INVALID_TRANSITION. Requires CHANGE_STATE. The payload shows the client to callers who also have
+    /// VIEW_CLIENT.
     async fn change_client_state(
         &self,
         context: &Context<'_>,

@@ -103,7 +103,8 @@ const FIELDS: &[Field] = &[
     ),
     (
         "Mutation.changeClientState",
-        "mutation { changeClientState(input: { by: { clientId: \"known\" }, state: INACTIVE }) { userErrors { code } } }",
+        "mutation { changeClientState(input: { by: { clientId: \"known\" }, state: INACTIVE }) { userErrors { \
+            code } } }",
         &[ChangeState],
     ),
     (

@@ -7,8 +7,8 @@ use crate::harness::{
     graphql::{data, define, define_document_template, store},
 };
 
-const IDS: &str = "id clientRole { id } addresses { id } idDocuments { id template { id } } customInformation { id field { id set { \
-    id } } }";
+const IDS: &str = "id clientRole { id } addresses { id } idDocuments { id template { id } } customInformation { id \
+    field { id set { id } } }";
 const NODES: &str = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id
     ... on Client { firstName } ... on Address { line1 } ... on ClientRole { isDefault }
     ... on IdDocument { documentId template { templateId } } ... on IdDocumentTemplate { templateId active }

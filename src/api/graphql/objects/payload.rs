@@ -159,8 +159,8 @@ payload! {
 payload! {
     ChangeClientStatePayload = Option<ClientRow<'a>>, "changeClientState";
 
-    maybe<Client> client "The client in its new state; null if there are user errors. Requires VIEW_CLIENT: without it, \
-        null and an error. The state has changed if there are no user errors." needs ViewClient
+    maybe<Client> client "The client in its new state; null if there are user errors. Requires VIEW_CLIENT: without \
+        it, null and an error. The state has changed if there are no user errors." needs ViewClient
         => |row| row.stored().flatten();
     maybe_int conflictingVersion "With the user error VERSION_CONFLICT, the stored version; null otherwise."
         => |row| row.problems().iter().find_map(|problem| problem.stored_version);

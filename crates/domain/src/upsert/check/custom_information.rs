@@ -296,7 +296,7 @@ fn field<'a>(id: &str, index: usize, context: &'a ValidationContext<'_>, problem
 }
 
 /// The reason to refuse a value: its code, the member at fault, and a message.
-type Refusal = (ProblemCode, &'static str, Message);
+type InvalidValue = (ProblemCode, &'static str, Message);
 
 /// Returns the value and linked key to store, for a caller who may change them. `before` is the stored value that was
 /// sent, of any group, or else the one in its place.
@@ -310,7 +310,7 @@ fn decide(
     before: Option<&Stored>,
     client: &client::Model,
     context: &ValidationContext<'_>,
-) -> Result<(Option<String>, Option<String>), Refusal> {
+) -> Result<(Option<String>, Option<String>), InvalidValue> {
     let id = &field.row.field_id;
     let link = field.kind.is_link();
     let (member, sent, other_member, other) = if link {
