@@ -143,13 +143,21 @@ pub struct Problem {
     pub path: Vec<Step>,
     /// The id of the custom field that the problem concerns, if any.
     pub custom_field: Option<Arc<str>>,
-    /// The stored version, when it differs from the expected one.
-    pub stored_version: Option<i64>,
+    /// The stored client, when its version differs from the expected one.
+    pub conflict: Option<Box<VersionConflict>>,
     /// The clients whose data the problem is about.
     pub clients: Option<Box<ConcernedClients>>,
 }
 
-/// The clients whose data doesn't allow a change: such as those that link to a client to delete, or that match a new one.
+/// A client whose version is not the expected one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionConflict {
+    /// 0 if there is no client.
+    pub version: i64,
+    pub client_key: Option<String>,
+}
+
+/// The clients whose data doesn't allow a change, such as those that link to a client to delete, or that match a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConcernedClients {
     pub count: i64,
@@ -164,7 +172,7 @@ impl Problem {
             message: message.into(),
             path: path.into_iter().collect(),
             custom_field: None,
-            stored_version: None,
+            conflict: None,
             clients: None,
         }
     }
@@ -174,6 +182,11 @@ impl Problem {
     pub fn below(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
         self.path.splice(0..0, steps);
         self
+    }
+
+    /// The stored version, when it differs from the expected one. 0 if there is no client.
+    pub fn stored_version(&self) -> Option<i64> {
+        self.conflict.as_ref().map(|conflict| conflict.version)
     }
 
     pub fn section(&self) -> Section {

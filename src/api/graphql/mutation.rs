@@ -19,10 +19,11 @@ use super::{
     },
 };
 use crate::api::metrics::ApiMetrics;
-use clientele_core::problem::{Problem, ProblemCode};
+use clientele_core::problem::Problem;
 use clientele_domain::{
     caller::Permission,
     client::{Aggregate, ClientParts, Clients},
+    client_by::ClientBy,
     custom_field::{CustomFields, UpsertClientRole, UpsertCustomFieldSet, UpsertIdDocumentTemplate},
     definitions::Definitions,
     notify::{
@@ -80,14 +81,20 @@ impl Mutation {
             }
             Err(problems) => {
                 let conflicting = match selection.selects("conflictingClient") {
-                    true => conflicting_client(context, &input, problems, parts).await?,
+                    true => conflicting_client(context, problems, parts).await?,
                     false => None,
                 };
                 let Some((client, definitions)) = conflicting else {
                     return answer(context, Err(problems), client_mutation_id);
                 };
                 let loaded = LoadedData::around([&client], &load_plan, definitions, loaders, caller).await?;
-                answer_with(context, Err(problems), client_mutation_id, Some((&client, &loaded)))
+                answer_with(
+                    context,
+                    Err(problems),
+                    client_mutation_id,
+                    Some((&client, &loaded)),
+                    false,
+                )
             }
         }
     }
@@ -223,15 +230,18 @@ where
     T: Object<Row<'a> = PayloadRow<'a, R>>,
     R: Copy,
 {
-    answer_with(context, outcome, client_mutation_id, None)
+    let is_stored = outcome.is_ok();
+    answer_with(context, outcome, client_mutation_id, None, is_stored)
 }
 
-/// As [`answer`], with the client whose version was not the expected one.
-fn answer_with<'a, T, R>(
+/// As [`answer`], with the client whose version was not the expected one. A payload without problems of the whole input
+/// need not mean that anything `is_stored`.
+pub(super) fn answer_with<'a, T, R>(
     context: &Context<'_>,
     outcome: Result<R, &'a Vec<Problem>>,
     client_mutation_id: Option<&'a str>,
     conflicting: Option<ClientRow<'a>>,
+    is_stored: bool,
 ) -> Result<RawObject<T>>
 where
     T: Object<Row<'a> = PayloadRow<'a, R>>,
@@ -246,21 +256,21 @@ where
         conflicting,
     };
     RawObject::object(context, row, &selection::<T>(context)?)
-        .map_err(|error| if outcome.is_ok() { incomplete().into() } else { error })
+        .map_err(|error| if is_stored { incomplete().into() } else { error })
 }
 
-/// The client of a submission whose version was not the expected one, if the caller may view it.
+/// The client whose version was not the expected one, if the caller may view it.
 async fn conflicting_client(
     context: &Context<'_>,
-    input: &UpsertClient,
     problems: &[Problem],
     parts: ClientParts,
 ) -> Result<Option<(Aggregate, Arc<Definitions>)>> {
     let caller = caller(context)?;
-    let is_conflict = |problem: &Problem| problem.code == ProblemCode::VersionConflict;
-    match input.target() {
-        Some(target) if caller.can(Permission::ViewClient) && problems.iter().any(is_conflict) => {
-            Ok(context.data::<Clients>()?.get(caller, &target, parts).await?)
+    let conflict = problems.iter().find_map(|problem| problem.conflict.as_ref());
+    match conflict.and_then(|conflict| conflict.client_key.clone()) {
+        Some(key) if caller.can(Permission::ViewClient) => {
+            let by = ClientBy::EncodedKey(key);
+            Ok(context.data::<Clients>()?.get(caller, &by, parts).await?)
         }
         _ => Ok(None),
     }

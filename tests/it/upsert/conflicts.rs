@@ -1,11 +1,11 @@
 //! Upserts of clients with an unexpected version or an unknown key.
 
-use clientele::caller::{Permission, Rights};
+use clientele::caller::{Permission, Rights, Sets};
 use serde_json::{Value, json};
 
 use crate::harness::{
     TestServer,
-    graphql::{data, store},
+    graphql::{data, define, store},
 };
 
 const UPSERT: &str = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) {
@@ -29,6 +29,7 @@ fn conflict(stored: i32) -> Value {
 
 on_both!(
     version_conflict_returns_stored_client_and_version,
+    version_conflict_of_a_client_found_by_a_value_returns_it,
     unknown_key_is_reported_with_problems_of_other_members,
 );
 
@@ -73,6 +74,24 @@ async fn version_conflict_returns_stored_client_and_version(server: &TestServer)
         json!({ "client": { "clientId": "c" }, "conflictingClient": null,
         "conflictingVersion": null, "userErrors": [] })
     );
+}
+
+async fn version_conflict_of_a_client_found_by_a_value_returns_it(server: &TestServer) {
+    let fields = json!([{ "fieldId": "crm", "name": "CRM", "type": "TEXT", "unique": true }]);
+    define(server, "facts", fields).await;
+    let new = json!({ "client": { "clientId": "c", "firstName": "Ana", "lastName": "Bo" },
+        "customInformation": [{ "fieldId": "crm", "value": "A-1" }], "addresses": [{ "city": "Porto" }] });
+    store(server, new, "version").await;
+    let matched = json!({ "matchOn": "CUSTOM_FIELD", "matchCustomField": { "fieldId": "crm", "value": "A-1" },
+        "expectedVersion": 7, "client": { "firstName": "Eva" } });
+    let found = json!({ "clientId": "c", "firstName": "Ana", "version": 1, "addresses": [{ "city": "Porto" }] });
+    let answer = |client: Value| json!({ "client": null, "conflictingClient": client, "conflictingVersion": 1, "userErrors": conflict(1) });
+    assert_eq!(upsert(server, matched.clone()).await, answer(found));
+    let writer = server.as_caller(&Rights {
+        edit_sets: Sets::All,
+        ..Rights::of([Permission::EditClient])
+    });
+    assert_eq!(upsert(&writer, matched).await, answer(Value::Null));
 }
 
 async fn unknown_key_is_reported_with_problems_of_other_members(server: &TestServer) {

@@ -11,7 +11,7 @@ use crate::{
 use clientele_core::{
     error::Result,
     path,
-    problem::{Message, Problem, ProblemCode},
+    problem::{Message, Problem, ProblemCode, VersionConflict},
     text::is_blank,
 };
 use clientele_storage::db::Transaction;
@@ -165,7 +165,11 @@ impl Upsert<'_> {
         if self.input.forbidden(self.caller, stored.is_some(), state).is_some() {
             return None;
         }
-        version_conflict(expected, stored.map_or(0, |stored| stored.client.version))
+        let mut problem = version_conflict(expected, stored.map_or(0, |stored| stored.client.version))?;
+        if let Some(conflict) = &mut problem.conflict {
+            conflict.client_key = stored.map(|stored| stored.client.encoded_key.clone());
+        }
+        Some(problem)
     }
 }
 
@@ -178,7 +182,10 @@ pub(crate) fn version_conflict(expected: i32, version: i32) -> Option<Problem> {
             _ => format!("The stored version is {version}, not {expected}: read the client again and decide anew."),
         };
         Problem {
-            stored_version: Some(version.into()),
+            conflict: Some(Box::new(VersionConflict {
+                version: version.into(),
+                client_key: None,
+            })),
             ..Problem::new(ProblemCode::VersionConflict, path!["expectedVersion"], message)
         }
     })

@@ -122,7 +122,7 @@ payload! {
         null otherwise. After yet another change its `version` can be greater than `conflictingVersion`."
         => |row| row.conflicting;
     maybe_int conflictingVersion "With the user error VERSION_CONFLICT, the stored version at that time, 0 if there \
-        was no client; null otherwise." => |row| row.problems().iter().find_map(|problem| problem.stored_version);
+        was no client; null otherwise." => |row| row.problems().iter().find_map(Problem::stored_version);
 }
 
 /// The result for one client of a list.
@@ -137,12 +137,14 @@ pub struct ResultRow<'a> {
 object! {
     type UpsertClientResult = ResultRow<'a>, "The result for one client of `upsertClients`.";
 
-    maybe<Client> client "The stored client; null if there are user errors, or with `validateOnly`."
+    maybe<Client> client "The stored client; null if there are user errors, with `validateOnly`, or if an earlier \
+        request under the idempotency key has stored the client and the answer has no room for it: repeat the request \
+        and select less."
         => |row| row.outcome.ok().and_then(|(client, _)| client);
     boolean created "True if this client was created." => |row| row.outcome.is_ok_and(|(_, created)| created);
     maybe_int conflictingVersion "With the user error VERSION_CONFLICT, the stored version at that time, 0 if there \
         was no client; null otherwise."
-        => |row| row.outcome.err().into_iter().flatten().find_map(|problem| problem.stored_version);
+        => |row| row.outcome.err().into_iter().flatten().find_map(Problem::stored_version);
     list<ClientWarning> warnings "The duplicate checks that warn, in the order of the members; empty if there are user \
         errors, and when the answer to an earlier request is repeated." => |row| row.warnings;
     list<UserError> userErrors "All problems with this client, of which nothing is stored then; empty on success."
@@ -163,7 +165,7 @@ payload! {
         it, null and an error. The state has changed if there are no user errors." needs ViewClient
         => |row| row.stored().flatten();
     maybe_int conflictingVersion "With the user error VERSION_CONFLICT, the stored version; null otherwise."
-        => |row| row.problems().iter().find_map(|problem| problem.stored_version);
+        => |row| row.problems().iter().find_map(Problem::stored_version);
 }
 
 payload! {
@@ -194,7 +196,7 @@ payload! {
     int unsentMessages "The number of these messages that were waiting to be sent, and never will be."
         => |row| row.stored().map_or(0, |removed| removed.unsent as i64);
     maybe_int conflictingVersion "With the user error VERSION_CONFLICT, the stored version; null otherwise."
-        => |row| row.problems().iter().find_map(|problem| problem.stored_version);
+        => |row| row.problems().iter().find_map(Problem::stored_version);
 }
 
 payload! {
