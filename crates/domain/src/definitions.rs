@@ -17,7 +17,7 @@ use entity::{
     client_role, custom_field, custom_field_option, custom_field_role, custom_field_set, id_document_template,
     message_template, message_variant,
 };
-pub use excerpt::Excerpt;
+pub use excerpt::{Excerpt, Excerpts};
 pub use kind::{Kind, fits};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 pub use template::{Conditions, FieldCondition, Template, Variant};

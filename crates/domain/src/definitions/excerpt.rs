@@ -1,7 +1,7 @@
 //! The definitions that one client was shown with, kept to show it like that again.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -55,27 +55,58 @@ impl Excerpt {
         }
     }
 
-    /// Returns the present definitions, with the role and the fields in this excerpt as they were, even if they no
+    /// The version of the definitions.
+    pub fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// As [`Excerpts::over`].
+    pub fn over(self, present: &Arc<Definitions>) -> Result<Arc<Definitions>> {
+        let mut all = Excerpts::default();
+        all.add(self);
+        all.over(present)
+    }
+}
+
+/// The excerpts for several clients, at one version of the definitions.
+#[derive(Debug, Default)]
+pub struct Excerpts {
+    version: i64,
+    roles: BTreeMap<String, client_role::Model>,
+    sets: BTreeMap<String, Arc<custom_field_set::Model>>,
+    fields: BTreeMap<String, custom_field::Model>,
+}
+
+impl Excerpts {
+    /// Adds an excerpt of the same version.
+    pub fn add(&mut self, excerpt: Excerpt) {
+        self.version = excerpt.version;
+        self.roles
+            .extend(excerpt.role.map(|role| (role.encoded_key.clone(), role)));
+        let sets = excerpt.sets.into_iter();
+        self.sets
+            .extend(sets.map(|set| (set.encoded_key.clone(), Arc::new(set))));
+        let fields = excerpt.fields.into_iter();
+        self.fields
+            .extend(fields.map(|Excerpted { field }| (field.encoded_key.clone(), field)));
+    }
+
+    /// Returns the present definitions, with the roles and the fields in these excerpts as they were, even if they no
     /// longer exist. Fields have their present options, and none if they no longer exist.
     pub fn over(self, present: &Arc<Definitions>) -> Result<Arc<Definitions>> {
         if self.version == present.version {
             return Ok(present.clone());
         }
         let mut all = Definitions::clone(present);
-        if let Some(role) = self.role {
+        for role in self.roles.into_values() {
             put(&mut all.roles, role, |role| &role.encoded_key);
         }
-        let sets: HashMap<String, Arc<custom_field_set::Model>> = self
-            .sets
-            .into_iter()
-            .map(|set| (set.encoded_key.clone(), Arc::new(set)))
-            .collect();
-        for set in sets.values() {
+        for set in self.sets.values() {
             put(&mut all.sets, set.clone(), |set| &set.encoded_key);
         }
-        for Excerpted { field: row } in self.fields {
+        for row in self.fields.into_values() {
             let now = present.field_of_key(&row.encoded_key);
-            let (kind, set) = Kind::parse(&row.kind).zip(sets.get(&row.set_key)).ok_or_else(|| {
+            let (kind, set) = Kind::parse(&row.kind).zip(self.sets.get(&row.set_key)).ok_or_else(|| {
                 Error::defect("a custom field was kept without its set, or with a type that isn't known")
             })?;
             let field = Field {
