@@ -5,10 +5,10 @@
 
 mod expiry;
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use entity::{idempotency_record, instant};
+use entity::{Table, idempotency_record, instant};
 use ring::digest::{Context, Digest, SHA256};
 use sea_orm::Value;
 use serde::{Deserialize, Serialize};
@@ -16,11 +16,11 @@ use serde::{Deserialize, Serialize};
 pub use self::expiry::{BATCH, Clock, keep_removing, remove_expired};
 use crate::caller::Caller;
 use clientele_core::{
-    error::Result,
+    error::{Error, Result},
     path,
     problem::{Problem, ProblemCode},
 };
-use clientele_storage::db::{Batch, Transaction};
+use clientele_storage::db::{Batch, Database, Transaction};
 
 /// Settings of idempotent requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,7 +135,11 @@ pub struct StoredOutcome {
     pub outcome: String,
     /// The present version of the definitions.
     pub definition_version: i64,
+    pub expires_at: DateTime<Utc>,
 }
+
+/// The outcome of a request whose parts have outcomes of their own.
+const IN_PARTS: &str = "{}";
 
 impl IdempotencyEntry {
     /// Creates an entry whose outcome is kept until `expires_at`.
@@ -150,6 +154,23 @@ impl IdempotencyEntry {
                 outcome: None,
             },
         }
+    }
+
+    /// Creates the entry of a request that is carried out in parts. It only recognises the request: each part has an
+    /// entry of its own.
+    pub fn of_parts(caller: &Caller, key: &Key, request: Fingerprint, expires_at: DateTime<Utc>) -> Self {
+        let mut entry = Self::new(caller, key, request, expires_at);
+        entry.record.outcome = Some(IN_PARTS.to_owned());
+        entry
+    }
+
+    /// The caller's name of the request.
+    pub fn key(&self) -> &str {
+        &self.record.key
+    }
+
+    pub fn expire_at(&mut self, expires_at: DateTime<Utc>) {
+        self.record.expires_at = expires_at;
     }
 
     /// Acquires the entry for this transaction. Must be its first statement: it waits for the present owner, and no
@@ -167,7 +188,7 @@ impl IdempotencyEntry {
     }
 
     /// Reads an existing entry. A separate statement, so that it sees what was committed while this one waited.
-    async fn read(&self, now: DateTime<Utc>, transaction: &Transaction) -> Result<Acquired> {
+    pub async fn read(&self, now: DateTime<Utc>, transaction: &Transaction) -> Result<Acquired> {
         let sql = "SELECT (SELECT version FROM definition_version), fingerprint, expires_at, outcome \
                    FROM idempotency_record WHERE caller = $1 AND key = $2";
         let [caller, key, ..] = self.values();
@@ -191,6 +212,7 @@ impl IdempotencyEntry {
         Ok(Acquired::Stored(StoredOutcome {
             outcome,
             definition_version,
+            expires_at,
         }))
     }
 
@@ -198,13 +220,13 @@ impl IdempotencyEntry {
     async fn take_over(&self, now: DateTime<Utc>, transaction: &Transaction) -> Result<Acquired> {
         let instant = |placeholder| transaction.dialect.cast(placeholder, "timestamptz");
         let sql = format!(
-            "UPDATE idempotency_record SET fingerprint = $3, expires_at = {}, client_key = NULL, outcome = NULL \
+            "UPDATE idempotency_record SET fingerprint = $3, expires_at = {}, client_key = NULL, outcome = $6 \
              WHERE caller = $1 AND key = $2 AND expires_at <= {}",
             instant("$4"),
             instant("$5")
         );
-        let now = instant::to_text(&now).into();
-        let is_acquired = transaction.run(sql, self.values().into_iter().chain([now])).await? == 1;
+        let others = [instant::to_text(&now).into(), self.record.outcome.clone().into()];
+        let is_acquired = transaction.run(sql, self.values().into_iter().chain(others)).await? == 1;
         Ok(if is_acquired { Acquired::First } else { Acquired::Again })
     }
 
@@ -243,6 +265,69 @@ pub(crate) async fn erase(client_key: &str, transaction: &Transaction) -> Result
     let sql = "UPDATE idempotency_record SET outcome = NULL, client_key = NULL, fingerprint = '' WHERE client_key = $1";
     transaction.run(sql, [client_key.into()]).await?;
     Ok(())
+}
+
+/// Acquires entries of one caller, and returns the keys of those that didn't exist: the others must be
+/// [read](IdempotencyEntry::read). Must be the first statement of its transaction.
+///
+/// They are acquired in the order of their keys. So transactions that acquire some of the same entries wait for one
+/// another, but never in a circle.
+pub async fn acquire_all(entries: &[&IdempotencyEntry], transaction: &Transaction) -> Result<HashSet<String>> {
+    if entries.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let (table, columns) = (
+        idempotency_record::Entity::table(),
+        idempotency_record::Entity::columns(),
+    );
+    let sql = format!(
+        "INSERT INTO {table} ({}) {} ORDER BY key ON CONFLICT DO NOTHING RETURNING key",
+        columns.join(", "),
+        transaction.dialect.rows_of_json(table, &columns, "$1"),
+    );
+    let records: Vec<&idempotency_record::Model> = entries.iter().map(|entry| &entry.record).collect();
+    let records = serde_json::to_string(&records).map_err(Error::internal)?;
+    let rows = transaction.all(sql, [records.into()]).await?;
+    rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
+}
+
+/// Gives up entries that this transaction has acquired and not filled.
+pub async fn release(entries: &[&IdempotencyEntry], transaction: &Transaction) -> Result<()> {
+    let Some([caller, keys]) = names(entries)? else {
+        return Ok(());
+    };
+    let which = transaction.dialect.is_one_of("key", "$2");
+    let sql = format!("DELETE FROM idempotency_record WHERE caller = $1 AND {which}");
+    transaction.run(sql, [caller, keys]).await.map(|_| ())
+}
+
+/// Returns the keys of those entries of one caller whose requests have been carried out. Waits for no other request.
+pub async fn carried_out(
+    entries: &[&IdempotencyEntry],
+    now: DateTime<Utc>,
+    database: &Database,
+) -> Result<HashSet<String>> {
+    let Some([caller, keys]) = names(entries)? else {
+        return Ok(HashSet::new());
+    };
+    let dialect = database.read().dialect;
+    let sql = format!(
+        "SELECT key FROM idempotency_record WHERE caller = $1 AND {} AND {} > {}",
+        dialect.is_one_of("key", "$2"),
+        dialect.unindexed("expires_at"),
+        dialect.cast("$3", "timestamptz"),
+    );
+    let now = instant::to_text(&now).into();
+    let rows = database.read().all(sql, [caller, keys, now]).await?;
+    rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
+}
+
+/// The caller of these entries, and their keys as JSON; none without entries.
+fn names(entries: &[&IdempotencyEntry]) -> Result<Option<[Value; 2]>> {
+    let Some(first) = entries.first() else { return Ok(None) };
+    let keys: Vec<&str> = entries.iter().map(|entry| entry.key()).collect();
+    let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
+    Ok(Some([(&first.record.caller).into(), keys.into()]))
 }
 
 fn refused(code: ProblemCode, message: &'static str) -> Acquired {

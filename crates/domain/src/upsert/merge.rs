@@ -214,7 +214,7 @@ impl Work for Merge<'_> {
                         serde_json::from_str(&stored.outcome).map_err(Error::internal)?;
                     let definitions = &self.clients.definitions;
                     let present = definitions.at(stored.definition_version, transaction).await?;
-                    let into = replay::upserted(&into, &present)?;
+                    let into = replay::Replayed::of(&into, present)?.upserted()?;
                     let merged = Merged { into, from_key, links };
                     let queued = Vec::new();
                     return Ok(Step::Discard(Ok(Attempted { merged, queued })));

@@ -11,7 +11,7 @@ use crate::{
     caller::Caller,
     client::Aggregate,
     definitions::{Definitions, Excerpt},
-    idempotency::{Acquired, IdempotencyEntry, IdempotencySettings, Key},
+    idempotency::{Acquired, IdempotencyEntry, IdempotencySettings, Key, StoredOutcome},
 };
 use clientele_core::{
     error::{Error, Result},
@@ -66,6 +66,42 @@ pub(super) fn entry(
     Ok(Some(entry))
 }
 
+/// A stored outcome, with the definitions to show it with.
+#[derive(Debug)]
+pub(super) struct Replayed {
+    pub outcome: Outcome,
+    pub client: Aggregate,
+    pub excerpt: Excerpt,
+    pub present: Arc<Definitions>,
+}
+
+impl Replayed {
+    /// Reads the text that [`record`] returned.
+    pub(super) fn of(outcome: &str, present: Arc<Definitions>) -> Result<Self> {
+        let Record {
+            outcome,
+            client,
+            definitions,
+        } = serde_json::from_str(outcome).map_err(Error::internal)?;
+        Ok(Self {
+            outcome,
+            client: client.into_owned(),
+            excerpt: definitions,
+            present,
+        })
+    }
+
+    pub(super) fn upserted(self) -> Result<Upserted> {
+        Ok(Upserted {
+            client: self.client,
+            definitions: self.excerpt.over(&self.present)?,
+            outcome: self.outcome,
+            queued: Vec::new(),
+            warnings: Vec::new(),
+        })
+    }
+}
+
 impl Upsert<'_> {
     /// Ends an upsert that was carried out before; none if this is the first request. A caller who no longer has the
     /// permission gets the usual problem instead of the outcome.
@@ -80,31 +116,27 @@ impl Upsert<'_> {
             Acquired::Refused(problem) => return Ok(Some(Step::Discard(Err(vec![problem])))),
             Acquired::Again => return Ok(Some(Step::Again)),
         };
-        let definitions = &self.clients.definitions;
-        let present = definitions.at(stored.definition_version, transaction).await?;
-        let upserted = upserted(&stored.outcome, &present)?;
-        let is_change = upserted.outcome != Outcome::Created;
-        if let Some(problem) = self.input.forbidden(self.caller, is_change, None) {
-            return Ok(Some(Step::Discard(Err(vec![problem]))));
-        }
-        Ok(Some(Step::Discard(Ok(upserted))))
+        Ok(Some(Step::Discard(match self.replayed(&stored, transaction).await? {
+            Ok(replayed) => Ok(replayed.upserted()?),
+            Err(problem) => Err(vec![problem]),
+        })))
     }
-}
 
-/// Reads the text that [`record`] returned.
-pub(super) fn upserted(outcome: &str, present: &Arc<Definitions>) -> Result<Upserted> {
-    let Record {
-        outcome,
-        client,
-        definitions,
-    } = serde_json::from_str(outcome).map_err(Error::internal)?;
-    Ok(Upserted {
-        client: client.into_owned(),
-        definitions: definitions.over(present)?,
-        outcome,
-        queued: Vec::new(),
-        warnings: Vec::new(),
-    })
+    /// # Errors
+    /// The inner error is that of a caller who no longer has the permission.
+    pub(super) async fn replayed(
+        &self,
+        stored: &StoredOutcome,
+        transaction: &Transaction,
+    ) -> Result<Result<Replayed, Problem>> {
+        let known = &self.clients.definitions;
+        let present = known.at(stored.definition_version, transaction).await?;
+        let replayed = Replayed::of(&stored.outcome, present)?;
+        if let Some(problem) = self.input.forbidden(self.caller, replayed.outcome != Outcome::Created, None) {
+            return Ok(Err(problem));
+        }
+        Ok(Ok(replayed))
+    }
 }
 
 #[cfg(test)]

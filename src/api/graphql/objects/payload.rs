@@ -82,7 +82,7 @@ object! {
 /// The stored version that differs from the expected one of this member.
 fn conflicting(problems: &[Problem], member: &'static str) -> Option<i64> {
     let mut problems = problems.iter().filter(|problem| problem.path == path![member]);
-    problems.find_map(|problem| problem.stored_version)
+    problems.find_map(Problem::stored_version)
 }
 
 /// A payload: its name, the stored object, the mutation and the fields, to which it adds those of every payload.
