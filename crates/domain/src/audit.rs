@@ -17,7 +17,7 @@ mod search;
 mod verify;
 mod walk;
 
-pub use difference::Difference;
+pub use difference::{Difference, MOST_VERSIONS};
 pub use finding::{Finding, FindingKind};
 pub(crate) use genesis::LastGenesis;
 pub use keys::{Head, Keys};
@@ -137,15 +137,15 @@ impl AuditLog {
     }
 
     /// Returns a record that the calling function must write, and the new end of its chain.
-    pub(crate) async fn seal(
+    pub(crate) async fn seal<C: ConnectionTrait>(
         &self,
-        transaction: &Transaction,
+        connection: &Connection<C>,
         caller: &Caller,
         change: &Change<'_>,
         head: &Head,
         now: DateTime<Utc>,
     ) -> Result<(audit_record::Model, Head)> {
-        let keys = self.keys(transaction).await?;
+        let keys = self.keys(connection).await?;
         // The databases keep microseconds, and the HMAC covers the stored value.
         let record = keys.record(change, caller, head, now.trunc_subsecs(6))?;
         let head = keys.end(&record)?;

@@ -40,6 +40,8 @@ const VALUE: usize = 3_000;
 const SCAN: usize = 10_000;
 /// A count of the rows of one client.
 const COUNT_OF_ONE: usize = 10;
+/// The difference of two versions, which reads up to 1,000 records with their contents.
+const DIFFERENCE: usize = 5_000;
 
 /// A field of the root that lists rows, with the members of its filter that an index supports.
 struct List {
@@ -84,8 +86,11 @@ const LISTS: [List; 5] = [
     },
 ];
 
-/// The price of the statements that answer a field of the root: one for its rows, one for their number.
+/// The price of the statements that answer a field of the root: of a list, one for its rows, one for their number.
 fn of_root(field: &RootField<'_>) -> usize {
+    if field.name == "clientDifference" {
+        return DIFFERENCE;
+    }
     let Some(list) = LISTS.iter().find(|list| list.field == field.name) else {
         return 0;
     };
@@ -198,5 +203,19 @@ mod tests {
         ] {
             assert_eq!(prices(query), expected, "{query}");
         }
+    }
+
+    #[test]
+    fn price_of_difference_covers_the_records_that_it_reads() {
+        let document = parse_query("{ clientDifference(to: 2) { changes { path } } }").expect("a document");
+        let (_, operation) = document.operations.iter().next().expect("an operation");
+        let Selection::Field(field) = &operation.node.selection_set.node.items[0].node else {
+            panic!("not a field");
+        };
+        let values = Values::default();
+        let field = RootField::new(&field.node, &values, false, false);
+        assert_eq!(of_root(&field), 5_000);
+        let most = clientele_domain::audit::MOST_VERSIONS as usize;
+        assert!(of_root(&field) >= most);
     }
 }

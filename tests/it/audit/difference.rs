@@ -61,6 +61,8 @@ on_both!(
     difference_from_zero_is_the_client_as_of_a_version,
     difference_masks_what_history_masks,
     versions_that_the_history_lacks_are_refused,
+    versions_long_ago_are_compared,
+    changes_of_more_than_8_mib_are_refused,
 );
 
 async fn difference_joins_the_changes_between_two_versions(server: &TestServer) {
@@ -163,4 +165,50 @@ async fn versions_that_the_history_lacks_are_refused(server: &TestServer) {
     let message = "`from`: The contents of the history since then have been erased.";
     assert_eq!(answer["errors"][0]["message"], message, "{answer:#}");
     assert_eq!(changes(&ask(server, &key, 2, 4).await).len(), 1);
+}
+
+/// A client with this many versions. Each but the first has changed its notes to these.
+async fn versions(server: &TestServer, count: usize, notes: impl Fn(usize) -> String) -> String {
+    let key = store_key(server, json!({ "client": { "firstName": "F", "lastName": "L" } })).await;
+    let query =
+        "mutation($input: UpsertClientsInput!) { upsertClients(input: $input) { results { userErrors { code } } } }";
+    let changes: Vec<Value> = (2..=count)
+        .map(|version| json!({ "client": { "encodedKey": key, "notes": notes(version) } }))
+        .collect();
+    // A body has at most a MiB.
+    let most = (900_000 / (notes(2).len() + 100)).min(500);
+    for changes in changes.chunks(most) {
+        let answer = server.graphql(query, json!({ "input": { "clients": changes } })).await;
+        assert!(!answer.text.contains("\"code\""), "{:.300}", answer.text);
+    }
+    key
+}
+
+async fn versions_long_ago_are_compared(server: &TestServer) {
+    let key = versions(server, 1_100, |version| format!("n{version}")).await;
+    let notes = |before: &str, after: &str| ("notes".to_owned(), json!(before), json!(after));
+    assert_eq!(changes(&ask(server, &key, 5, 6).await), [notes("n5", "n6")]);
+    assert_eq!(changes(&ask(server, &key, 100, 1_100).await), [notes("n100", "n1100")]);
+    let as_of = changes(&ask(server, &key, 0, 1_000).await);
+    assert!(
+        as_of.contains(&("notes".to_owned(), Value::Null, json!("n1000"))),
+        "{as_of:?}"
+    );
+    let message = "`from`: At most 1000 versions can be compared at once: choose versions closer together.";
+    for (from, to) in [(0, 1_001), (99, 1_100)] {
+        let answer = ask(server, &key, from, to).await;
+        let error = &answer["errors"][0];
+        assert_eq!(
+            (&error["message"], &error["extensions"]["code"]),
+            (&json!(message), &json!("BAD_USER_INPUT"))
+        );
+    }
+}
+
+async fn changes_of_more_than_8_mib_are_refused(server: &TestServer) {
+    let key = versions(server, 90, |version| format!("{version:060000}")).await;
+    let message = "`from`: The changes since then have more than 8 MiB: choose versions closer together.";
+    let answer = ask(server, &key, 1, 90).await;
+    assert_eq!(answer["errors"][0]["message"], message);
+    assert_eq!(changes(&ask(server, &key, 1, 50).await).len(), 1);
 }

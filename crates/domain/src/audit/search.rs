@@ -147,7 +147,12 @@ impl AuditLog {
     }
 
     /// Reads contents only if requested, and the bytes of all contents read.
-    async fn read(&self, clauses: &str, values: Vec<Value>, contents: bool) -> Result<(Vec<audit_record::Model>, i64)> {
+    pub(super) async fn read(
+        &self,
+        clauses: &str,
+        values: Vec<Value>,
+        contents: bool,
+    ) -> Result<(Vec<audit_record::Model>, i64)> {
         let connection = self.db.read();
         let bytes = match contents {
             true => contents_size(clauses),
