@@ -37,6 +37,11 @@ pub(super) async fn failure(doing: &str, config: &Config, error: &Error) -> Fail
                                     accepts changes"
                 .to_owned()
         }
+        (None, Error::Conflict) if doing == "migrate" => {
+            "other sessions have kept a table locked for a minute: end them (a backup or a long transaction), then \
+             start again"
+                .to_owned()
+        }
         (None, Error::Unavailable(cause)) => format!("the server doesn't answer any more ({cause}): look at its log"),
         (None, error) => migration_text(error).unwrap_or_else(|| error.kind()),
     };

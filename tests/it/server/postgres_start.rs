@@ -5,6 +5,7 @@ mod fake;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use clientele::error::Error;
 use reqwest::Client;
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use serde_json::{Value, json};
@@ -409,4 +410,60 @@ fn certificate_of_server_is_verified() {
             "the server isn't ready (the database system is starting up): try again",
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn migration_of_a_locked_table_gives_way_and_tries_again() {
+    on(Backend::Postgres, async |server| {
+        let url = server.database_url();
+        let admin = connect(&url).await;
+        let before = [
+            "DROP TABLE id_document_template",
+            "ALTER TABLE id_document DROP COLUMN template_key",
+            "DELETE FROM seaql_migrations WHERE version = 'm20261129_document_templates'",
+        ];
+        execute(&admin, &before).await;
+        // A long reader, such as a backup.
+        let reader = connect(&url).await;
+        execute(&reader, &["BEGIN", "SELECT count(*) FROM id_document"]).await;
+        let directory = directory();
+        let environment = [("DATABASE_URL", &*url), ("CLIENTELE_LOG__FILTER", "off")];
+        let child = clientele(&directory, &["migrate"], &environment)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                       AND wait_event_type = 'Lock' AND query LIKE 'ALTER TABLE id_document %'";
+        for _ in 0..2 {
+            while number(&admin, waiting).await == 0 {}
+            // Another reader waits behind it, and proceeds when it gives way.
+            let begun = Instant::now();
+            number(&admin, "SELECT count(*) FROM id_document").await;
+            assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+        }
+        execute(&reader, &["COMMIT"]).await;
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(
+            (text(output.stdout), text(output.stderr), output.status.code()),
+            ("the database is up to date\n".to_owned(), String::new(), Some(0))
+        );
+
+        // With less patience, the table stays as it is.
+        execute(&admin, &before).await;
+        execute(&reader, &["BEGIN", "SELECT count(*) FROM id_document"]).await;
+        let refused = server.services.db.migrate_within(Duration::ZERO).await;
+        assert!(matches!(refused, Err(Error::Conflict)), "{refused:?}");
+        execute(&reader, &["COMMIT"]).await;
+        works(&url);
+        reader.close().await.expect("closed");
+        admin.close().await.expect("closed");
+    })
+    .await;
+}
+
+async fn number(database: &DatabaseConnection, sql: &str) -> i64 {
+    let query = Statement::from_string(DbBackend::Postgres, sql);
+    let row = database.query_one_raw(query).await.expect("an answer").expect("a row");
+    row.try_get_by_index(0).expect("a number")
 }

@@ -45,6 +45,13 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// The key of the lock that keeps servers from migrating at the same time. Any number works, but it must never change.
 const MIGRATION_LOCK: i64 = 0x636c_6965_6e74;
 
+/// The longest wait of a migration for the lock of a table.
+const MIGRATION_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+/// The least time between two attempts to migrate, in which requests proceed that have waited behind the first.
+const MIGRATION_PAUSE: Duration = Duration::from_secs(1);
+/// No attempt to migrate begins later than this after the first.
+const MIGRATION_PERIOD: Duration = Duration::from_secs(60);
+
 /// The time in which a running write may complete before closing interrupts it.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// The time after which closing is given up.
@@ -171,7 +178,30 @@ impl Database {
     }
 
     /// Migrates the tables to this version. Only one server migrates at a time.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if other sessions have locked a table for a minute.
     pub async fn migrate(&self) -> Result<()> {
+        self.migrate_within(MIGRATION_PERIOD).await
+    }
+
+    /// As [`migrate`](Self::migrate), with a limit for the time in which tables may be locked by other sessions.
+    pub async fn migrate_within(&self, period: Duration) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let migrated = self.try_to_migrate().await;
+            let is_locked = self.writer.dialect == Dialect::Postgres && matches!(migrated, Err(Error::Conflict));
+            if !is_locked || begun.elapsed() > period {
+                return migrated;
+            }
+            tracing::warn!("a table that must be migrated is locked by another session: trying again");
+            let pause = rand::rng().random_range(MIGRATION_PAUSE..2 * MIGRATION_PAUSE);
+            sleep(pause).await;
+        }
+    }
+
+    /// Runs all steps in one transaction.
+    async fn try_to_migrate(&self) -> Result<()> {
         // sea-orm's own transaction, because its migrations accept no other. The process stops if one fails.
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -185,6 +215,9 @@ impl Database {
             }
             let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
             transaction.execute_unprepared(&lock).await?;
+            // While a step waits for a table behind a long reader, all further requests for that table wait behind it.
+            let limit = format!("SET LOCAL lock_timeout = {}", MIGRATION_LOCK_TIMEOUT.as_millis());
+            transaction.execute_unprepared(&limit).await?;
         }
         Migrator::up(&transaction, None).await?;
         Ok(transaction.commit().await?)
