@@ -6,6 +6,7 @@ mod address;
 mod availability;
 mod backup;
 mod batch;
+mod bulk;
 mod collector;
 mod connect;
 mod connection;

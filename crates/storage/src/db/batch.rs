@@ -51,12 +51,7 @@ impl Batch {
 
     /// Inserts rows into an append-only table: an existing primary key is an error.
     pub fn insert<T: Table>(&mut self, rows: &[&T::Model]) -> Result<()> {
-        self.insert_columns::<T>(&T::columns(), rows)
-    }
-
-    /// Like [`insert`](Self::insert), for objects with members for exactly these columns of the table.
-    pub fn insert_columns<T: Table>(&mut self, columns: &[&str], rows: &[impl Serialize]) -> Result<()> {
-        self.insert_or::<T>(columns, rows, "")
+        self.insert_or::<T>(&T::columns(), rows, "")
     }
 
     fn insert_or<T: Table>(&mut self, columns: &[&str], rows: &[impl Serialize], conflict: &str) -> Result<()> {

@@ -152,6 +152,11 @@ impl Transaction {
         Ok(step)
     }
 
+    /// Runs a COPY with these rows. Only PostgreSQL has it.
+    pub(super) async fn copy(&self, sql: &str, rows: &[u8]) -> Result<()> {
+        Ok(self.watched(Access::Read, self.inner.copy(sql, rows)).await?)
+    }
+
     /// Removes the time limits and lock timeouts of requests from this transaction. For one-time work.
     pub async fn take_any_time(&self) -> Result<()> {
         // SQLite interrupts only reads.

@@ -133,6 +133,16 @@ impl TransactionConnection {
         Ok(())
     }
 
+    /// Runs a COPY with these rows. Only PostgreSQL has it.
+    pub(super) async fn copy(&self, sql: &str, rows: &[u8]) -> Result<(), DbErr> {
+        let mut running = self.start().await?;
+        let result = match &mut *running.connection {
+            PooledConnection::Postgres(pooled) => Box::pin(copy(pooled, sql, rows)).await,
+            PooledConnection::Sqlite(_) => return Err(DbErr::Custom("SQLite has no COPY".to_owned())),
+        };
+        running.finish(sql, result, DbErr::Exec)
+    }
+
     /// Takes the connection for one statement.
     async fn start(&self) -> Result<Running<'_>, DbErr> {
         let connection = self.connection.lock().await;
@@ -225,6 +235,13 @@ impl ConnectionTrait for TransactionConnection {
         });
         running.finish(&sql, result, DbErr::Query)
     }
+}
+
+/// Dropping it before its end aborts the COPY.
+async fn copy(connection: &mut sqlx::PgConnection, sql: &str, rows: &[u8]) -> Result<(), sqlx::Error> {
+    let mut copy = connection.copy_in_raw(sql).await?;
+    copy.send(rows).await?;
+    copy.finish().await.map(|_| ())
 }
 
 fn bound(values: Option<Values>) -> SqlxValues {
