@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     TestServer,
-    graphql::{data, define, define_role, store},
+    graphql::{data, define, define_role, refuse, store},
 };
 
 on_both!(
@@ -17,6 +17,9 @@ on_both!(
     narrowed_text_names_clients_with_other_values,
     many_values_are_checked_in_pages,
     ids_of_clients_need_the_permission,
+    narrowed_roles_name_clients_of_other_roles,
+    kept_options_and_fields_count_towards_the_maximum,
+    thousand_roles_and_sets_exist_at_most,
 );
 
 const UPSERT: &str = "mutation($input: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $input) {
@@ -167,10 +170,9 @@ async fn newly_required_field_counts_groups_and_roles(server: &TestServer) {
     store(server, firm, "version").await;
     let fields = json!([{ "fieldId": "nick", "clientRoles": of_firm }, { "fieldId": "size" }]);
     let found = change(server, fields).await;
-    assert_eq!(
-        (&found["warnings"][0]["code"], &found["warnings"][0]["clientCount"]),
-        (&json!("REQUIRED"), &json!(1))
-    );
+    let codes = |at: usize| (&found["warnings"][at]["code"], &found["warnings"][at]["clientCount"]);
+    assert_eq!(codes(0), (&json!("NOT_AVAILABLE"), &json!(1)));
+    assert_eq!(codes(1), (&json!("REQUIRED"), &json!(1)));
     // In a grouped set, only groups need a value.
     let set = json!({ "setId": "cards", "name": "Cards", "usage": "GROUPED" });
     let field = |id: &str, required: bool| json!({ "fieldId": id, "name": id, "type": "TEXT", "required": required });
@@ -242,4 +244,102 @@ async fn ids_of_clients_need_the_permission(server: &TestServer) {
     let warning = effect("DEACTIVATED", &["0", "state"], message, 1, &[]);
     let manager = server.as_caller(&Rights::of([Permission::ManageCustomFields]));
     assert_eq!(change(&manager, json!([])).await, accepted(json!([warning])));
+}
+
+async fn narrowed_roles_name_clients_of_other_roles(server: &TestServer) {
+    define_role(server, json!({ "roleId": "vip", "name": "VIP" })).await;
+    define_role(server, json!({ "roleId": "firm", "name": "Firm" })).await;
+    let ids = with_nicks(server, &["a", "b"]).await;
+    let vip = json!({ "client": { "firstName": "Eva", "lastName": "Cruz", "clientRole": { "roleId": "vip" } },
+        "customInformation": [{ "fieldId": "nick", "value": "c" }] });
+    store(server, vip, "clientId").await;
+    let roles = |ids: &[&str]| -> Value {
+        let roles = ids.iter().map(|id| json!({ "clientRole": { "roleId": id } }));
+        json!([{ "fieldId": "nick", "clientRoles": roles.collect::<Vec<_>>() }])
+    };
+    let message = "2 clients have a value of the field, which is no longer available to their role, and can keep it.";
+    let path = ["0", "clientRoles"];
+    let expected = effect("NOT_AVAILABLE", &path, message, 2, &[&ids[0], &ids[1]]);
+    assert_eq!(
+        change(server, roles(&["vip", "firm"])).await,
+        accepted(json!([expected]))
+    );
+    // No client of the role that is left out now has a value.
+    assert_eq!(change(server, roles(&["vip"])).await, accepted(json!([])));
+    assert_eq!(change(server, roles(&[])).await, accepted(json!([])));
+    assert_eq!(values(server).await.len(), 3);
+}
+
+async fn kept_options_and_fields_count_towards_the_maximum(server: &TestServer) {
+    with_nicks(server, &["a"]).await;
+    ana(server, json!([{ "fieldId": "size", "value": "S" }])).await;
+    let options = |count: usize| -> Value { (0..count).map(|n| json!({ "value": format!("o{n}") })).collect() };
+    let nick = json!({ "fieldId": "nick" });
+    let before = server.snapshot().await;
+    let found = change(server, json!([nick, { "fieldId": "size", "options": options(1_000) }])).await;
+    let message =
+        "A field has at most 1000 options, and clients have some that aren't listed, which are kept: list fewer.";
+    let problem = |path: &[&str], message: &str| {
+        let path: Vec<&str> = ["input", "fields"].iter().chain(path).copied().collect();
+        json!([{ "code": "TOO_MANY", "path": path, "message": message, "clientCount": null, "clientIds": [] }])
+    };
+    assert_eq!(found["userErrors"], problem(&["1", "options"], message));
+    let fields: Vec<Value> = (0..999)
+        .map(|n| json!({ "fieldId": format!("f{n}"), "name": "F", "type": "TEXT" }))
+        .collect();
+    let found = change(server, json!(fields)).await;
+    let message = "A set has at most 1000 fields, and clients have values of some that aren't listed, which are kept: \
+                   list fewer.";
+    assert_eq!(found["userErrors"], problem(&[], message));
+    assert_eq!(server.snapshot().await, before);
+    let found = change(server, json!([nick, { "fieldId": "size", "options": options(999) }])).await;
+    assert_eq!(found["userErrors"], json!([]));
+    assert_eq!(server.snapshot().await.rows("custom_field_option").len(), 1_000);
+    let found = change(server, json!(fields[..998])).await;
+    assert_eq!(found["userErrors"], json!([]));
+    assert_eq!(server.snapshot().await.rows("custom_field").len(), 1_000);
+}
+
+async fn thousand_roles_and_sets_exist_at_most(server: &TestServer) {
+    // One role exists.
+    let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 998)";
+    for (columns, values) in [
+        (
+            "client_role (encoded_key, role_id, name, is_default, position, allows_addresses, requires_id_document)",
+            "'r' || i, 'r' || i, 'R', FALSE, i, TRUE, FALSE",
+        ),
+        (
+            "custom_field_set (encoded_key, set_id, name, usage, position)",
+            "'s' || i, 's' || i, 'S', 'SINGLE', i - 1",
+        ),
+    ] {
+        let sql = format!("INSERT INTO {columns} {numbers} SELECT {values} FROM n");
+        server.write(&sql).await.expect("they are stored");
+    }
+    define_role(server, json!({ "roleId": "last", "name": "Last" })).await;
+    for set in ["t1", "t2"] {
+        define(server, set, json!([])).await;
+    }
+    let before = server.snapshot().await;
+    let refused = ("upsertClientRole", "UpsertClientRoleInput");
+    refuse(
+        server,
+        refused,
+        json!({ "roleId": "more", "name": "More" }),
+        "TOO_MANY",
+        &["roleId"],
+    )
+    .await;
+    let refused = ("upsertCustomFieldSet", "UpsertCustomFieldSetInput");
+    refuse(
+        server,
+        refused,
+        json!({ "set": { "setId": "more", "name": "M" } }),
+        "TOO_MANY",
+        &["set", "setId"],
+    )
+    .await;
+    assert_eq!(server.snapshot().await, before);
+    // Those that exist can be changed.
+    define_role(server, json!({ "roleId": "last", "name": "L" })).await;
 }

@@ -18,6 +18,9 @@ use clientele_core::{
 };
 use clientele_storage::db::Transaction;
 
+/// Limit of the client roles.
+const MOST: usize = 1_000;
+
 /// Creates a client role, or changes the existing role with this `roleId`.
 #[derive(InputObject, Serialize, Clone, Debug, Default)]
 #[graphql(name = "UpsertClientRoleInput")]
@@ -133,6 +136,10 @@ fn check(
     };
     let stored = definitions.roles.iter().find(|role| role.role_id == *role_id);
     member.definition_id("roleId", role_id, stored.is_some());
+    if stored.is_none() && definitions.roles.len() >= MOST {
+        let message = format!("There are at most {MOST} client roles: change an existing one.");
+        member.refuse(ProblemCode::TooMany, "roleId", message);
+    }
     let is_taken = |key: &str| definitions.role_of_key(key).is_some();
     let encoded_key = member.definition_key(encoded_key, stored.map(|role| role.encoded_key.as_str()), is_taken);
     if *is_default == Some(false) && stored.is_some_and(|role| role.is_default) {

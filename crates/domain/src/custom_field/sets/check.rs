@@ -70,6 +70,13 @@ pub(super) fn check(input: &UpsertCustomFieldSet, known: &Definitions, used: &In
                     plan.removed.push(field.row.encoded_key.clone());
                 }
             }
+            if plan.fields.len() > MOST {
+                let message = format!(
+                    "A set has at most {MOST} fields, and clients have values of some that aren't listed, which are \
+                     kept: list fewer."
+                );
+                problems.add(ProblemCode::TooMany, path!["fields"], message);
+            }
             dependent::resolve(list, &mut plan, &mut problems);
         }
     }
@@ -94,6 +101,10 @@ fn set(input: &CustomFieldSetInput, known: &Definitions, problems: &mut Problems
     };
     let stored = known.sets.iter().find(|set| set.set_id == *set_id);
     member.definition_id("setId", set_id, stored.is_some());
+    if stored.is_none() && known.sets.len() >= MOST {
+        let message = format!("There are at most {MOST} sets: add the fields to an existing one.");
+        member.refuse(ProblemCode::TooMany, "setId", message);
+    }
     let is_taken = |key: &str| known.set_of_key(key).is_some();
     custom_field_set::Model {
         encoded_key: member.definition_key(encoded_key, stored.map(|set| set.encoded_key.as_str()), is_taken),
@@ -399,6 +410,12 @@ fn options(
                 ..option.clone()
             });
         }
+    }
+    if options.len() > MOST {
+        let message = format!(
+            "A field has at most {MOST} options, and clients have some that aren't listed, which are kept: list fewer."
+        );
+        member.refuse(ProblemCode::TooMany, "options", message);
     }
     options
 }

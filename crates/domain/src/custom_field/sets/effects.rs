@@ -71,6 +71,9 @@ impl Effects<'_> {
                 let clients = self.with_dropped_option(field, stored).await?;
                 let effect = "an option that is deactivated, and can keep it.";
                 warn(ProblemCode::NotAnOption, "options", clients, effect);
+                let clients = self.of_other_roles(field, stored).await?;
+                let effect = "a value of the field, which is no longer available to their role, and can keep it.";
+                warn(ProblemCode::NotAvailable, "clientRoles", clients, effect);
                 let is_narrower =
                     stored.row.pattern != field.row.pattern || stored.row.max_length != field.row.max_length;
                 if is_narrower && self.used.fields.contains(&field.row.encoded_key) {
@@ -115,6 +118,24 @@ impl Effects<'_> {
         let which = self.transaction.dialect.is_one_of("value", "$2");
         let keys = format!("{WITH_VALUE} AND {which}");
         self.clients(&keys, [field.row.encoded_key.clone().into(), json(&dropped)?.into()])
+            .await
+    }
+
+    /// The clients with a value of a field that is no longer available to their role.
+    async fn of_other_roles(&self, field: &PlannedField, stored: &Field) -> Result<Option<ConcernedClients>> {
+        let has_role = |role: &str| field.roles.iter().any(|of_field| of_field.role_key == role);
+        let roles = self.present.roles.iter().map(|role| role.encoded_key.as_str());
+        let lost = roles.filter(|role| stored.is_available(role) && !has_role(role));
+        let lost: Vec<&str> = lost.filter(|_| !field.roles.is_empty()).collect();
+        if lost.is_empty() || !self.used.fields.contains(&field.row.encoded_key) {
+            return Ok(None);
+        }
+        let which = self.transaction.dialect.is_one_of("c.client_role_key", "$2");
+        let keys = format!(
+            "SELECT DISTINCT v.client_key FROM custom_field_value v JOIN client c ON c.encoded_key = v.client_key \
+             WHERE v.field_key = $1 AND {which}"
+        );
+        self.clients(&keys, [field.row.encoded_key.clone().into(), json(&lost)?.into()])
             .await
     }
 
