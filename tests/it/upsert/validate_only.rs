@@ -1,6 +1,6 @@
 //! `validateOnly`: all problems of an input, and nothing stored.
 
-use clientele::caller::{Permission, Rights};
+use clientele::caller::{Permission, Rights, Sets};
 use serde_json::{Value, json};
 
 use super::{create_trevor, payload, problem, upsert};
@@ -15,6 +15,8 @@ on_both!(
     checked_input_has_the_problems_of_a_change,
     checked_input_does_not_use_its_idempotency_key,
     checking_needs_the_permission_of_the_change,
+    taken_values_are_reported_beside_other_problems,
+    taken_values_are_not_told_to_callers_who_may_not_set_them,
 );
 
 /// The input, only to be checked.
@@ -100,4 +102,66 @@ async fn checking_needs_the_permission_of_the_change(server: &TestServer) {
     let input = json!({ "client": { "encodedKey": "<key 1>", "notes": "n" } });
     upsert(&editor, checked(input)).await.data(answer(json!([])));
     assert_eq!(server.snapshot().await, before);
+}
+
+/// Two unique fields in sets of their own, and a client with both values.
+async fn define_unique(server: &TestServer) -> Value {
+    for (set, field) in [("papers", "passport"), ("secrets", "pin")] {
+        let fields = json!([{ "fieldId": field, "name": field, "type": "TEXT", "unique": true }]);
+        define(server, set, fields).await;
+    }
+    let values = json!([{ "fieldId": "passport", "value": "X1" }, { "fieldId": "pin", "value": "7" }]);
+    let client = json!({ "clientId": "OTHER", "firstName": "Amara", "lastName": "Bellweather" });
+    let stored = upsert(server, json!({ "client": client, "customInformation": values })).await;
+    assert_eq!(stored.status, 200);
+    values
+}
+
+async fn taken_values_are_reported_beside_other_problems(server: &TestServer) {
+    let values = define_unique(server).await;
+    let taken = |index: &str, field: &str| {
+        let message = format!("Another client has this value of the field {field}, which must be unique.");
+        problem("TAKEN", &["customInformation", index, "value"], &message)
+    };
+    let blank = problem("BLANK", &["client", "firstName"], "firstName must not be blank.");
+    let message = "Another client has this clientId: choose another, or leave it out to have one generated.";
+    let used = problem("TAKEN", &["client", "clientId"], message);
+    for (client, first) in [
+        (json!({ "firstName": " ", "lastName": "L" }), blank),
+        (json!({ "clientId": "OTHER", "firstName": "F", "lastName": "L" }), used),
+    ] {
+        let input = json!({ "client": client, "customInformation": values });
+        let before = server.snapshot().await;
+        let problems = json!([first, taken("0", "passport"), taken("1", "pin")]);
+        upsert(server, checked(input.clone()))
+            .await
+            .data(answer(problems.clone()));
+        // The change itself is refused with the same problems.
+        upsert(server, input).await.data(answer(problems));
+        assert_eq!(server.snapshot().await, before);
+    }
+    // The client's own values aren't taken.
+    let own = json!({ "client": { "clientId": "OTHER", "firstName": " " }, "matchOn": "CLIENT_ID",
+        "customInformation": values });
+    let blank = problem("BLANK", &["client", "firstName"], "firstName must not be blank.");
+    upsert(server, checked(own)).await.data(answer(json!([blank])));
+}
+
+async fn taken_values_are_not_told_to_callers_who_may_not_set_them(server: &TestServer) {
+    let values = define_unique(server).await;
+    let mut rights = Rights::of([Permission::CreateClient]);
+    rights.edit_sets = Sets::These(["papers".to_owned()].into());
+    let writer = server.as_caller(&rights);
+    let input = json!({ "client": { "firstName": " ", "lastName": "L" }, "customInformation": values });
+    let found = upsert(&writer, checked(input.clone())).await;
+    let found = found.body["data"]["upsertClient"]["userErrors"]
+        .as_array()
+        .expect("a list")
+        .clone();
+    let codes: Vec<_> = found.iter().map(|error| (&error["code"], &error["path"][2])).collect();
+    assert!(codes.contains(&(&json!("TAKEN"), &json!("0"))), "{codes:?}");
+    assert!(!codes.contains(&(&json!("TAKEN"), &json!("1"))), "{codes:?}");
+    let reader = server.as_caller(&Rights::of([Permission::EditClient]));
+    let found = upsert(&reader, checked(input)).await;
+    assert!(!found.text.contains("TAKEN"), "{}", found.text);
 }

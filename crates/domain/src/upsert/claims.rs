@@ -13,7 +13,7 @@ use crate::{
 use clientele_core::{
     error::{Error, Result},
     path,
-    problem::{Problem, ProblemCode},
+    problem::{Problem, ProblemCode, Section},
 };
 use clientele_storage::db::{Dialect, Step, Transaction};
 
@@ -25,11 +25,44 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    fn of(field: &Field, text: &str) -> Option<Self> {
-        field.row.is_unique.then(|| Self {
+    /// The claim of a value in its comparable form.
+    pub(super) fn new(field: &Field, value: String) -> Self {
+        Self {
             field_key: field.row.encoded_key.clone(),
-            value: field.kind.comparable(text),
+            value,
+        }
+    }
+
+    fn of(field: &Field, text: &str) -> Option<Self> {
+        let is_unique = field.row.is_unique;
+        is_unique.then(|| Self::new(field, field.kind.comparable(text)))
+    }
+
+    /// The claims of a new client with the values of this submission. Values that break a rule claim nothing.
+    pub(super) fn sent<'a>(input: &'a UpsertClient, definitions: &'a Definitions) -> impl Iterator<Item = Self> + 'a {
+        let values = input.custom_information.value().into_iter().flatten();
+        values.filter_map(|sent| {
+            let field = definitions.field(&sent.field_id)?;
+            let text = if field.kind.is_link() {
+                &sent.linked_key
+            } else {
+                &sent.value
+            };
+            let text = field.accept(text.value()?).ok().filter(|text| !text.is_empty())?;
+            Self::of(field, &text)
         })
+    }
+
+    /// The condition that a row is one of the claims in the JSON array bound to `placeholder`.
+    pub(super) fn is_one_of(dialect: Dialect, placeholder: &str) -> String {
+        let columns = ["field_key", "value"];
+        let rows = dialect.rows_of_json(custom_field_claim::Entity::table(), &columns, placeholder);
+        format!("(field_key, value) IN ({rows})")
+    }
+
+    /// A text that no other claim has.
+    pub(super) fn text(&self) -> String {
+        format!("{} {}", self.field_key, self.value)
     }
 
     /// The row of a client's claim.
@@ -69,7 +102,7 @@ impl Upsert<'_> {
         let key = &after.client.encoded_key;
         let (dialect, released) = (transaction.dialect, Vec::from_iter(old.difference(&new)));
         if !released.is_empty() {
-            let which = is_one_of(dialect, "$2");
+            let which = Claim::is_one_of(dialect, "$2");
             let sql = format!("DELETE FROM custom_field_claim WHERE client_key = $1 AND {which}");
             let values = [key.into(), json(&released)?.into()];
             transaction.run(sql, values).await?;
@@ -90,24 +123,40 @@ impl Upsert<'_> {
         if transaction.run(sql, [rows.into()]).await? == claimed.len() as u64 {
             return Ok(None);
         }
-        let which = is_one_of(dialect, "$2");
-        let sql = format!("SELECT field_key, value FROM custom_field_claim WHERE client_key <> $1 AND {which}");
-        let rows = transaction.all(sql, [key.into(), json(&claimed)?.into()]).await?;
-        let claim = |(field_key, value)| Claim { field_key, value };
-        let taken: Result<Vec<Claim>> = rows.iter().map(|row| Ok(claim(row.try_get_many_by_index()?))).collect();
-        let taken = taken?;
+        let taken = taken(key, &claimed, transaction).await?;
         // A value has been released since it was found to be taken, or another request has just created the client
         // that this one names by its value.
         if taken.is_empty() || taken.iter().any(|claim| self.is_matched(claim, definitions)) {
             return Ok(Some(Step::Again));
         }
-        let mut problems: Vec<(Option<usize>, Problem)> = taken
-            .iter()
-            .map(|claim| value_taken(self.input, claim, definitions))
-            .collect();
-        problems.sort_by_key(|(index, _)| *index);
-        let problems = problems.into_iter().map(|(_, problem)| problem).collect();
-        Ok(Some(Step::Discard(Err(problems))))
+        Ok(Some(Step::Discard(Err(values_taken(self.input, &taken, definitions)))))
+    }
+
+    /// Adds the values that other clients have to the other problems of a submission, so that the caller can correct
+    /// all of them at once.
+    pub(super) async fn with_taken_values(
+        &self,
+        mut problems: Vec<Problem>,
+        input: &UpsertClient,
+        stored: Option<&Aggregate>,
+        definitions: &Definitions,
+        transaction: &Transaction,
+    ) -> Result<Vec<Problem>> {
+        let is_final =
+            |problem: &Problem| problem.section() == Section::Permission || problem.code == ProblemCode::Blacklisted;
+        let is_editable = |claim: &Claim| {
+            let field = definitions.field_of_key(&claim.field_key);
+            field.is_some_and(|field| field.is_editable(&self.caller.rights)) && !claim.value.contains('\0')
+        };
+        let claims: BTreeSet<Claim> = Claim::sent(input, definitions).filter(is_editable).collect();
+        if claims.is_empty() || problems.iter().any(is_final) {
+            return Ok(problems);
+        }
+        let key = stored.map_or("", |stored| &*stored.client.encoded_key);
+        let taken = taken(key, &claims, transaction).await?;
+        problems.extend(values_taken(input, &taken, definitions));
+        problems.sort_by_key(Problem::section);
+        Ok(problems)
     }
 
     /// Returns true if the submission names its client by this value.
@@ -115,6 +164,25 @@ impl Upsert<'_> {
         let matched = self.matched(definitions).ok().flatten();
         matched.is_some_and(|(field, value)| field.row.encoded_key == claim.field_key && value == claim.value)
     }
+}
+
+/// Returns those claims that other clients than this one have.
+async fn taken(client_key: &str, claims: &impl Serialize, transaction: &Transaction) -> Result<Vec<Claim>> {
+    let which = Claim::is_one_of(transaction.dialect, "$2");
+    let sql = format!("SELECT field_key, value FROM custom_field_claim WHERE client_key <> $1 AND {which}");
+    let rows = transaction.all(sql, [client_key.into(), json(claims)?.into()]).await?;
+    let claim = |(field_key, value)| Claim { field_key, value };
+    rows.iter().map(|row| Ok(claim(row.try_get_many_by_index()?))).collect()
+}
+
+/// Returns the problems of these values, in the order of the submission.
+fn values_taken(input: &UpsertClient, taken: &[Claim], definitions: &Definitions) -> Vec<Problem> {
+    let mut problems: Vec<(Option<usize>, Problem)> = taken
+        .iter()
+        .map(|claim| value_taken(input, claim, definitions))
+        .collect();
+    problems.sort_by_key(|(index, _)| *index);
+    problems.into_iter().map(|(_, problem)| problem).collect()
 }
 
 /// Returns the problem of a submission with a value that another client has claimed, and the index of the value in the
@@ -166,7 +234,7 @@ pub(super) async fn claimed(
     if claims.is_empty() {
         return Ok(claims);
     }
-    let which = is_one_of(transaction.dialect, "$1");
+    let which = Claim::is_one_of(transaction.dialect, "$1");
     let sql = format!("SELECT field_key, value FROM custom_field_claim WHERE {which}");
     let rows = transaction.all(sql, [json(&claims)?.into()]).await?;
     let claim = |(field_key, value)| Claim { field_key, value };
@@ -244,14 +312,4 @@ impl Reclaim {
 
 fn json(claims: &impl Serialize) -> Result<String> {
     serde_json::to_string(claims).map_err(Error::internal)
-}
-
-/// The condition that a row is one of the claims in the JSON array bound to `placeholder`.
-fn is_one_of(dialect: Dialect, placeholder: &str) -> String {
-    let rows = dialect.rows_of_json(
-        custom_field_claim::Entity::table(),
-        &["field_key", "value"],
-        placeholder,
-    );
-    format!("(field_key, value) IN ({rows})")
 }
