@@ -22,7 +22,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use entity::{Table, client, message};
 use serde::{Deserialize, Serialize};
 
-pub use import::{ImportRules, Imported, ImportedClient};
+pub use import::{CheckedClients, ImportRules, Imported, ImportedClient};
 pub use input::{
     AddressInput, ClientInput, ClientMatch, ClientMember, CustomFieldMatchInput, CustomFieldValueInput,
     IdDocumentInput, LONGEST_LIST, Scope, UpsertClient,
@@ -120,6 +120,7 @@ impl Clients {
             // A stored outcome may have to be shown in full later.
             parts: if entry.is_some() { ClientParts::ALL } else { parts },
             entry,
+            is_acquired: false,
             now,
         };
         let mut answer = self.db.write(&upsert).await?;
@@ -130,12 +131,15 @@ impl Clients {
     }
 }
 
+#[derive(Clone)]
 struct Upsert<'a> {
     clients: &'a Clients,
     caller: &'a Caller,
     input: &'a UpsertClient,
     parts: ClientParts,
     entry: Option<IdempotencyEntry>,
+    /// True if the transaction has acquired the entry already.
+    is_acquired: bool,
     now: DateTime<Utc>,
 }
 
@@ -144,6 +148,7 @@ impl Work for Upsert<'_> {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Answer>> {
         if let Some(entry) = &self.entry
+            && !self.is_acquired
             && let Some(end) = self.replay(entry, transaction).await?
         {
             return Ok(end);
@@ -209,7 +214,10 @@ impl Work for Upsert<'_> {
                 }
                 Err(problems) => Ok(Step::Discard(Err(problems))),
             },
-            Err(problems) => Ok(Step::Discard(Err(self.input.at_matched(problems)))),
+            Err(problems) => {
+                let problems = self.with_taken_values(problems, &input, client, &definitions, transaction);
+                Ok(Step::Discard(Err(self.input.at_matched(problems.await?))))
+            }
         }
     }
 
@@ -392,7 +400,8 @@ impl Upsert<'_> {
             let audit = &self.clients.audit;
             let head = head.unwrap_or_default();
             let head = audit.append(transaction, &mut batch, self.caller, &change, &head, self.now);
-            put_rows(&[(&row, head.await?)], false, &mut batch)?;
+            let head = head.await?;
+            batch.put_columns::<client::Entity>(&ClientRow::columns(), &[ClientRow::new(&row, &head)])?;
             diff.write(&row.encoded_key, &mut batch)?;
             SearchRows::write_changes(before.as_ref(), &after, &mut batch)?;
         }
@@ -517,25 +526,25 @@ fn events(before: &Aggregate, after: &Aggregate, diff: &ClientDiff<'_>) -> Vec<E
     events
 }
 
-/// Adds the rows of clients, each with the end of its audit chain, which readers of clients don't need. A new row must
-/// not exist yet.
-fn put_rows(clients: &[(&client::Model, Head)], are_new: bool, batch: &mut Batch) -> Result<()> {
-    #[derive(Serialize)]
-    struct Row<'a> {
-        #[serde(flatten)]
-        client: &'a client::Model,
-        history_head: Option<&'a str>,
-        history_count: i64,
+/// A client's row with the end of its audit chain, which readers of clients don't need.
+#[derive(Serialize)]
+struct ClientRow<'a> {
+    #[serde(flatten)]
+    client: &'a client::Model,
+    history_head: Option<&'a str>,
+    history_count: i64,
+}
+
+impl<'a> ClientRow<'a> {
+    fn new(client: &'a client::Model, head: &'a Head) -> Self {
+        Self {
+            client,
+            history_head: head.seal.as_deref(),
+            history_count: head.count,
+        }
     }
-    let columns = [client::Entity::columns(), vec!["history_head", "history_count"]].concat();
-    let rows = clients.iter().map(|(client, head)| Row {
-        client,
-        history_head: head.seal.as_deref(),
-        history_count: head.count,
-    });
-    let rows: Vec<Row<'_>> = rows.collect();
-    match are_new {
-        true => batch.insert_columns::<client::Entity>(&columns, &rows),
-        false => batch.put_columns::<client::Entity>(&columns, &rows),
+
+    fn columns() -> Vec<&'static str> {
+        [client::Entity::columns(), vec!["history_head", "history_count"]].concat()
     }
 }

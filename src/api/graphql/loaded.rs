@@ -32,7 +32,7 @@ pub struct LoadedData {
     pub rights: Arc<Rights>,
     /// The current definitions.
     pub definitions: Arc<Definitions>,
-    found: Found,
+    found: Arc<Found>,
 }
 
 /// The data found so far.
@@ -58,10 +58,43 @@ impl LoadedData {
         caller: &Caller,
     ) -> async_graphql::Result<Self> {
         let rows = Rows {
-            clients: clients.into_iter().collect(),
+            clients: clients.into_iter().map(|client| (client, None)).collect(),
             ..Rows::default()
         };
         Self::load(rows, load_plan, Some(definitions), loaders, caller).await
+    }
+
+    /// Loads the data around clients that were read with these definitions each, with the same statements as for one.
+    /// Returns the data with the definitions of each client, which it must be shown with.
+    pub async fn around_each<'a>(
+        clients: &[(&'a Aggregate, &'a Arc<Definitions>)],
+        load_plan: &LoadPlan<'_>,
+        loaders: &Loaders,
+        caller: &Caller,
+    ) -> async_graphql::Result<Vec<Arc<Self>>> {
+        let Some((_, first)) = clients.first() else {
+            return Ok(Vec::new());
+        };
+        let own = clients
+            .iter()
+            .map(|(client, definitions)| (*client, Some(&***definitions)));
+        let rows = Rows {
+            clients: own.collect(),
+            ..Rows::default()
+        };
+        let data = Self::load(rows, load_plan, Some(Arc::clone(first)), loaders, caller).await?;
+        let mut all: Vec<Arc<Self>> = Vec::with_capacity(clients.len());
+        for (_, definitions) in clients {
+            all.push(match all.last() {
+                Some(last) if Arc::ptr_eq(&last.definitions, definitions) => last.clone(),
+                _ => Arc::new(Self {
+                    rights: data.rights.clone(),
+                    definitions: Arc::clone(definitions),
+                    found: data.found.clone(),
+                }),
+            });
+        }
+        Ok(all)
     }
 
     /// Loads the data around messages.
@@ -105,7 +138,7 @@ impl LoadedData {
                 }
                 None => loaders.loader().any_definitions().await?,
             },
-            found: loading.found,
+            found: Arc::new(loading.found),
         })
     }
 
@@ -133,20 +166,22 @@ impl LoadedData {
 /// The rows of one level, given or loaded.
 #[derive(Default)]
 struct Rows<'a> {
-    clients: Vec<&'a Aggregate>,
+    /// With the definitions that they were read with, if other rows were read with others.
+    clients: Vec<(&'a Aggregate, Option<&'a Definitions>)>,
     messages: Vec<&'a message::Model>,
     loaded_clients: Vec<Arc<Aggregate>>,
     loaded_pages: Vec<Arc<MessagePage>>,
 }
 
 impl Rows<'_> {
-    fn clients(&self) -> impl Iterator<Item = &Aggregate> {
-        let loaded = self.loaded_clients.iter().map(|client| &**client);
+    fn clients(&self) -> impl Iterator<Item = (&Aggregate, Option<&Definitions>)> {
+        let loaded = self.loaded_clients.iter().map(|client| (&**client, None));
         self.clients.iter().copied().chain(loaded)
     }
 
     fn client_keys(&self) -> HashSet<&str> {
-        self.clients().map(|client| &*client.client.encoded_key).collect()
+        let keys = self.clients().map(|(client, _)| &*client.client.encoded_key);
+        keys.collect()
     }
 
     fn messages(&self) -> impl Iterator<Item = &message::Model> {
@@ -187,10 +222,11 @@ impl Loading<'_> {
     fn keys(&self, rows: &Rows<'_>, level: &Level<'_>) -> HashSet<String> {
         let mut keys = HashSet::new();
         if let Some(definitions) = self.definitions.as_ref().filter(|_| !level.linked.is_empty()) {
-            let values = rows
-                .clients()
-                .flat_map(|client| client.custom_values.as_deref().unwrap_or_default());
-            keys.extend(links(values, definitions, &self.caller.rights).map(str::to_owned));
+            for (client, own) in rows.clients() {
+                let values = client.custom_values.as_deref().unwrap_or_default();
+                let links = links(values, own.unwrap_or(definitions), &self.caller.rights);
+                keys.extend(links.map(str::to_owned));
+            }
         }
         if !level.merged.is_empty() {
             let merged = rows.clients().map(|client| client.client.merged_into_key.clone());

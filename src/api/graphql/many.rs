@@ -1,6 +1,6 @@
 //! `upsertClients`: the results for many clients in one payload.
 
-use std::{iter::repeat_n, sync::Arc};
+use std::sync::Arc;
 
 use async_graphql::{Context, Result};
 
@@ -8,16 +8,19 @@ use super::{
     context::{caller, loaders, selection},
     load_plan::{LoadPlan, selected_parts},
     loaded::LoadedData,
-    mutation::{answer, incomplete},
+    mutation::{answer, answer_with},
     objects::payload::{ResultRow, UpsertClientsPayload},
 };
 use crate::api::metrics::ApiMetrics;
 use clientele_domain::{
     client::{Aggregate, Clients},
     definitions::Definitions,
-    upsert::{Many, Outcome, UpsertClients},
+    upsert::{Outcome, UpsertClients},
 };
-use graphql_server::object::{RawObject, Selection};
+use graphql_server::{
+    Cause, Code, GraphqlError,
+    object::{RawObject, Selection},
+};
 
 pub async fn upsert(context: &Context<'_>, mut input: UpsertClients) -> Result<RawObject<UpsertClientsPayload>> {
     let selection = selection::<UpsertClientsPayload>(context)?;
@@ -39,15 +42,27 @@ pub async fn upsert(context: &Context<'_>, mut input: UpsertClients) -> Result<R
             .filter_map(|result| result.as_ref().err())
             .for_each(|problems| metrics.user_errors(problems));
     }
-    let loaded = around(context, &many, &load_plan).await.map_err(|_| incomplete())?;
-    let loaded = loaded.iter().flat_map(|(clients, data)| repeat_n(data, *clients));
-    let stored = many.iter().flatten().filter_map(|stored| stored.client.as_ref());
-    let mut shown = stored.map(|(client, _)| client).zip(loaded);
-    let mut rows = Vec::with_capacity(many.len());
+    let shown: Vec<(&Aggregate, &Arc<Definitions>)> = many
+        .iter()
+        .flatten()
+        .filter_map(|stored| stored.client.as_ref())
+        .map(|(client, definitions)| (client, definitions))
+        .collect();
+    let loaded = LoadedData::around_each(&shown, &load_plan, loaders(context)?, caller(context)?).await;
+    let loaded = loaded.unwrap_or_else(|_| {
+        // The results are reported without the clients: nothing else says which of them are stored.
+        let error = async_graphql::Error::from(unread()).into_server_error(context.item.pos);
+        context.add_error(context.set_error_path(error));
+        Vec::new()
+    });
+    let mut shown = shown.into_iter().zip(&loaded);
+    let (mut rows, mut is_any_stored) = (Vec::with_capacity(many.len()), false);
     for (result, input) in many.iter().zip(&input.clients) {
         let outcome = match result {
             Ok(stored) => {
+                is_any_stored |= !input.validate_only;
                 let client = stored.client.as_ref().and_then(|_| shown.next());
+                let client = client.map(|((client, _), data)| (client, &**data));
                 Ok((client, stored.outcome == Outcome::Created && !input.validate_only))
             }
             Err(problems) => Err(&**problems),
@@ -58,25 +73,14 @@ pub async fn upsert(context: &Context<'_>, mut input: UpsertClients) -> Result<R
             client_mutation_id: input.client_mutation_id.as_deref(),
         });
     }
-    answer(context, Ok(&*rows), client_mutation_id)
+    answer_with(context, Ok(&*rows), client_mutation_id, None, is_any_stored)
 }
 
-/// Loads the data around the stored clients: once for all in a row that are shown with the same definitions, with their
-/// number.
-async fn around(context: &Context<'_>, many: &Many, load_plan: &LoadPlan<'_>) -> Result<Vec<(usize, LoadedData)>> {
-    let mut groups: Vec<(Vec<&Aggregate>, &Arc<Definitions>)> = Vec::new();
-    for (client, definitions) in many.iter().flatten().filter_map(|stored| stored.client.as_ref()) {
-        match groups.last_mut() {
-            Some((clients, known)) if Arc::ptr_eq(known, definitions) => clients.push(client),
-            _ => groups.push((vec![client], definitions)),
-        }
-    }
-    let mut all = Vec::with_capacity(groups.len());
-    for (clients, definitions) in groups {
-        let number = clients.len();
-        let (loaders, caller) = (loaders(context)?, caller(context)?);
-        let data = LoadedData::around(clients, load_plan, definitions.clone(), loaders, caller);
-        all.push((number, data.await?));
-    }
-    Ok(all)
+/// The error of a list whose clients can't be shown.
+fn unread() -> GraphqlError {
+    let message = "The results say which clients are stored, but the selection of `client` could not be read: read the \
+                   clients, asking for less.";
+    GraphqlError::new(Code::Internal, message).because(Cause::new(
+        "the selection of clients in a list that was stored could not be read",
+    ))
 }

@@ -289,6 +289,14 @@ impl Caller {
         self.mutation(field, kind, "client { encodedKey }", input).await
     }
 
+    /// Creates or changes many clients. Returns the whole answer.
+    pub async fn upsert_clients(&self, input: Value) -> Option<(u16, Value)> {
+        let query = "mutation($input: UpsertClientsInput!) { upsertClients(input: $input) { results { created \
+            client { encodedKey } userErrors { code } } } }";
+        let body = json!({ "query": query, "variables": { "input": input } });
+        Self::send(self.http.post(format!("{}/graphql", self.address)).json(&body)).await
+    }
+
     async fn upsert_template(&self, input: Value) -> Option<Value> {
         let (field, kind) = ("upsertMessageTemplate", "UpsertMessageTemplateInput");
         self.mutation(field, kind, "messageTemplate { templateId }", input)

@@ -1,5 +1,9 @@
 //! `upsertClients`: each client is stored or refused by itself, and answered at its place in the input.
 
+mod parts;
+mod races;
+mod repetition;
+
 use clientele::{
     db::{Database, DatabaseSettings, Dialect, Step, Transaction, Work},
     error::Result,
@@ -59,6 +63,7 @@ on_both!(
     messages_and_audit_records_are_those_of_single_upserts,
     large_stored_clients_end_the_list_early,
     statements_for_each_client_are_few,
+    results_are_answered_when_the_selection_cannot_be_read,
 );
 
 async fn clients_are_answered_in_the_order_of_the_input(server: &TestServer) {
@@ -219,11 +224,6 @@ async fn repeated_list_gets_the_first_answer(server: &TestServer) {
     let before = server.snapshot().await;
     assert_eq!(many(server, input).await.text, first.text);
     assert_eq!(server.snapshot().await, before, "nothing is done a second time");
-    let other = json!({ "clients": [named("A", "Another"), named("B", "Bela")], "idempotencyKey": "k" });
-    many(server, other).await.data(results(json!([
-        refused("IDEMPOTENCY_KEY_REUSED", &["0", "idempotencyKey"]),
-        stored(true, "B", 1, "Bela"),
-    ])));
 }
 
 async fn list_repeated_under_its_key_carries_out_the_rest(server: &TestServer) {
@@ -334,6 +334,39 @@ async fn statements_for_each_client_are_few(server: &TestServer) {
         Dialect::Postgres => 6,
     };
     assert_eq!([ten, twenty], [10 * each, 20 * each]);
+}
+
+/// The messages of the stored clients can't be read.
+async fn results_are_answered_when_the_selection_cannot_be_read(server: &TestServer) {
+    let query = "mutation($input: UpsertClientsInput!) { upsertClients(input: $input) { results { created \
+        client { clientId messages { nodes { state } } } userErrors { code } } userErrors { code } } }";
+    server
+        .write("ALTER TABLE message RENAME TO hidden_message")
+        .await
+        .expect("it is renamed");
+    let input = json!({ "clients": [named("A", "Amara"), named("B", " "), named("C", "Chidi")] });
+    let answer = server.graphql(query, json!({ "input": input })).await;
+    server
+        .write("ALTER TABLE hidden_message RENAME TO message")
+        .await
+        .expect("it is renamed");
+    let result = |created: bool, codes: Value| json!({ "created": created, "client": null, "userErrors": codes });
+    let blank = json!([{ "code": "BLANK" }]);
+    let results = json!([result(true, json!([])), result(false, blank), result(true, json!([]))]);
+    assert_eq!(
+        answer.body["data"],
+        json!({ "upsertClients": { "results": results, "userErrors": [] } }),
+        "{}",
+        answer.text
+    );
+    let message = "The results say which clients are stored, but the selection of `client` could not be read: read the \
+                   clients, asking for less.";
+    let error = &answer.body["errors"][0];
+    assert_eq!(
+        (&error["message"], &error["path"], &error["extensions"]["code"]),
+        (&json!(message), &json!(["upsertClients"]), &json!("INTERNAL"))
+    );
+    assert_eq!(server.snapshot().await.rows("client").len(), 2);
 }
 
 /// Locks one client, reports it, and holds the lock until released. On SQLite all writers wait.

@@ -3,42 +3,31 @@
 //! Clients share transactions, because most of the time of an upsert is its commit. Each is a part of its transaction
 //! that can be undone alone. If a transaction fails, its clients are tried again one by one.
 
-use std::{
-    io,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+mod progress;
+mod together;
+
+use std::sync::Arc;
 
 use async_graphql::InputObject;
 use chrono::{DateTime, SubsecRound, Utc};
-use serde::Serialize;
 
-use super::{Answer, LONGEST_LIST, Outcome, Scope, Upsert, UpsertClient, Upserted, replay};
+use self::progress::Progress;
+use super::{LONGEST_LIST, Outcome, Scope, Upsert, UpsertClient, replay};
 use crate::{
     caller::Caller,
     client::{Aggregate, ClientParts, Clients},
-    client_by::ClientBy,
     definitions::Definitions,
-    idempotency::{Fingerprint, IdempotencyEntry, Key},
+    idempotency::{Fingerprint, IdempotencyEntry, Key, carried_out},
+    upsert::Scope,
 };
 use clientele_core::{
-    budget::{self, RequestBudget},
-    error::{Cause, Error, Result},
+    error::Result,
     path,
     problem::{Problem, ProblemCode},
 };
-use clientele_storage::db::{Dialect, Step, Transaction, Work};
 
 /// Limit of the clients in one call.
 pub const MOST_CLIENTS: usize = LONGEST_LIST;
-/// Limit of the clients in one transaction. Beyond 64 parts of a transaction, PostgreSQL slows down all readers.
-const MOST_TOGETHER: usize = 50;
-/// After this time, no further client joins a transaction: its locks stop other writers.
-const LONGEST_TOGETHER: Duration = Duration::from_millis(500);
-/// The part of a request's memory that the stored clients may take. The rest is for the answer.
-const SHARE: usize = 4;
-/// The memory of a field in definitions that only one client is shown with, about.
-const FIELD_BYTES: usize = 300;
 
 /// Creates or changes many clients. Each is stored by itself: a problem with one doesn't stop the others.
 #[derive(InputObject, Clone, Debug, Default)]
@@ -51,8 +40,10 @@ pub struct UpsertClients {
     #[graphql(default)]
     pub validate_only: bool,
     /// Makes it safe to repeat the request, as in `upsertClient`. A repetition with the same `clients` returns the
-    /// clients that were stored as they were then, and carries out the others. An input with a key of its own keeps
-    /// that key, which `upsertClient` accepts as well. Null means no key.
+    /// clients that were stored as they were then, and carries out the others. Once a client of the list is stored, the
+    /// key belongs to the whole list: another list under it is refused with IDEMPOTENCY_KEY_REUSED, and nothing of it
+    /// is stored. To send corrected inputs, choose another key. An input with a key of its own keeps that key, which
+    /// `upsertClient` accepts as well. Null means no key.
     pub idempotency_key: Option<String>,
     /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,
@@ -61,7 +52,8 @@ pub struct UpsertClients {
 /// A client as it is stored after an upsert of many.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// None if it wasn't requested, or was only checked.
+    /// None if it wasn't requested or was only checked, and if an earlier request under the key has stored it and the
+    /// memory of the request has no room for it.
     pub client: Option<(Aggregate, Arc<Definitions>)>,
     pub outcome: Outcome,
     /// The duplicate checks that warn.
@@ -80,7 +72,7 @@ impl Clients {
     /// as not carried out.
     ///
     /// # Errors
-    /// The inner error is a problem of the whole input. The outer one came before any client was stored.
+    /// The inner error is a problem of the whole input. With either error nothing was stored.
     pub async fn upsert_many(
         &self,
         caller: &Caller,
@@ -96,24 +88,30 @@ impl Clients {
         for client in &mut input.clients {
             client.validate_only |= input.validate_only;
         }
+        let now = now.trunc_subsecs(6);
         let key = match input.idempotency_key.as_deref().map(Key::parse).transpose() {
-            Ok(key) => key.map(|key| (key, input.fingerprint())),
+            Ok(key) => key
+                .filter(|_| !input.validate_only)
+                .map(|key| ListKey::new(self, caller, key, input.fingerprint(), now)),
             Err(problem) => return Ok(Err(vec![problem])),
         };
-        let now = now.trunc_subsecs(6);
-        let upsert = |(index, client)| {
-            let key = key.as_ref().map(|(key, request)| (key.of_part(index), *request));
-            self.prepared(caller, client, key, parts, now)
+        let upserts = input.clients.iter().enumerate();
+        let upserts: Vec<Prepared<'_>> = upserts
+            .map(|(index, client)| self.prepared(caller, client, (index, key.as_ref()), parts, now))
+            .collect();
+        let entries = upserts.iter().flatten().filter_map(|upsert| upsert.entry.as_ref());
+        let known = carried_out(&entries.collect::<Vec<_>>(), now, &self.db).await?;
+        let list = List {
+            clients: self,
+            key: key.as_ref(),
+            upserts: &upserts,
+            now,
         };
-        let upserts: Vec<Prepared<'_>> = input.clients.iter().enumerate().map(upsert).collect();
-        let mut progress = Progress {
-            parts,
-            definitions: None,
-            left: RequestBudget::current().map_or(usize::MAX, |budget| budget.most() / SHARE),
-            answers: Vec::with_capacity(upserts.len()),
-        };
-        progress.carry_out(self, &upserts).await?;
-        let answers = progress.answers.into_iter().enumerate();
+        let mut progress = Progress::new(&list, parts, &known);
+        if let Some(problem) = progress.carry_out().await? {
+            return Ok(Err(vec![problem]));
+        }
+        let answers = progress.finish(caller)?.into_iter().enumerate();
         let of_input = |(index, answer): (usize, Result<Stored, Vec<Problem>>)| {
             let below = |problem: Problem| problem.below(path!["clients", index]);
             let all_below = |problems: Vec<Problem>| problems.into_iter().map(below).collect();
@@ -134,7 +132,7 @@ impl Clients {
         &'a self,
         caller: &'a Caller,
         input: &'a UpsertClient,
-        key: Option<(Key, Fingerprint)>,
+        (index, key): (usize, Option<&ListKey<'_>>),
         parts: Option<ClientParts>,
         now: DateTime<Utc>,
     ) -> Prepared<'a> {
@@ -142,12 +140,13 @@ impl Clients {
             return Err(problem);
         }
         let own = replay::entry(input, caller, self.idempotency, now)?;
-        let of_all = key.filter(|_| !input.validate_only && input.idempotency_key.is_none());
-        let of_all = of_all.map(|(key, request)| {
-            let expiry = self.idempotency.expiry(now);
-            IdempotencyEntry::new(caller, &key, request, expiry)
-        });
-        let entry = own.or(of_all);
+        if key.is_some_and(|key| own.as_ref().is_some_and(|own| own.key() == key.entry.key())) {
+            let message = "This is the idempotency key of the whole list: leave it out, or choose another.";
+            let place = path!["idempotencyKey"];
+            return Err(Problem::new(ProblemCode::IdempotencyKeyReused, place, message));
+        }
+        let of_list = key.filter(|_| !input.validate_only && input.idempotency_key.is_none());
+        let entry = own.or_else(|| of_list.map(|key| key.of_part(index)));
         Ok(Upsert {
             clients: self,
             caller,
@@ -157,6 +156,7 @@ impl Clients {
                 None => parts.unwrap_or_default(),
             },
             entry,
+            is_acquired: false,
             now,
         })
     }
@@ -171,223 +171,39 @@ impl UpsertClients {
 
 type Prepared<'a> = Result<Upsert<'a>, Problem>;
 
-/// The answers so far.
-struct Progress {
-    parts: Option<ClientParts>,
-    /// Those of the last client: most clients share them.
-    definitions: Option<Arc<Definitions>>,
-    /// The bytes that further clients may take.
-    left: usize,
-    answers: Many,
+/// The idempotency key of a whole list.
+struct ListKey<'a> {
+    caller: &'a Caller,
+    key: Key,
+    request: Fingerprint,
+    expires_at: DateTime<Utc>,
+    /// Recognises the list.
+    entry: IdempotencyEntry,
 }
 
-impl Progress {
-    async fn carry_out(&mut self, clients: &Clients, upserts: &[Prepared<'_>]) -> Result<()> {
-        // The clients to try one by one, because their transaction failed.
-        let mut alone: usize = 0;
-        while let Some(rest) = upserts.get(self.answers.len()..).filter(|rest| !rest.is_empty()) {
-            let most = if alone > 0 { 1 } else { MOST_TOGETHER };
-            let together = Together {
-                upserts: &rest[..rest.len().min(most)],
-                left: self.left,
-            };
-            let failed = match clients.db.write(&together).await {
-                Ok(done) => {
-                    alone = alone.saturating_sub(done.len());
-                    for (upsert, answer) in rest.iter().zip(done) {
-                        self.add(upsert, answer);
-                    }
-                    if self.left == 0 {
-                        let message = "The clients before this one fill the memory of the request: send fewer at once, \
-                                       or select less of them.";
-                        self.give_up(rest.len(), ProblemCode::NotCarriedOut, message, upserts.len());
-                    }
-                    continue;
-                }
-                Err(error) => error,
-            };
-            match failed {
-                Error::Conflict | Error::Internal(_) if together.upserts.len() > 1 => alone = together.upserts.len(),
-                Error::Conflict => {
-                    alone = alone.saturating_sub(1);
-                    let message = "Other changes kept colliding with this one: send it again.";
-                    self.answers.push(Err(vec![left_out(message)]));
-                }
-                Error::Internal(_) => {
-                    alone = alone.saturating_sub(1);
-                    tracing::error!(error = failed.kind(), "a client in a list of clients can't be stored");
-                    let message = "Something went wrong on the server. Its log has the cause.";
-                    self.answers.push(Err(vec![left_out(message)]));
-                }
-                Error::TimedOut => {
-                    let message = "The time of the request was over before this client: send it again, with fewer at \
-                                   once.";
-                    self.give_up(upserts.len(), ProblemCode::NotCarriedOut, message, upserts.len());
-                }
-                error if self.answers.iter().all(Result::is_err) => return Err(error),
-                error => {
-                    tracing::error!(error = error.kind(), "a list of clients can't be stored to its end");
-                    // An outage can begin while the COMMIT is under way.
-                    if matches!(&error, Error::Unavailable(cause) if *cause != Cause::NoFreeConnection) {
-                        let message = "The database failed while it stored this client: read it, or repeat the request \
-                                       under its idempotency key.";
-                        self.give_up(
-                            together.upserts.len(),
-                            ProblemCode::OutcomeUnknown,
-                            message,
-                            upserts.len(),
-                        );
-                    }
-                    let message = "The database failed before this client: send it again.";
-                    self.give_up(upserts.len(), ProblemCode::NotCarriedOut, message, upserts.len());
-                }
-            }
+impl<'a> ListKey<'a> {
+    fn new(clients: &Clients, caller: &'a Caller, key: Key, request: Fingerprint, now: DateTime<Utc>) -> Self {
+        let expires_at = clients.idempotency.expiry(now);
+        Self {
+            caller,
+            request,
+            expires_at,
+            entry: IdempotencyEntry::of_parts(caller, &key, request, expires_at),
+            key,
         }
-        Ok(())
     }
 
-    fn add(&mut self, upsert: &Prepared<'_>, answer: Answer) {
-        let stored = |mut upserted: Upserted| {
-            if let Ok(upsert) = upsert {
-                upsert.finish(&mut upserted);
-            }
-            let outcome = upserted.outcome;
-            let warnings = std::mem::take(&mut upserted.warnings);
-            let is_stored = upsert.as_ref().is_ok_and(|upsert| !upsert.input.validate_only);
-            let client = self.parts.filter(|_| is_stored).map(|parts| {
-                upserted.client.keep(parts);
-                (upserted.client, upserted.definitions)
-            });
-            Stored {
-                client,
-                outcome,
-                warnings,
-            }
-        };
-        let answer = answer.map(stored);
-        if let Ok(Stored {
-            client: Some((client, definitions)),
-            ..
-        }) = &answer
-        {
-            let known = self.definitions.replace(definitions.clone());
-            let is_known = known.is_some_and(|known| Arc::ptr_eq(&known, definitions));
-            let own = if is_known {
-                0
-            } else {
-                definitions.fields.len() * FIELD_BYTES
-            };
-            let bytes = size(client).saturating_add(own);
-            // The client is stored: when memory is short, writing the answer fails and says so.
-            let _ = budget::hold(bytes);
-            self.left = self.left.saturating_sub(bytes);
-        }
-        self.answers.push(answer);
-    }
-
-    /// Gives the next `most` of the `all` clients this problem, or those that are left.
-    fn give_up(&mut self, most: usize, code: ProblemCode, message: &'static str, all: usize) {
-        for _ in 0..most.min(all - self.answers.len()) {
-            self.answers.push(Err(vec![Problem::new(code, [], message)]));
-        }
+    /// The entry of the client at this index.
+    fn of_part(&self, index: usize) -> IdempotencyEntry {
+        IdempotencyEntry::new(self.caller, &self.key.of_part(index), self.request, self.expires_at)
     }
 }
 
-fn left_out(message: &'static str) -> Problem {
-    Problem::new(ProblemCode::NotCarriedOut, [], message)
-}
-
-/// The bytes of a client as JSON, which are about those of its rows.
-fn size(client: &impl Serialize) -> usize {
-    struct Counter(usize);
-    impl io::Write for Counter {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut counter = Counter(0);
-    match serde_json::to_writer(&mut counter, client) {
-        Ok(()) => counter.0,
-        Err(_) => usize::MAX,
-    }
-}
-
-/// Clients to store in one transaction. Ends early, with fewer answers than clients, when it takes long or when the
-/// clients are large.
-struct Together<'a> {
+/// The clients to carry out.
+#[derive(Clone, Copy)]
+struct List<'a> {
+    clients: &'a Clients,
+    key: Option<&'a ListKey<'a>>,
     upserts: &'a [Prepared<'a>],
-    left: usize,
-}
-
-impl Work for Together<'_> {
-    type Output = Vec<Answer>;
-
-    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Vec<Answer>>> {
-        let (begun, mut answers, mut bytes, mut is_written) = (Instant::now(), Vec::new(), 0_usize, false);
-        self.lock_in_order(transaction).await?;
-        for upsert in self.upserts {
-            let answer = match upsert {
-                Err(problem) => Err(vec![problem.clone()]),
-                Ok(upsert) => match transaction.part(upsert.attempt(transaction)).await? {
-                    Step::Commit(answer) => {
-                        is_written = true;
-                        answer
-                    }
-                    Step::Discard(answer) => answer,
-                    Step::Again if answers.is_empty() => return Ok(Step::Again),
-                    Step::Again => break,
-                },
-            };
-            bytes = bytes.saturating_add(answer.as_ref().map_or(0, |upserted| size(&upserted.client)));
-            answers.push(answer);
-            if bytes > self.left || begun.elapsed() > LONGEST_TOGETHER {
-                break;
-            }
-        }
-        Ok(match is_written {
-            true => Step::Commit(answers),
-            false => Step::Discard(answers),
-        })
-    }
-
-    /// As for a single client.
-    fn busy_error(&self) -> Option<Error> {
-        let mut upserts = self.upserts.iter().flatten();
-        upserts.any(|upsert| upsert.entry.is_some()).then_some(Error::Conflict)
-    }
-}
-
-impl Together<'_> {
-    /// Locks the clients in the order of their keys, so that two calls with the same clients don't block each other.
-    async fn lock_in_order(&self, transaction: &Transaction) -> Result<()> {
-        let (mut keys, mut ids) = (Vec::new(), Vec::new());
-        for target in self.upserts.iter().flatten().filter_map(|upsert| upsert.input.target()) {
-            match target {
-                ClientBy::ClientId(id) => ids.push(id),
-                ClientBy::EncodedKey(key) | ClientBy::Either(key) => keys.push(key),
-            }
-        }
-        // SQLite's one writer has locked everything.
-        if transaction.dialect == Dialect::Sqlite || keys.len() + ids.len() < 2 {
-            return Ok(());
-        }
-        let texts = |mut texts: Vec<String>| {
-            texts.retain(|text| !text.contains('\0'));
-            serde_json::to_string(&texts).map_err(Error::internal)
-        };
-        let sql = format!(
-            "SELECT 1 FROM client c WHERE c.encoded_key IN (SELECT k.value FROM {} UNION ALL \
-             SELECT i.client_key FROM client_id_claim i WHERE {}) ORDER BY c.encoded_key \
-             FOR NO KEY UPDATE OF c",
-            transaction.dialect.texts("$1", "k"),
-            transaction.dialect.is_one_of("i.client_id", "$2"),
-        );
-        transaction.all(sql, [texts(keys)?.into(), texts(ids)?.into()]).await?;
-        Ok(())
-    }
+    now: DateTime<Utc>,
 }

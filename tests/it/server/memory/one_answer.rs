@@ -25,6 +25,8 @@ on_both!(
     too_large_graphql_response_is_refused,
     too_large_legacy_list_is_refused,
     stored_change_is_reported_despite_a_large_response,
+    large_response_to_a_refused_list_is_not_reported_as_stored,
+    problems_of_a_list_take_its_memory,
     no_request_starts_without_response_memory,
 );
 
@@ -113,6 +115,63 @@ async fn stored_change_is_reported_despite_a_large_response(server: &TestServer)
         "The change has been stored, but its answer could not be completed: read it back, asking for less."
     );
     assert_eq!(server.snapshot().await.rows("client").len(), 2);
+}
+
+/// Nothing of the list is stored, so the error must not say so.
+async fn large_response_to_a_refused_list_is_not_reported_as_stored(server: &TestServer) {
+    let tiny = &bounded(server, 100_000, 64 * MIB).await;
+    let before = server.snapshot().await;
+    let client = |first: &str| json!({ "client": { "firstName": first, "lastName": "Okafor" } });
+    let many: String = (0..40)
+        .map(|n| format!("e{n}: userErrors {{ code message path }} "))
+        .collect();
+    let query =
+        format!("mutation($input: UpsertClientsInput!) {{ upsertClients(input: $input) {{ results {{ {many} }} }} }}");
+    let names: String = (0..40).map(|n| format!("n{n}: clientMutationId ")).collect();
+    let checked = query.replace(&many, &names);
+    for (query, input) in [
+        (&query, json!({ "clients": vec![client(" "); 60] })),
+        (
+            &checked,
+            json!({ "clients": vec![client("Ines"); 500], "validateOnly": true }),
+        ),
+    ] {
+        let answer = tiny.graphql(query, json!({ "input": input })).await;
+        let error = &answer.body["errors"][0];
+        assert_eq!(error["extensions"]["code"], "QUERY_TOO_COMPLEX", "{:.300}", answer.text);
+    }
+    assert_eq!(server.snapshot().await, before);
+}
+
+/// A list can have a thousand times the problems of one client.
+async fn problems_of_a_list_take_its_memory(server: &TestServer) {
+    let small = &bounded(server, 400_000, 64 * MIB).await;
+    let value = json!({ "fieldId": "nothing", "value": "x" });
+    let bad = json!({ "client": { "firstName": "Ines", "lastName": "Okafor" },
+        "customInformation": vec![value; 100] });
+    let input = json!({ "clients": vec![bad; 100] });
+    let query =
+        "mutation($input: UpsertClientsInput!) { upsertClients(input: $input) { results { userErrors { code } } } }";
+    let answer = small.graphql(query, json!({ "input": input })).await;
+    let results = answer.body["data"]["upsertClients"]["results"]
+        .as_array()
+        .expect("a list")
+        .clone();
+    let left = results
+        .iter()
+        .position(|result| result["userErrors"] == json!([{ "code": "NOT_CARRIED_OUT" }]));
+    let left = left.unwrap_or_else(|| panic!("{:.300}", answer.text));
+    assert!((1..=20).contains(&left), "{left}");
+    assert!(
+        results[..left]
+            .iter()
+            .all(|result| result["userErrors"].as_array().map(Vec::len) == Some(100))
+    );
+    let rest = &results[left..];
+    assert!(
+        rest.iter()
+            .all(|result| result["userErrors"] == json!([{ "code": "NOT_CARRIED_OUT" }]))
+    );
 }
 
 async fn no_request_starts_without_response_memory(server: &TestServer) {
