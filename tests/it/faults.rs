@@ -6,7 +6,9 @@
 
 mod commands;
 mod full_disk;
+mod imports;
 mod injector;
+mod lists;
 mod moved_file;
 mod operation;
 mod outage;

@@ -10,7 +10,8 @@ use std::thread;
 
 use clap::Args;
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio::task::JoinHandle;
 
 use super::super::{Failure, print, store};
 use super::line::{Line, Refusal, parse};
@@ -20,10 +21,10 @@ use crate::services::Services;
 use clientele_core::error::Error;
 use clientele_core::problem::{Problem, ProblemCode};
 use clientele_domain::caller::Caller;
-use clientele_domain::upsert::{ImportRules, Imported, ImportedClient};
+use clientele_domain::upsert::{CheckedClients, ImportRules, Imported, ImportedClient};
 
 /// Limits of the lines that are read and stored at once.
-const LINES: usize = 500;
+const LINES: usize = 1_000;
 const BYTES: usize = 2 << 20;
 /// Limit of a line in bytes. The largest client takes about as much.
 const LONGEST_LINE: u64 = 64 << 20;
@@ -42,7 +43,8 @@ pub(in crate::cli) struct Source {
     force: bool,
 }
 
-/// The lines of the source, which a thread reads: standard input may wait for long.
+/// The lines of the source, which a thread reads and parses while the lines before are stored: standard input may wait
+/// for long.
 pub(super) struct Lines {
     read: mpsc::Receiver<io::Result<Part>>,
     /// The bytes of a file.
@@ -52,8 +54,8 @@ pub(super) struct Lines {
 /// Some of the lines.
 #[derive(Default)]
 struct Part {
-    /// None if it is too long or isn't text.
-    lines: Vec<Option<String>>,
+    /// None if the line is empty.
+    lines: Vec<Option<Result<Line, Refusal>>>,
     bytes: usize,
 }
 
@@ -102,9 +104,20 @@ fn part(reader: &mut impl BufRead) -> io::Result<Part> {
             line.clear();
         }
         part.bytes += bytes;
-        part.lines.push(String::from_utf8(line).ok().filter(|_| is_whole));
+        let text = std::str::from_utf8(&line).ok().filter(|_| is_whole);
+        part.lines.push(text.map_or_else(|| Some(Err(unreadable())), parsed));
     }
     Ok(part)
+}
+
+fn parsed(text: &str) -> Option<Result<Line, Refusal>> {
+    (!text.trim().is_empty()).then(|| parse(text))
+}
+
+fn unreadable() -> Refusal {
+    let most = LONGEST_LINE >> 20;
+    let message = format!("The line is not text in UTF-8, or has more than {most} MiB.");
+    Refusal::new(ProblemCode::Malformed, "", message)
 }
 
 /// The refused lines.
@@ -176,6 +189,7 @@ pub(super) async fn read(services: &Services, mut lines: Lines, report: &mut Rep
         number: 0,
         rules: None,
         waiting: Vec::new(),
+        checking: None,
         stored: 0,
         known: 0,
         end: None,
@@ -183,16 +197,17 @@ pub(super) async fn read(services: &Services, mut lines: Lines, report: &mut Rep
     let first = services.clients.export(&import.operator, "", 1).await;
     import.is_empty = first.map_err(|error| import.stopped(&error))?.0.is_empty();
     let (mut progress, mut bytes) = (Progress::new(), 0);
-    while let Some(part) = lines.read.recv().await {
+    while let Some(part) = import.next(&mut lines).await? {
         let part = part.map_err(|error| Failure::new(format!("can't read the file: {error}")))?;
         bytes += part.bytes as u64;
-        for line in &part.lines {
-            import.line(line.as_deref()).await?;
+        for line in part.lines {
+            import.line(line).await?;
         }
-        import.store().await?;
+        import.go_on().await?;
         progress.show(import.stored + import.known, lines.total.map(|total| (bytes, total)));
     }
     drop(progress);
+    import.store_all().await?;
     import.finish()
 }
 
@@ -208,6 +223,8 @@ struct Import<'a> {
     rules: Option<ImportRules>,
     /// The clients to store next, with the numbers of their lines.
     waiting: Vec<(u64, ImportedClient)>,
+    /// The clients before them, which a task checks while those before are stored.
+    checking: Option<JoinHandle<(Vec<u64>, Result<CheckedClients, Error>)>>,
     stored: u64,
     known: u64,
     /// The number of clients that the last line states.
@@ -215,19 +232,21 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
-    async fn line(&mut self, text: Option<&str>) -> Result<(), Failure> {
-        self.number += 1;
-        let line = match text {
-            Some(text) if text.trim().is_empty() => return Ok(()),
-            Some(text) => parse(text),
-            None => {
-                let message = format!(
-                    "The line is not text in UTF-8, or has more than {} MiB.",
-                    LONGEST_LINE >> 20
-                );
-                Err(Refusal::new(ProblemCode::Malformed, "", message))
+    /// Returns the next lines. While there are none yet, stores the clients before them.
+    async fn next(&mut self, lines: &mut Lines) -> Result<Option<io::Result<Part>>, Failure> {
+        match lines.read.try_recv() {
+            Ok(part) => Ok(Some(part)),
+            Err(TryRecvError::Disconnected) => Ok(None),
+            Err(TryRecvError::Empty) => {
+                self.store_all().await?;
+                Ok(lines.read.recv().await)
             }
-        };
+        }
+    }
+
+    async fn line(&mut self, line: Option<Result<Line, Refusal>>) -> Result<(), Failure> {
+        self.number += 1;
+        let Some(line) = line else { return Ok(()) };
         if self.rules.is_none() {
             return self.first(line);
         }
@@ -246,7 +265,7 @@ impl Import<'_> {
                     .refuse(self.number, &[Refusal::new(ProblemCode::Invalid, "format", message)])
             }
             Ok(definition) => {
-                self.store().await?;
+                self.store_all().await?;
                 self.define(definition).await
             }
             Err(refusal) => self.report.refuse(self.number, &[refusal]),
@@ -324,20 +343,35 @@ impl Import<'_> {
         )))
     }
 
-    /// Stores the waiting clients.
-    async fn store(&mut self) -> Result<(), Failure> {
-        if self.waiting.is_empty() {
-            return Ok(());
+    /// Begins to check the waiting clients, and stores those before them meanwhile.
+    async fn go_on(&mut self) -> Result<(), Failure> {
+        let (numbers, list): (Vec<u64>, Vec<ImportedClient>) = self.waiting.drain(..).unzip();
+        let next = (!list.is_empty()).then(|| {
+            let (clients, operator) = (self.services.clients.clone(), self.operator.clone());
+            let (rules, now) = (self.rules.unwrap_or(ImportRules::New), store::now());
+            tokio::spawn(async move {
+                let checked = clients.check_import(&operator, list, rules, now).await;
+                (numbers, checked)
+            })
+        });
+        match std::mem::replace(&mut self.checking, next) {
+            Some(checking) => self.store(checking).await,
+            None => Ok(()),
         }
-        let (numbers, clients): (Vec<u64>, Vec<ImportedClient>) = self.waiting.drain(..).unzip();
-        let rules = self.rules.unwrap_or(ImportRules::New);
-        let imported = self
-            .services
-            .clients
-            .import(&self.operator, &clients, rules, store::now())
-            .await;
+    }
+
+    /// Stores the waiting clients, and those before them.
+    async fn store_all(&mut self) -> Result<(), Failure> {
+        self.go_on().await?;
+        self.go_on().await
+    }
+
+    async fn store(&mut self, checking: JoinHandle<(Vec<u64>, Result<CheckedClients, Error>)>) -> Result<(), Failure> {
+        let (numbers, checked) = checking.await.map_err(Failure::internal)?;
+        let checked = checked.map_err(|error| self.stopped(&error))?;
+        let imported = self.services.clients.import(&self.operator, &checked).await;
         let imported = imported.map_err(|error| self.stopped(&error))?;
-        for ((number, client), imported) in numbers.iter().zip(&clients).zip(imported) {
+        for ((number, client), imported) in numbers.iter().zip(checked.list()).zip(imported) {
             match imported {
                 Imported::Stored => self.stored += 1,
                 Imported::Known => self.known += 1,

@@ -321,7 +321,7 @@ pub(super) fn with_warnings(step: Step<Answer>, warnings: Vec<Problem>) -> Step<
 /// Returns the problems of new clients with values that stored clients have, or clients earlier in the list that have no
 /// problem themselves. Only errors are checked.
 pub(super) async fn of_new(
-    clients: &[Aggregate],
+    clients: &[&Aggregate],
     checks: &DuplicateChecks,
     caller: &Caller,
     transaction: &Transaction,
@@ -331,7 +331,7 @@ pub(super) async fn of_new(
         compared.retain(|value| value.level == CheckLevel::Error);
         compared
     };
-    let of_clients: Vec<Vec<Compared>> = clients.iter().map(errors).collect();
+    let of_clients: Vec<Vec<Compared>> = clients.iter().copied().map(errors).collect();
     let all = of_clients.concat();
     lock(&all, 0, transaction).await?;
     let mut stored = matches(&all, "", transaction).await?.into_iter();

@@ -3,7 +3,11 @@
 //! They are checked by the rules of upserts, and written with a few statements for all of them, each with the audit
 //! record of its creation. No message is queued, and a stored client is never changed.
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, SubsecRound, Utc};
@@ -11,16 +15,16 @@ use entity::{
     address, audit_record, client, client_id_claim, client_search, custom_field_claim, custom_field_value, id_document,
     id_document_search,
 };
+use sea_orm::ConnectionTrait;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{
-    UpsertClient,
-    check::{ValidationContext, check, id_taken},
+    ClientRow, ID_ATTEMPTS, UpsertClient,
+    check::{ValidationContext, check, id_taken, ids_used_up},
     claims::{Claim, claimed, claims, value_taken},
     diff::ClientDiff,
-    duplicates,
-    id_pattern, put_rows,
+    duplicates, id_pattern,
 };
 use crate::{
     audit::{Action, Chain, Change, Head, Subject},
@@ -28,6 +32,7 @@ use crate::{
     client::{Aggregate, Clients, search::SearchRows},
     definitions::{self, Definitions, NO_GROUP},
     enums::ClientState,
+    id_pattern::IdPattern,
 };
 use clientele_core::{
     error::{Error, Result},
@@ -35,7 +40,7 @@ use clientele_core::{
     problem::{Message, Problem, ProblemCode},
     scalar::{is_key, new_key},
 };
-use clientele_storage::db::{Batch, Dialect, Step, Transaction, Work};
+use clientele_storage::db::{Connection, Dialect, Step, Transaction, Work};
 
 /// A client of a file.
 #[derive(Debug, Default)]
@@ -68,25 +73,72 @@ pub enum Imported {
     Refused(Vec<Problem>),
 }
 
+/// Clients of a file that were checked before their transaction begins, so that this is done while others are stored.
+#[derive(Debug)]
+pub struct CheckedClients {
+    list: Vec<ImportedClient>,
+    rules: ImportRules,
+    now: DateTime<Utc>,
+    definitions: Arc<Definitions>,
+    /// The results by these definitions, as far as they don't depend on other clients.
+    results: Vec<Result<CheckedClient, Vec<Problem>>>,
+}
+
+impl CheckedClients {
+    /// The clients, in their order.
+    pub fn list(&self) -> &[ImportedClient] {
+        &self.list
+    }
+}
+
+#[derive(Clone, Debug)]
+struct CheckedClient {
+    rows: Aggregate,
+    claims: BTreeSet<Claim>,
+    /// The audit record, and the end of its chain; none before the client has an id.
+    sealed: Option<(audit_record::Model, Head)>,
+}
+
 impl Clients {
+    /// Checks the clients of a file, without what only their transaction can know.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] without CREATE_CLIENT.
+    pub async fn check_import(
+        &self,
+        caller: &Caller,
+        list: Vec<ImportedClient>,
+        rules: ImportRules,
+        now: DateTime<Utc>,
+    ) -> Result<CheckedClients> {
+        caller.require(Permission::CreateClient)?;
+        let definitions = self.definitions.current().await?;
+        let mut checked = CheckedClients {
+            list,
+            rules,
+            now: now.trunc_subsecs(6),
+            definitions,
+            results: Vec::new(),
+        };
+        let import = Import {
+            clients: self,
+            caller,
+            checked: &checked,
+        };
+        checked.results = import.check_all(&checked.definitions, self.db.read()).await?;
+        Ok(checked)
+    }
+
     /// Stores these clients in one transaction, and returns the result for each.
     ///
     /// # Errors
     /// [`Error::Forbidden`] without CREATE_CLIENT. Nothing is stored with any error.
-    pub async fn import(
-        &self,
-        caller: &Caller,
-        clients: &[ImportedClient],
-        rules: ImportRules,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<Imported>> {
+    pub async fn import(&self, caller: &Caller, clients: &CheckedClients) -> Result<Vec<Imported>> {
         caller.require(Permission::CreateClient)?;
         let import = Import {
             clients: self,
             caller,
-            list: clients,
-            rules,
-            now: now.trunc_subsecs(6),
+            checked: clients,
         };
         self.db.write(&import).await
     }
@@ -95,9 +147,7 @@ impl Clients {
 struct Import<'a> {
     clients: &'a Clients,
     caller: &'a Caller,
-    list: &'a [ImportedClient],
-    rules: ImportRules,
-    now: DateTime<Utc>,
+    checked: &'a CheckedClients,
 }
 
 /// The keys, ids and unique values of stored clients, and of clients earlier in the list.
@@ -119,33 +169,43 @@ impl Work for Import<'_> {
         }
         let version = definitions::version(transaction).await?;
         let definitions = self.clients.definitions.at(version, transaction).await?;
+        let anew;
+        let checked = if version == self.checked.definitions.version {
+            &self.checked.results
+        } else {
+            anew = self.check_all(&definitions, transaction).await?;
+            &anew
+        };
         let mut used = self.used(&definitions, transaction).await?;
-        let mut results = Vec::with_capacity(self.list.len());
-        let mut rows = Vec::with_capacity(self.list.len());
-        for client in self.list {
-            results.push(match self.rows(client, &definitions, &mut used) {
-                Ok(Some(aggregate)) => {
-                    rows.push(aggregate);
+        let generated = self.generated_ids(&definitions, &mut used, transaction).await?;
+        let mut results = Vec::with_capacity(checked.len());
+        let mut clients = Vec::with_capacity(checked.len());
+        let all = self.checked.list.iter().zip(checked).zip(generated);
+        for ((client, checked), id) in all {
+            results.push(match self.accept(client, checked, id, &definitions, &mut used) {
+                Ok(Some(checked)) => {
+                    clients.push(checked);
                     Imported::Stored
                 }
                 Ok(None) => Imported::Known,
                 Err(problems) => Imported::Refused(problems),
             });
         }
-        if self.rules == ImportRules::New {
+        if self.checked.rules == ImportRules::New {
+            let new: Vec<&Aggregate> = clients.iter().map(|checked: &CheckedClient| &checked.rows).collect();
             let checks = &self.clients.settings.duplicates;
-            let found = duplicates::of_new(&rows, checks, self.caller, transaction).await?;
+            let found = duplicates::of_new(&new, checks, self.caller, transaction).await?;
             let stored = results.iter_mut().filter(|result| **result == Imported::Stored);
             for (result, problems) in stored.zip(&found).filter(|(_, problems)| !problems.is_empty()) {
                 *result = Imported::Refused(problems.clone());
             }
             let mut found = found.iter();
-            rows.retain(|_| found.next().is_none_or(Vec::is_empty));
+            clients.retain(|_| found.next().is_none_or(Vec::is_empty));
         }
-        if rows.is_empty() {
+        if clients.is_empty() {
             return Ok(Step::Discard(results));
         }
-        self.write(&rows, &definitions, transaction).await?;
+        self.write(clients, &definitions, transaction).await?;
         Ok(Step::Commit(results))
     }
 }
@@ -154,17 +214,19 @@ impl Import<'_> {
     /// Reads which of the list's keys, ids and unique values are used.
     async fn used(&self, definitions: &Definitions, transaction: &Transaction) -> Result<Used> {
         let keys = self
+            .checked
             .list
             .iter()
             .filter_map(|client| client.row.get("encoded_key")?.as_str());
         let ids = self
+            .checked
             .list
             .iter()
             .filter_map(|client| client.input.client.client_id.value());
         let (keys, ids): (Vec<&str>, Vec<&str>) = (keys.collect(), ids.map(String::as_str).collect());
         // An id must not be the key of another client either, also of a removed one.
         let both: Vec<&str> = [&*keys, &*ids].concat();
-        let inputs = self.list.iter().map(|client| &client.input);
+        let inputs = self.checked.list.iter().map(|client| &client.input);
         Ok(Used {
             keys: found("client", "encoded_key", both.clone(), transaction).await?,
             // A removal moves the key from one table to the other, so this one is read later.
@@ -174,13 +236,116 @@ impl Import<'_> {
         })
     }
 
-    /// Returns the client to store; none if it is stored already.
-    fn rows(
+    /// Returns an id for each client without one, which is used from then on; none if the ids of its form are used up.
+    async fn generated_ids(
         &self,
-        client: &ImportedClient,
         definitions: &Definitions,
         used: &mut Used,
-    ) -> Result<Option<Aggregate>, Vec<Problem>> {
+        transaction: &Transaction,
+    ) -> Result<Vec<Option<String>>> {
+        let mut ids = vec![None; self.checked.list.len()];
+        let has_none = |(_, client): &(usize, &ImportedClient)| client.input.client.client_id.value().is_none();
+        let mut missing: Vec<usize> = self
+            .checked
+            .list
+            .iter()
+            .enumerate()
+            .filter(has_none)
+            .map(|(at, _)| at)
+            .collect();
+        for _ in 0..ID_ATTEMPTS {
+            if missing.is_empty() {
+                break;
+            }
+            let mut tried = Vec::with_capacity(missing.len());
+            for at in &missing {
+                let id = self
+                    .pattern(&self.checked.list[*at].input, definitions)
+                    .generate(&mut rand::rng());
+                if used.ids.insert(id.clone()) {
+                    tried.push((*at, id));
+                }
+            }
+            let names: Vec<&str> = tried.iter().map(|(_, id)| id.as_str()).collect();
+            let mut taken = found("client_id_claim", "client_id", names.clone(), transaction).await?;
+            taken.extend(found("client", "encoded_key", names.clone(), transaction).await?);
+            taken.extend(found("audit_chain", "chain", names, transaction).await?);
+            for (at, id) in tried {
+                if !taken.contains(&id) && !used.keys.contains(&id) {
+                    ids[at] = Some(id);
+                }
+            }
+            missing.retain(|at| ids[*at].is_none());
+        }
+        Ok(ids)
+    }
+
+    /// The form of an id that is generated for a new client.
+    fn pattern(&self, input: &UpsertClient, definitions: &Definitions) -> Cow<'_, IdPattern> {
+        let named = input.client.client_role.value().and_then(|by| definitions.role(by));
+        let client = client::Model {
+            client_role_key: named.unwrap_or(definitions.default_role()).encoded_key.clone(),
+            ..client::Model::default()
+        };
+        id_pattern(&client, definitions, &self.clients.settings)
+    }
+
+    /// Checks all clients by these definitions, each by itself.
+    async fn check_all<C: ConnectionTrait>(
+        &self,
+        definitions: &Definitions,
+        connection: &Connection<C>,
+    ) -> Result<Vec<Result<CheckedClient, Vec<Problem>>>> {
+        let mut all = Vec::with_capacity(self.checked.list.len());
+        for client in &self.checked.list {
+            let mut checked = self.check(client, definitions);
+            if let Ok(checked) = &mut checked
+                && !checked.rows.client.client_id.is_empty()
+            {
+                checked.sealed = Some(self.seal(&checked.rows, definitions, connection).await?);
+            }
+            all.push(checked);
+        }
+        Ok(all)
+    }
+
+    fn check(&self, client: &ImportedClient, definitions: &Definitions) -> Result<CheckedClient, Vec<Problem>> {
+        let links = client.input.custom_information.value().into_iter().flatten();
+        let exported = match self.checked.rules {
+            ImportRules::New => None,
+            ImportRules::Stored => Some(stored_values(client, definitions)?),
+        };
+        let context = ValidationContext {
+            caller: self.caller,
+            stored: None,
+            is_change: false,
+            definitions,
+            // The linked clients may come later in the file.
+            linked: links.filter_map(|value| value.linked_key.value().cloned()).collect(),
+            // Its transaction finds out.
+            is_id_taken: false,
+            exported: exported.as_deref(),
+            settings: &self.clients.settings,
+            now: self.checked.now,
+        };
+        let checked = check(&client.input, &context)?;
+        let rows = client.with_own(checked).map_err(|problem| vec![problem])?;
+        Ok(CheckedClient {
+            claims: claims(rows.custom_values.as_ref(), definitions),
+            rows,
+            sealed: None,
+        })
+    }
+
+    /// Returns the client to store; none if it is stored already.
+    fn accept(
+        &self,
+        client: &ImportedClient,
+        checked: &Result<CheckedClient, Vec<Problem>>,
+        generated_id: Option<String>,
+        definitions: &Definitions,
+        used: &mut Used,
+    ) -> Result<Option<CheckedClient>, Vec<Problem>> {
         let key = client.row.get("encoded_key").and_then(Value::as_str);
         if key.is_some_and(|key| used.keys.contains(key)) {
             return Ok(None);
@@ -196,64 +361,77 @@ impl Import<'_> {
                 .iter()
                 .any(|used| used.contains(id))
         };
-        let links = client.input.custom_information.value().into_iter().flatten();
-        let exported = match self.rules {
-            ImportRules::New => None,
-            ImportRules::Stored => Some(stored_values(client, definitions)?),
-        };
-        let context = ValidationContext {
-            caller: self.caller,
-            stored: None,
-            is_change: false,
-            definitions,
-            // The linked clients may come later in the file.
-            linked: links.filter_map(|value| value.linked_key.value().cloned()).collect(),
-            is_id_taken: id.is_some_and(is_used),
-            exported: exported.as_deref(),
-            settings: &self.clients.settings,
-            now: self.now,
-        };
-        let checked = check(&client.input, &context)?;
-        let mut rows = client.with_own(checked).map_err(|problem| vec![problem])?;
-        let claims = claims(rows.custom_values.as_ref(), definitions);
-        let taken = claims.intersection(&used.values);
-        let taken: Vec<Problem> = taken
-            .map(|claim| value_taken(&client.input, claim, definitions).1)
-            .collect();
-        if !taken.is_empty() {
-            return Err(taken);
+        let mut problems = checked.as_ref().err().cloned().unwrap_or_default();
+        if id.is_some_and(is_used) {
+            problems.push(id_taken(true));
         }
-        let row = &mut rows.client;
+        if let Ok(checked) = checked {
+            let taken = checked.claims.intersection(&used.values);
+            problems.extend(taken.map(|claim| value_taken(&client.input, claim, definitions).1));
+        }
+        let mut checked = match checked {
+            Ok(checked) if problems.is_empty() => checked.clone(),
+            _ => {
+                problems.sort_by_key(Problem::section);
+                return Err(problems);
+            }
+        };
+        let row = &mut checked.rows.client;
         if row.client_id.is_empty() {
-            let pattern = id_pattern(row, definitions, &self.clients.settings);
-            row.client_id = pattern.generate(&mut rand::rng());
+            let used_up = || vec![ids_used_up(&self.pattern(&client.input, definitions))];
+            row.client_id = generated_id.ok_or_else(used_up)?;
+        } else {
+            used.ids.insert(row.client_id.clone());
         }
-        if !used.ids.insert(row.client_id.clone()) {
-            return Err(vec![id_taken(true)]);
-        }
-        used.values.extend(claims);
-        used.keys.insert(row.encoded_key.clone());
-        Ok(Some(rows))
+        used.values.extend(checked.claims.iter().cloned());
+        used.keys.insert(checked.rows.client.encoded_key.clone());
+        Ok(Some(checked))
     }
 
-    async fn write(&self, clients: &[Aggregate], definitions: &Definitions, transaction: &Transaction) -> Result<()> {
-        let mut records: Vec<audit_record::Model> = Vec::with_capacity(clients.len());
-        let mut rows: Vec<(&client::Model, Head)> = Vec::with_capacity(clients.len());
-        for client in clients {
-            let change = Change {
-                chain: Chain::Client(&client.client.encoded_key),
-                subject: Subject::Client,
-                subject_key: &client.client.encoded_key,
-                action: Action::Created,
-                members: ClientDiff::between(None, client).members(definitions),
+    /// The audit record of the client's creation, and the end of its chain.
+    async fn seal<C: ConnectionTrait>(
+        &self,
+        client: &Aggregate,
+        definitions: &Definitions,
+        connection: &Connection<C>,
+    ) -> Result<(audit_record::Model, Head)> {
+        let change = Change {
+            chain: Chain::Client(&client.client.encoded_key),
+            subject: Subject::Client,
+            subject_key: &client.client.encoded_key,
+            action: Action::Created,
+            members: ClientDiff::between(None, client).members(definitions),
+        };
+        let (audit, now) = (&self.clients.audit, self.checked.now);
+        audit
+            .seal(connection, self.caller, &change, &Head::default(), now)
+            .await
+    }
+
+    async fn write(
+        &self,
+        checked: Vec<CheckedClient>,
+        definitions: &Definitions,
+        transaction: &Transaction,
+    ) -> Result<()> {
+        let mut records: Vec<audit_record::Model> = Vec::with_capacity(checked.len());
+        let mut heads: Vec<Head> = Vec::with_capacity(checked.len());
+        let mut clients: Vec<Aggregate> = Vec::with_capacity(checked.len());
+        let mut of_values: Vec<custom_field_claim::Model> = Vec::new();
+        for CheckedClient { rows, claims, sealed } in checked {
+            let (record, head) = match sealed {
+                Some(sealed) => sealed,
+                None => self.seal(&rows, definitions, transaction).await?,
             };
-            let audit = &self.clients.audit;
-            let (record, head) = audit
-                .seal(transaction, self.caller, &change, &Head::default(), self.now)
-                .await?;
+            of_values.extend(claims.iter().map(|claim| claim.row(&rows.client.encoded_key)));
             records.push(record);
-            rows.push((&client.client, head));
+            heads.push(head);
+            clients.push(rows);
         }
+        let rows = clients.iter().zip(&heads);
+        let rows: Vec<ClientRow<'_>> = rows
+            .map(|(client, head)| ClientRow::new(&client.client, head))
+            .collect();
         let ids: Vec<client_id_claim::Model> = clients
             .iter()
             .map(|client| client_id_claim::Model {
@@ -261,26 +439,35 @@ impl Import<'_> {
                 client_key: client.client.encoded_key.clone(),
             })
             .collect();
-        let of_values = clients.iter().flat_map(|client| {
-            let claims = claims(client.custom_values.as_ref(), definitions);
-            claims.into_iter().map(|claim| claim.row(&client.client.encoded_key))
-        });
-        let of_values: Vec<custom_field_claim::Model> = of_values.collect();
-        let mut batch = Batch::new(transaction.dialect);
-        put_rows(&rows, true, &mut batch)?;
-        batch.insert::<client_id_claim::Entity>(&Vec::from_iter(&ids))?;
-        batch.insert::<custom_field_claim::Entity>(&Vec::from_iter(&of_values))?;
+        transaction
+            .load_columns::<client::Entity>(&ClientRow::columns(), &rows)
+            .await?;
+        transaction
+            .load::<client_id_claim::Entity>(&Vec::from_iter(&ids))
+            .await?;
+        transaction
+            .load::<custom_field_claim::Entity>(&Vec::from_iter(&of_values))
+            .await?;
         let addresses = clients.iter().flat_map(|client| client.addresses.iter().flatten());
-        batch.insert::<address::Entity>(&addresses.collect::<Vec<_>>())?;
+        transaction.load::<address::Entity>(&Vec::from_iter(addresses)).await?;
         let documents = clients.iter().flat_map(|client| client.id_documents.iter().flatten());
-        batch.insert::<id_document::Entity>(&documents.collect::<Vec<_>>())?;
+        transaction
+            .load::<id_document::Entity>(&Vec::from_iter(documents))
+            .await?;
         let values = clients.iter().flat_map(|client| client.custom_values.iter().flatten());
-        batch.insert::<custom_field_value::Entity>(&values.collect::<Vec<_>>())?;
+        transaction
+            .load::<custom_field_value::Entity>(&Vec::from_iter(values))
+            .await?;
         let (searched, numbers) = SearchRows::split(clients.iter().map(SearchRows::of));
-        batch.insert::<client_search::Entity>(&Vec::from_iter(&searched))?;
-        batch.insert::<id_document_search::Entity>(&Vec::from_iter(&numbers))?;
-        batch.insert::<audit_record::Entity>(&Vec::from_iter(&records))?;
-        transaction.write(batch).await
+        transaction
+            .load::<client_search::Entity>(&Vec::from_iter(&searched))
+            .await?;
+        transaction
+            .load::<id_document_search::Entity>(&Vec::from_iter(&numbers))
+            .await?;
+        transaction
+            .load::<audit_record::Entity>(&Vec::from_iter(&records))
+            .await
     }
 }
 

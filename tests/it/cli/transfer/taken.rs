@@ -5,11 +5,15 @@ use serde_json::{Value, json};
 use super::{file, lines, read, run, summary};
 use crate::harness::{
     TestServer,
-    graphql::{data, define, store, store_key},
+    graphql::{data, define, define_role, store, store_key},
     program::directory,
+    with,
 };
 
-on_both!(taken_values_and_keys_of_removed_clients_are_refused);
+on_both!(
+    taken_values_and_keys_of_removed_clients_are_refused,
+    generated_ids_of_a_short_pattern_are_all_used,
+);
 
 fn name(id: &str) -> Value {
     json!({ "clientId": id, "firstName": "Amara", "lastName": "B" })
@@ -95,4 +99,30 @@ async fn taken_values_and_keys_of_removed_clients_are_refused(server: &TestServe
         answer,
         json!({ "upsertClient": { "userErrors": [{ "code": "TAKEN" }] } })
     );
+}
+
+/// Ten clients of the role have room, of which one is stored.
+async fn generated_ids_of_a_short_pattern_are_all_used(server: &TestServer) {
+    define_role(server, json!({ "roleId": "vip", "name": "VIP", "idPattern": "V#" })).await;
+    let vip = |own: Value| {
+        let client = json!({ "firstName": "Amara", "lastName": "B", "clientRole": { "roleId": "vip" } });
+        json!({ "client": with(client, own) })
+    };
+    store(server, vip(json!({})), "version").await;
+    let clients: Vec<Value> = (0..12).map(|n| vip(json!({ "encodedKey": format!("k{n}") }))).collect();
+    let (directory, url) = (directory(), server.database_url());
+    file(&directory, "vips", lines(&clients));
+    let (said, failure, code) = run(&directory, &url, &["import", "vips", "--report", "report"]);
+    let sentence = "clientele: lines that were refused: 3. Correct them and run the import again\n";
+    assert_eq!((said, failure.as_str(), code), (summary(9, 0, 3), sentence, Some(1)));
+    let message = "The IDs of the form V# are used up: send clientId, or give the role another form.";
+    for entry in read(&directory, "report").lines() {
+        let entry: Value = serde_json::from_str(entry).expect("JSON");
+        assert_eq!(
+            (&entry["code"], &entry["path"], &entry["message"]),
+            (&json!("TAKEN"), &json!("client.clientId"), &json!(message))
+        );
+    }
+    let ids = server.snapshot().await;
+    assert_eq!(ids.rows("client_id_claim").len(), 10);
 }
