@@ -12,3 +12,4 @@ mod roles;
 mod texts;
 mod types;
 mod unique;
+mod unique_races;

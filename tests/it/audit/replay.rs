@@ -33,7 +33,7 @@ fn stored_query(schema: &Schema) -> String {
     format!(
         "query($key: String!) {{ client(by: {{ encodedKey: $key }}) {{ {client} clientRole {{ encodedKey }}
             addresses {{ encodedKey {address} }} idDocuments {{ encodedKey {document} }}
-            customInformation {{ value linkedKey field {{ fieldId }} }}
+            customInformation {{ groupIndex value linkedKey field {{ fieldId }} }}
             history(last: 100) {{ nodes {{ action changes {{ path before after masked }} }} }} }} }}"
     )
 }
@@ -80,18 +80,19 @@ fn stored(client: &Value) -> Members {
             ("clientRole", role) => put(&mut members, name, &role["encodedKey"]),
             (_, Value::Array(rows)) => {
                 for (position, row) in rows.iter().enumerate() {
-                    let key = row["encodedKey"]
-                        .as_str()
-                        .or(row["field"]["fieldId"].as_str())
-                        .expect("a name");
+                    let key = row["encodedKey"].as_str().or(row["field"]["fieldId"].as_str());
+                    let mut key = key.expect("a name").to_owned();
+                    if let Some(group) = row["groupIndex"].as_i64() {
+                        key = format!("{key}.{group}");
+                    }
                     put(
                         &mut members,
                         &format!("{name}.{key}.position"),
                         &json!(position.to_string()),
                     );
                     let own = row.as_object().expect("an object").iter();
-                    for (member, value) in own.filter(|(member, _)| !["encodedKey", "field"].contains(&member.as_str()))
-                    {
+                    let is_name = |member: &str| ["encodedKey", "field", "groupIndex"].contains(&member);
+                    for (member, value) in own.filter(|(member, _)| !is_name(member)) {
                         put(&mut members, &format!("{name}.{key}.{member}"), value);
                     }
                 }

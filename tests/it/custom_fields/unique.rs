@@ -1,11 +1,10 @@
-//! Unique fields: no two clients have the same value, also when they are written at the same time.
+//! Unique fields: no two clients have the same value.
 
 use clientele::{
     caller::{Permission, Rights},
     custom_field::CustomFieldInput,
     definitions::Kind,
 };
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::harness::{
@@ -18,7 +17,6 @@ const CLIENT: (&str, &str) = ("upsertClient", "UpsertClientInput");
 
 on_both!(
     value_of_another_client_is_926,
-    one_of_many_concurrent_creations_has_the_value,
     equal_numbers_are_one_value,
     removed_and_replaced_values_are_released,
     failed_change_keeps_its_claims,
@@ -75,52 +73,6 @@ async fn value_of_another_client_is_926(server: &TestServer) {
     let input = json!({ "client": { "encodedKey": first, "firstName": "Eva" }, "customInformation": values });
     store(server, input, "version").await;
     assert_eq!(claims(&server.snapshot().await), 4);
-}
-
-async fn one_of_many_concurrent_creations_has_the_value(server: &TestServer) {
-    let fields = vec![unique("tax", Kind::Number), unique("passport", Kind::Text)];
-    server.define(fields).await;
-    let other = server.another(Default::default()).await;
-    for round in 1..=10 {
-        let attempts = (0..24).map(|writer| {
-            let server = if writer % 2 == 0 { server } else { &other };
-            let is_rest = writer % 4 < 2;
-            let id = if is_rest { "customFieldID" } else { "fieldId" };
-            // One number, written in three ways, before or after a value that is free.
-            let tax = [format!("{round}"), format!("{round}.0"), format!("0{round}")][writer % 3].clone();
-            let mut values = vec![
-                json!({ id: "tax", "value": tax }),
-                json!({ id: "passport", "value": format!("{round}-{writer}") }),
-            ];
-            if writer % 5 == 0 {
-                values.reverse();
-            }
-            let body = ana(json!(values));
-            async move {
-                if is_rest {
-                    return server.post("/api/clients", body).await.body["returnCode"].clone();
-                }
-                let query =
-                    "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { userErrors { code } } }";
-                let answer = server.graphql(query, json!({ "input": body })).await;
-                answer.body["data"]["upsertClient"]["userErrors"][0]["code"].clone()
-            }
-        });
-        let answers = join_all(attempts).await;
-        let (created, refused): (Vec<&Value>, Vec<&Value>) = answers.iter().partition(|code| code.is_null());
-        assert_eq!(created.len(), 1, "{answers:?}");
-        assert!(
-            refused.iter().all(|code| **code == 926 || **code == "TAKEN"),
-            "{answers:?}"
-        );
-    }
-    let rows = server.snapshot().await;
-    let count = |table| rows.rows(table).len();
-    assert_eq!(
-        (count("client"), count("custom_field_value"), claims(&rows)),
-        (10, 20, 20)
-    );
-    other.stop().await;
 }
 
 async fn equal_numbers_are_one_value(server: &TestServer) {

@@ -233,6 +233,11 @@ impl TestServer {
         }
     }
 
+    /// The text with its placeholders replaced.
+    pub fn reveal(&self, text: &str) -> String {
+        self.names.reveal_text(text)
+    }
+
     /// Runs a GraphQL document. Placeholders in the variables are replaced.
     pub async fn graphql(&self, query: &str, variables: Value) -> Answer {
         self.post("/graphql", json!({ "query": query, "variables": variables }))

@@ -1,4 +1,4 @@
-//! Requests in the form of the public Java SDK of the legacy API: those in `java_sdk.http`, and more to the program
+//! Requests in the form of the public Java SDK of the legacy API: those in `java_sdk*.http`, and more to the program
 //! with default settings.
 
 use clientele::definitions::Kind;
@@ -6,10 +6,15 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::{CLIENTS, refusal};
-use crate::harness::{TestServer, field, program::Server};
+use crate::harness::{
+    TestServer, field,
+    graphql::{data, define_document_template},
+    program::Server,
+};
 
 /// Requests, each with its answer.
 const REQUESTS: &str = include_str!("java_sdk.http");
+const CHANGES: &str = include_str!("java_sdk_changes.http");
 
 fn request(server: &Server, method: Method, path: &str) -> RequestBuilder {
     let http = reqwest::Client::builder().no_proxy().build();
@@ -42,6 +47,7 @@ fn ines() -> Value {
 
 on_both!(
     requests_of_the_sdk_are_answered_as_written,
+    changes_of_the_sdk_are_answered_as_written,
     empty_id_is_generated_on_create_and_ignored_on_update,
     appkey_is_accepted_on_every_route,
     inactive_state_on_create_yields_to_the_configured_one,
@@ -49,7 +55,25 @@ on_both!(
 
 async fn requests_of_the_sdk_are_answered_as_written(server: &TestServer) {
     server.define(vec![field("employer", Kind::Text)]).await;
-    let requests = REQUESTS.split("\n### ").skip(1);
+    assert_eq!(send_all(server, REQUESTS).await, 12);
+}
+
+async fn changes_of_the_sdk_are_answered_as_written(server: &TestServer) {
+    let set = json!({ "setId": "cards", "encodedKey": "cardsKey", "name": "Cards", "usage": "GROUPED" });
+    let field = |id: &str| json!({ "fieldId": id, "encodedKey": format!("{id}Key"), "name": id, "type": "TEXT" });
+    let query = "mutation($input: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $input) { userErrors { \
+        code } } }";
+    let input = json!({ "set": set, "fields": [field("card"), field("holder")] });
+    data(server, query, json!({ "input": input })).await;
+    let template = json!({ "templateId": "passport", "encodedKey": "passportKey", "documentType": "Passport",
+        "issuingAuthority": "Test Office", "pattern": "@#######" });
+    define_document_template(server, template).await;
+    assert_eq!(send_all(server, CHANGES).await, 24);
+}
+
+/// Sends the requests of a file and compares their answers. Returns the number of requests.
+async fn send_all(server: &TestServer, requests: &str) -> usize {
+    let requests = requests.split("\n### ").skip(1);
     let mut sent = 0;
     for request in requests {
         let parts: Vec<&str> = request.trim_end().split("\n\n").collect();
@@ -81,7 +105,7 @@ async fn requests_of_the_sdk_are_answered_as_written(server: &TestServer) {
         assert_eq!(found, (status.to_owned(), &expected), "{title}: {}", answer.text);
         sent += 1;
     }
-    assert_eq!(sent, 12);
+    sent
 }
 
 async fn empty_id_is_generated_on_create_and_ignored_on_update(server: &TestServer) {

@@ -4,70 +4,84 @@ use clientele::caller::{Permission, Rights, Sets};
 use proptest::prelude::{Just, Strategy, any};
 use proptest::prop_oneof;
 
-/// The sets of the custom fields, and the fields of each.
-pub const SETS: [(&str, [&str; 3]); 2] = [
-    ("facts", ["text", "number", "flag"]),
-    ("others", ["band", "day", "friend"]),
-];
+use super::{
+    definitions::{SETS, set_of},
+    generate::Way,
+};
 
-/// A caller with view and edit rights for some sets, and with any of the permissions to create and to change clients.
+const ALL_SETS: [bool; SETS.len()] = [true; SETS.len()];
+
+/// A caller with view and edit rights for some sets, and with some of the permissions to write clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Access {
-    create: bool,
-    edit: bool,
-    sees: [bool; 2],
-    edits: [bool; 2],
+    pub create: bool,
+    pub edit: bool,
+    pub change_state: bool,
+    /// To delete and to erase.
+    pub remove: bool,
+    sees: [bool; SETS.len()],
+    edits: [bool; SETS.len()],
 }
 
 impl Access {
-    const ALL: Self = Self {
+    pub const ALL: Self = Self {
         create: true,
         edit: true,
-        sees: [true; 2],
-        edits: [true; 2],
+        change_state: true,
+        remove: true,
+        sees: ALL_SETS,
+        edits: ALL_SETS,
     };
 
     pub fn any() -> impl Strategy<Value = Self> {
-        let sets = (any::<[bool; 2]>(), any::<[bool; 2]>());
-        let some_sets = sets.prop_map(|(sees, edits)| Self {
+        // A caller lacks one or two sets, so that most of their values can be stored.
+        let lacks = || any::<[u8; SETS.len()]>().prop_map(|draws| draws.map(|draw| draw % 5 > 0));
+        let some_sets = (lacks(), lacks()).prop_map(|(sees, edits)| Self {
             sees,
             edits,
             ..Self::ALL
         });
-        let permissions = any::<(bool, bool)>().prop_map(|(create, edit)| Self {
+        let permissions = any::<[bool; 4]>().prop_map(|[create, edit, change_state, remove]| Self {
             create,
             edit,
+            change_state,
+            remove,
             ..Self::ALL
         });
-        prop_oneof![8 => Just(Self::ALL), 8 => some_sets, 1 => permissions]
+        prop_oneof![16 => Just(Self::ALL), 8 => some_sets, 3 => permissions]
     }
 
     pub fn rights(self) -> Rights {
-        let sets = |which: [bool; 2]| {
+        let sets = |which: [bool; SETS.len()]| {
             let named = SETS.iter().zip(which).filter(|(_, is)| *is);
-            Sets::These(named.map(|((id, _), _)| (*id).to_owned()).collect())
+            Sets::These(named.map(|(id, _)| (*id).to_owned()).collect())
         };
         let may = |permission: &Permission| match permission {
             Permission::CreateClient => self.create,
             Permission::EditClient => self.edit,
+            Permission::ChangeState => self.change_state,
+            Permission::DeleteClient | Permission::EraseClient => self.remove,
             _ => false,
         };
-        if self.sees == [true; 2] && self.edits == [true; 2] {
-            return Rights::of(Permission::ALL.into_iter().filter(may));
-        }
-        Rights {
-            view_sets: sets(self.sees),
-            edit_sets: sets(self.edits),
-            ..Rights::of(Permission::ALL.into_iter().filter(may))
+        let rights = Rights::of(Permission::ALL.into_iter().filter(may));
+        match self.edits == ALL_SETS {
+            true => rights,
+            false => Rights {
+                view_sets: sets(self.sees),
+                edit_sets: sets(self.edits),
+                ..rights
+            },
         }
     }
 
-    pub fn may_nothing(self) -> bool {
-        !self.create && !self.edit
-    }
-
-    pub fn may_write(self, present: bool) -> bool {
-        if present { self.edit } else { self.create }
+    /// True if the caller has a permission that a request of this form can need.
+    pub fn may_try(self, way: Way) -> bool {
+        match way {
+            Way::Post | Way::Upsert => self.create || self.edit,
+            Way::Patch => self.edit || self.change_state,
+            Way::State => self.change_state,
+            Way::PatchValue | Way::PatchValues | Way::DeleteValue => self.edit,
+        }
     }
 
     pub fn edits(self, field: &str) -> bool {
@@ -78,10 +92,4 @@ impl Access {
     pub fn sees(self, field: &str) -> bool {
         self.sees[set_of(field)] || self.edits(field)
     }
-}
-
-fn set_of(field: &str) -> usize {
-    SETS.iter()
-        .position(|(_, fields)| fields.contains(&field))
-        .expect("a field of a set")
 }
