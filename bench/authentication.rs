@@ -235,6 +235,8 @@ async fn credentials(services: &Services) -> (String, String) {
         permissions: Value(vec![Permission::ViewClient]),
         view_sets: Undefined,
         edit_sets: Undefined,
+        branches: Undefined,
+        centres: Undefined,
         role: Undefined,
         client_mutation_id: None,
     };
@@ -245,6 +247,8 @@ async fn credentials(services: &Services) -> (String, String) {
         permissions: vec![Permission::ViewClient],
         view_sets: None,
         edit_sets: None,
+        branches: None,
+        centres: None,
         role: None,
         expires_at: None,
         client_mutation_id: None,

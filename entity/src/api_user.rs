@@ -19,6 +19,10 @@ pub struct Model {
     /// A JSON array of ids of custom field sets. None: all of them.
     pub view_sets: Option<String>,
     pub edit_sets: Option<String>,
+    /// A JSON array of keys of branches. None: clients of all branches, and those without one.
+    pub branches: Option<String>,
+    /// The same of centres.
+    pub centres: Option<String>,
     /// The role, whose limits the configuration sets.
     pub role: Option<String>,
     pub version: i64,

@@ -15,6 +15,7 @@ mod m20261124_creators;
 mod m20261126_rare_actions;
 mod m20261128_user_names;
 mod m20261128_view_metrics;
+mod m20261129_branches;
 mod m20261129_client_search;
 mod m20261129_dependent_fields;
 mod m20261129_document_templates;
@@ -58,6 +59,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_merge_permission::Migration),
             Box::new(m20261129_role_creation::Migration),
             Box::new(m20261129_erased_requests::Migration),
+            Box::new(m20261129_branches::Migration),
         ]
     }
 }

@@ -6,7 +6,7 @@ use chrono::{SubsecRound, TimeDelta};
 use clap::Subcommand;
 
 use super::store::{self, OpenMode};
-use super::user::{Grant, sets, shown};
+use super::user::{Grant, list, shown};
 use super::{Failure, is_missing, listed, print, refused};
 use crate::config::Config;
 use clientele_core::scalar::DateTime;
@@ -65,8 +65,10 @@ async fn execute(accounts: &Accounts, command: Command) -> Result<(), Failure> {
                         "--permissions is missing: it lists the token's permissions, as VIEW_CLIENT or ALL",
                     )
                 })?,
-                view_sets: sets(grant.view_sets).flatten(),
-                edit_sets: sets(grant.edit_sets).flatten(),
+                view_sets: list(grant.view_sets).flatten(),
+                edit_sets: list(grant.edit_sets).flatten(),
+                branches: list(grant.branches).flatten(),
+                centres: list(grant.centres).flatten(),
                 role: grant.role,
                 expires_at: days.map(|days| DateTime(now + TimeDelta::days(days.into()))),
                 client_mutation_id: None,

@@ -17,7 +17,7 @@ use clientele_core::problem::Problem;
 use clientele_core::scalar::DateTime;
 use clientele_domain::{
     access::{BY_NAME, DeleteUser, UpsertUser, User},
-    caller::{Caller, Permission, Rights, Sets},
+    caller::{Caller, Limit, Permission, Rights, Sets},
 };
 
 #[derive(Debug, Subcommand)]
@@ -75,6 +75,13 @@ pub(super) struct Grant {
     /// Ids of the custom field sets whose values can be edited; * for all, the default of a new user or token.
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     pub(super) edit_sets: Option<Vec<String>>,
+    /// Keys of the branches to which clients are limited: others don't exist; * for no limit, the default of a new user
+    /// or token.
+    #[arg(long, value_name = "KEYS", value_delimiter = ',')]
+    pub(super) branches: Option<Vec<String>>,
+    /// Keys of the centres to which clients are limited; * for no limit, the default of a new user or token.
+    #[arg(long, value_name = "KEYS", value_delimiter = ',')]
+    pub(super) centres: Option<Vec<String>>,
     /// The role, for which the configuration can set limits; empty for none.
     #[arg(long)]
     pub(super) role: Option<String>,
@@ -99,8 +106,8 @@ impl Grant {
     }
 }
 
-/// Custom field sets. Some(None) for all of them, None when none are given.
-pub(super) fn sets(given: Option<Vec<String>>) -> Option<Option<Vec<String>>> {
+/// Custom field sets, branches or centres. Some(None) for all of them, None when none are given.
+pub(super) fn list(given: Option<Vec<String>>) -> Option<Option<Vec<String>>> {
     given.map(|ids| match ids.iter().any(|id| id == "*") {
         true => None,
         false => Some(ids.into_iter().filter(|id| !id.is_empty()).collect()),
@@ -207,8 +214,10 @@ fn input(name: &str, settings: UserSettings) -> UpsertUser {
         password: MaybeUndefined::Undefined,
         active,
         permissions: grant.permissions().map(Some).into(),
-        view_sets: sets(grant.view_sets).into(),
-        edit_sets: sets(grant.edit_sets).into(),
+        view_sets: list(grant.view_sets).into(),
+        edit_sets: list(grant.edit_sets).into(),
+        branches: list(grant.branches).into(),
+        centres: list(grant.centres).into(),
         role: grant.role.map(Some).into(),
         client_mutation_id: None,
     }
@@ -221,11 +230,17 @@ pub(super) fn shown(rights: &Rights) -> String {
         Sets::All => "*".to_owned(),
         Sets::These(ids) => ids.iter().cloned().collect::<Vec<_>>().join(","),
     };
+    let limit = |name, limit: &Limit| match limit {
+        Limit::None => String::new(),
+        Limit::To(keys) => format!("  {name} {}", keys.iter().cloned().collect::<Vec<_>>().join(",")),
+    };
     format!(
-        "{}  view sets {}  edit sets {}",
+        "{}  view sets {}  edit sets {}{}{}",
         names.join(","),
         sets(&rights.view_sets),
-        sets(&rights.edit_sets)
+        sets(&rights.edit_sets),
+        limit("branches", &rights.branches),
+        limit("centres", &rights.centres)
     )
 }
 

@@ -19,4 +19,4 @@ mod tokens;
 mod unreachable_issuer;
 
 pub use credentials::{PASSWORD, user};
-pub use jwt::{Key, claims};
+pub use jwt::{Key, claims, sealed};

@@ -14,11 +14,13 @@ mod token;
 mod user;
 
 pub use crate::caller::{
-    Api, Caller, CallerKind, PasswordProof, Permission, Permissions, Restricted, Rights, Sets, Unchecked, throttle,
+    Api, Caller, CallerKind, Limit, PasswordProof, Permission, Permissions, Restricted, Rights, Sets, Unchecked,
+    throttle,
 };
 pub use account::Account;
 pub use accounts::{Accounts, Attempt};
 pub use coalescing_cache::Clock;
+pub use grant::MOST_PLACES;
 pub use in_flight::SignInError;
 pub use listing::Listing;
 pub use password::PausablePermit;

@@ -1,13 +1,16 @@
 //! The caller of a request: its kind, its rights, and the proof of its password. Every entry point of the domain takes
 //! a [`Caller`], so that no API can omit the permission check.
 
+mod limits;
 mod proof;
 mod rights;
 pub mod throttle;
 
 use std::sync::Arc;
 
+pub(crate) use self::limits::Share;
 pub use self::{
+    limits::Limit,
     proof::{CredentialHasher, CredentialKey, PasswordProof},
     rights::{Permission, Permissions, Rights, Sets},
 };

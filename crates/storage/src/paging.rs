@@ -262,6 +262,11 @@ impl Conditions {
         format!("${}", self.values.len())
     }
 
+    /// Returns true when there are none: all rows are selected.
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty()
+    }
+
     /// Returns true when there is only one of them.
     pub fn is_single(&self) -> bool {
         self.terms.len() == 1

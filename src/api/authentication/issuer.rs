@@ -19,9 +19,10 @@ use self::keys::Keys;
 pub(super) use self::published::Fetch;
 pub use self::published::PublishedKeys;
 use super::JwtSettings;
+use clientele_core::scalar::is_key;
 use clientele_domain::{
-    access::Account,
-    caller::{Permission, Rights, Sets},
+    access::{Account, MOST_PLACES},
+    caller::{Limit, Permission, Rights, Sets},
 };
 
 const MOST: u64 = 20_000;
@@ -207,7 +208,15 @@ impl Issuer {
         if role.is_some_and(|role| !is_plain(role, LONGEST_ROLE)) {
             return Err("no usable role");
         }
-        let rights = rights(claims.get(&self.settings.permissions_claim));
+        let limit = |name: &str| match name {
+            "" => Ok(Limit::None),
+            name => limit(claims.get(name)),
+        };
+        let rights = Rights {
+            branches: limit(&self.settings.branches_claim)?,
+            centres: limit(&self.settings.centres_claim)?,
+            ..rights(claims.get(&self.settings.permissions_claim))
+        };
         Ok(Account::of_issuer(subject, role, rights))
     }
 }
@@ -219,13 +228,9 @@ fn is_plain(text: &str, longest: usize) -> bool {
 }
 
 /// The rights in a claim: names of permissions and, for custom field sets, `VIEW_SET:` and `EDIT_SET:` with an id or
-/// `*`. A list of texts, or one text separated by spaces. Unknown entries grant nothing.
+/// `*`. Unknown entries grant nothing.
 fn rights(claim: Option<&Value>) -> Rights {
-    let texts: Vec<&str> = match claim {
-        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
-        Some(Value::String(text)) => text.split_whitespace().collect(),
-        _ => Vec::new(),
-    };
+    let texts = texts(claim);
     let sets = |prefix: &str| {
         let ids: BTreeSet<String> = texts
             .iter()
@@ -238,6 +243,32 @@ fn rights(claim: Option<&Value>) -> Rights {
         permissions: texts.iter().filter_map(|text| Permission::parse(text)).collect(),
         view_sets: sets("VIEW_SET:"),
         edit_sets: sets("EDIT_SET:"),
+        ..Rights::all()
+    }
+}
+
+/// The limit in a claim: keys of branches or centres, or `*` for no limit. Without the claim, no client exists for the
+/// bearer, and an entry that isn't a key adds none.
+fn limit(claim: Option<&Value>) -> Result<Limit, &'static str> {
+    let texts = texts(claim);
+    if texts.len() > MOST_PLACES {
+        return Err("too many branches or centres");
+    }
+    Ok(match texts.contains(&"*") {
+        true => Limit::None,
+        false => {
+            let keys = texts.into_iter().filter(|key| is_key(key));
+            Limit::To(keys.map(str::to_owned).collect())
+        }
+    })
+}
+
+/// The entries of a claim: a list of texts, or one text separated by spaces.
+fn texts(claim: Option<&Value>) -> Vec<&str> {
+    match claim {
+        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
+        Some(Value::String(text)) => text.split_whitespace().collect(),
+        _ => Vec::new(),
     }
 }
 

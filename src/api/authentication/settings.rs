@@ -39,6 +39,9 @@ pub struct JwtSettings {
     pub key: Secret,
     /// The claim with the permissions.
     pub permissions_claim: String,
+    /// The claims with the branches and the centres that limit the clients. Empty: issued tokens have no limit.
+    pub branches_claim: String,
+    pub centres_claim: String,
     /// The claim with the role. Empty: issued tokens have no role.
     pub role_claim: String,
     /// The allowed difference between the issuer's clock and the server's.
@@ -86,6 +89,8 @@ impl Default for JwtSettings {
             jwks_url: String::new(),
             key: Secret::default(),
             permissions_claim: "permissions".to_owned(),
+            branches_claim: String::new(),
+            centres_claim: String::new(),
             role_claim: String::new(),
             leeway_seconds: 30,
             jwks_refresh_seconds: 600,

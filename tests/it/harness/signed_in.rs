@@ -7,7 +7,7 @@ use clientele::{
         self,
         authentication::{Authentication, AuthenticationSettings, Guard},
     },
-    caller::{Caller, Rights, Sets},
+    caller::{Caller, Limit, Rights, Sets},
 };
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -41,11 +41,17 @@ pub fn token_input(name: &str, rights: &Rights, role: Option<&str>) -> CreateTok
         Sets::All => None,
         Sets::These(ids) => Some(ids.iter().cloned().collect()),
     };
+    let keys = |limit: &Limit| match limit {
+        Limit::None => None,
+        Limit::To(keys) => Some(keys.iter().cloned().collect()),
+    };
     CreateToken {
         name: name.to_owned(),
         permissions: rights.permissions.iter().collect(),
         view_sets: sets(&rights.view_sets),
         edit_sets: sets(&rights.edit_sets),
+        branches: keys(&rights.branches),
+        centres: keys(&rights.centres),
         role: role.map(str::to_owned),
         expires_at: None,
         client_mutation_id: None,

@@ -30,6 +30,8 @@ pub async fn user(server: &TestServer, name: &str, permissions: &[Permission]) {
         permissions: Given(permissions.to_vec()),
         view_sets: Undefined,
         edit_sets: Undefined,
+        branches: Undefined,
+        centres: Undefined,
         role: Undefined,
         client_mutation_id: None,
     };

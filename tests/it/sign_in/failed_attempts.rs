@@ -124,6 +124,8 @@ async fn refused_write_does_not_reload_users() {
             permissions: async_graphql::MaybeUndefined::Undefined,
             view_sets: async_graphql::MaybeUndefined::Undefined,
             edit_sets: async_graphql::MaybeUndefined::Undefined,
+            branches: async_graphql::MaybeUndefined::Undefined,
+            centres: async_graphql::MaybeUndefined::Undefined,
             role: async_graphql::MaybeUndefined::Undefined,
             client_mutation_id: None,
         };

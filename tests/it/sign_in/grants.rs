@@ -21,6 +21,8 @@ pub(super) fn user_input(name: &str) -> UpsertUser {
         permissions: Undefined,
         view_sets: Undefined,
         edit_sets: Undefined,
+        branches: Undefined,
+        centres: Undefined,
         role: Undefined,
         client_mutation_id: None,
     }

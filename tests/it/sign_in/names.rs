@@ -136,7 +136,7 @@ async fn migration_refuses_names_that_differ_in_case_only(server: &TestServer) {
     user(server, "ops", &[]).await;
     let other = "INSERT INTO api_user SELECT 'other', 'Ops', password_hash, active, initial, permissions, view_sets, \
         edit_sets, role,
-            version, created_at, updated_at FROM api_user";
+            version, created_at, updated_at, branches, centres FROM api_user";
     server.write(other).await.expect("written");
     let before = server.snapshot().await;
     let url = server.database_url();
@@ -181,7 +181,7 @@ async fn user_names_are_unique_ignoring_case(server: &TestServer) {
     // The database enforces it, too.
     let copy = "INSERT INTO api_user SELECT 'copy', 'aNa', password_hash, active, initial, permissions, view_sets, \
         edit_sets, role,
-            version, created_at, updated_at FROM api_user WHERE name = 'Ana'";
+            version, created_at, updated_at, branches, centres FROM api_user WHERE name = 'Ana'";
     server.write(copy).await.expect_err("the index refuses it");
     let answer = server.graphql(DELETE, json!({ "name": "ANA" })).await;
     assert_eq!(

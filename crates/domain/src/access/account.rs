@@ -9,7 +9,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, Func},
 };
 
-use crate::caller::{Api, Caller, CallerKind, Permission, Permissions, Rights, Sets};
+use crate::caller::{Api, Caller, CallerKind, Limit, Permission, Permissions, Rights, Sets};
 use clientele_core::{
     error::{Error, Result},
     secret::Secret,
@@ -110,21 +110,29 @@ pub(super) fn user_named(name: &str) -> Select<api_user::Entity> {
 }
 
 pub(super) fn user_rights(row: &api_user::Model) -> Result<Rights> {
-    rights(&row.permissions, row.view_sets.as_deref(), row.edit_sets.as_deref())
+    Ok(Rights {
+        permissions: permissions(&row.permissions)?,
+        view_sets: Sets::of_column(row.view_sets.as_deref())?,
+        edit_sets: Sets::of_column(row.edit_sets.as_deref())?,
+        branches: Limit::of_column(row.branches.as_deref())?,
+        centres: Limit::of_column(row.centres.as_deref())?,
+    })
 }
 
 pub(super) fn token_rights(row: &api_token::Model) -> Result<Rights> {
-    rights(&row.permissions, row.view_sets.as_deref(), row.edit_sets.as_deref())
+    Ok(Rights {
+        permissions: permissions(&row.permissions)?,
+        view_sets: Sets::of_column(row.view_sets.as_deref())?,
+        edit_sets: Sets::of_column(row.edit_sets.as_deref())?,
+        branches: Limit::of_column(row.branches.as_deref())?,
+        centres: Limit::of_column(row.centres.as_deref())?,
+    })
 }
 
 /// Ignores permissions that only a later version knows.
-fn rights(permissions: &str, view_sets: Option<&str>, edit_sets: Option<&str>) -> Result<Rights> {
-    let names: Vec<&str> = serde_json::from_str(permissions).map_err(Error::internal)?;
-    Ok(Rights {
-        permissions: names.into_iter().filter_map(Permission::parse).collect(),
-        view_sets: Sets::of_column(view_sets)?,
-        edit_sets: Sets::of_column(edit_sets)?,
-    })
+fn permissions(column: &str) -> Result<Permissions> {
+    let names: Vec<&str> = serde_json::from_str(column).map_err(Error::internal)?;
+    Ok(names.into_iter().filter_map(Permission::parse).collect())
 }
 
 /// The stored form of permissions.

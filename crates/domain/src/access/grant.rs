@@ -4,21 +4,33 @@ use std::collections::BTreeSet;
 
 use async_graphql::MaybeUndefined;
 
-use crate::caller::{Caller, Permission, Rights, Sets};
+use crate::caller::{Caller, Limit, Permission, Rights, Sets};
 use crate::member::{Problems, Scalars};
-use clientele_core::{path, problem::ProblemCode};
+use clientele_core::{path, problem::ProblemCode, scalar::is_key};
 
 const MOST_SETS: usize = 1_000;
+/// The limit of the branches, and of the centres.
+pub const MOST_PLACES: usize = 1_000;
 
-/// Returns the rights that an input for a user or token results in. An absent member keeps its value; null means all
-/// sets.
-pub(super) fn rights(
-    permissions: &MaybeUndefined<Vec<Permission>>,
-    view_sets: &MaybeUndefined<Vec<String>>,
-    edit_sets: &MaybeUndefined<Vec<String>>,
-    stored: Option<&Rights>,
-    problems: &mut Problems,
-) -> Rights {
+/// The rights in an input for a user or token. An absent member keeps its value; null means all sets, branches or
+/// centres.
+pub(super) struct SentRights<'a> {
+    pub permissions: &'a MaybeUndefined<Vec<Permission>>,
+    pub view_sets: &'a MaybeUndefined<Vec<String>>,
+    pub edit_sets: &'a MaybeUndefined<Vec<String>>,
+    pub branches: &'a MaybeUndefined<Vec<String>>,
+    pub centres: &'a MaybeUndefined<Vec<String>>,
+}
+
+/// Returns the rights that an input for a user or token results in.
+pub(super) fn rights(sent: &SentRights<'_>, stored: Option<&Rights>, problems: &mut Problems) -> Rights {
+    let SentRights {
+        permissions,
+        view_sets,
+        edit_sets,
+        branches,
+        centres,
+    } = sent;
     let permissions = problems.list("permissions", permissions, Permission::ALL.len());
     let permissions = permissions.map(|list| list.iter().copied().collect());
     let mut sets = |name, sent: &MaybeUndefined<Vec<String>>, stored: Option<&Sets>| match sent {
@@ -36,10 +48,34 @@ pub(super) fn rights(
     };
     let view_sets = sets("viewSets", view_sets, stored.map(|rights| &rights.view_sets));
     let edit_sets = sets("editSets", edit_sets, stored.map(|rights| &rights.edit_sets));
+    let branches = limit("branches", branches, stored.map(|rights| &rights.branches), problems);
+    let centres = limit("centres", centres, stored.map(|rights| &rights.centres), problems);
     Rights {
         permissions: permissions.unwrap_or_else(|| stored.map(|rights| rights.permissions).unwrap_or_default()),
         view_sets,
         edit_sets,
+        branches,
+        centres,
+    }
+}
+
+fn limit(
+    name: &'static str,
+    sent: &MaybeUndefined<Vec<String>>,
+    stored: Option<&Limit>,
+    problems: &mut Problems,
+) -> Limit {
+    match sent {
+        MaybeUndefined::Undefined => stored.cloned().unwrap_or_default(),
+        MaybeUndefined::Null => Limit::None,
+        MaybeUndefined::Value(_) => {
+            let keys = problems.list(name, sent, MOST_PLACES).unwrap_or_default();
+            if let Some(index) = keys.iter().position(|key| !is_key(key)) {
+                let message = format!("{name} must have keys of 1 to 32 letters and digits.");
+                problems.add(ProblemCode::Malformed, path![name, index], message);
+            }
+            Limit::To(keys.iter().cloned().collect())
+        }
     }
 }
 

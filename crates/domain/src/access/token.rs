@@ -12,7 +12,7 @@ use super::{
     account::{permissions_column, token_rights},
     accounts::token_hash,
     change::{AccountInput, Applied, Record},
-    grant::{require_rights, require_role, rights, role},
+    grant::{SentRights, require_rights, require_role, rights, role},
     listing::{self, Listing},
 };
 use crate::{
@@ -81,8 +81,15 @@ pub struct CreateToken {
     pub view_sets: Option<Vec<String>>,
     /// The IDs of the custom field sets whose values the token can view and change. All sets by default.
     pub edit_sets: Option<Vec<String>>,
+    /// The keys of the branches to which the token is limited: clients of other branches, and clients without a branch,
+    /// don't exist for the token. At most 1,000; `[]` leaves no client. No limit by default. You can't grant branches
+    /// that you don't have.
+    pub branches: Option<Vec<String>>,
+    /// The keys of the centres to which the token is limited, as `branches` does. With both, a client must be of one of
+    /// the branches and of one of the centres.
+    pub centres: Option<Vec<String>>,
     /// The role in the server configuration that sets the limits. The general limits by default. To grant a role other
-    /// than your own, you need all permissions and all custom field sets.
+    /// than your own, you need all permissions and all custom field sets, and no limit to branches or centres.
     pub role: Option<String>,
     /// The time at which the token expires, at most five years from now. By default it is valid until it is revoked.
     pub expires_at: Option<scalar::DateTime>,
@@ -171,15 +178,25 @@ fn check(caller: &Caller, input: &CreateToken, text: &str, now: DateTime<Utc>) -
         permissions,
         view_sets,
         edit_sets,
+        branches,
+        centres,
         role: sent_role,
         expires_at,
         client_mutation_id: _,
     } = input;
     let permissions = MaybeUndefined::Value(permissions.clone());
-    let [view_sets, edit_sets] = [view_sets, edit_sets].map(|sets| given(sets.clone()));
+    let lists = [view_sets, edit_sets, branches, centres];
+    let [view_sets, edit_sets, branches, centres] = lists.map(|list| given(list.clone()));
     let mut problems = Problems::default();
     check_name(name, &mut problems);
-    let rights = rights(&permissions, &view_sets, &edit_sets, None, &mut problems);
+    let sent = SentRights {
+        permissions: &permissions,
+        view_sets: &view_sets,
+        edit_sets: &edit_sets,
+        branches: &branches,
+        centres: &centres,
+    };
+    let rights = rights(&sent, None, &mut problems);
     require_rights(caller, &rights, &mut problems);
     let role = role(&given(sent_role.clone()), None, &mut problems);
     require_role(caller, role.as_deref(), &mut problems);
@@ -195,6 +212,8 @@ fn check(caller: &Caller, input: &CreateToken, text: &str, now: DateTime<Utc>) -
         permissions: permissions_column(rights.permissions),
         view_sets: rights.view_sets.to_column(),
         edit_sets: rights.edit_sets.to_column(),
+        branches: rights.branches.to_column(),
+        centres: rights.centres.to_column(),
         role,
         expires_at,
         revoked_at: None,
@@ -285,8 +304,18 @@ impl AccountInput for RevokeToken {
 /// The record of the members that changed under their API names, without the token itself.
 fn record(before: Option<&api_token::Model>, after: &api_token::Model) -> Record {
     let mut members = Vec::new();
-    use api_token::Column::{EditSets, ExpiresAt, Name, Permissions, RevokedAt, Role, ViewSets};
-    let columns = [Name, Permissions, ViewSets, EditSets, Role, ExpiresAt, RevokedAt];
+    use api_token::Column::{Branches, Centres, EditSets, ExpiresAt, Name, Permissions, RevokedAt, Role, ViewSets};
+    let columns = [
+        Name,
+        Permissions,
+        ViewSets,
+        EditSets,
+        Branches,
+        Centres,
+        Role,
+        ExpiresAt,
+        RevokedAt,
+    ];
     Members::new(&mut members).columns(before, Some(after), columns);
     Record {
         subject: Subject::Token,

@@ -123,6 +123,8 @@ impl Accounts {
             permissions: MaybeUndefined::Value(Permission::ALL.to_vec()),
             view_sets: MaybeUndefined::Undefined,
             edit_sets: MaybeUndefined::Undefined,
+            branches: MaybeUndefined::Undefined,
+            centres: MaybeUndefined::Undefined,
             role: MaybeUndefined::Undefined,
             client_mutation_id: None,
         };
@@ -294,8 +296,9 @@ async fn irreplaceable(
 fn record(before: Option<&User>, after: Option<&User>) -> Option<Record> {
     let [was, is] = [before, after].map(|user| user.map(|user| &user.row));
     let mut members = Vec::new();
-    use api_user::Column::{Active, EditSets, Name, Permissions, Role, ViewSets};
-    Members::new(&mut members).columns(was, is, [Name, Active, Permissions, ViewSets, EditSets, Role]);
+    use api_user::Column::{Active, Branches, Centres, EditSets, Name, Permissions, Role, ViewSets};
+    let columns = [Name, Active, Permissions, ViewSets, EditSets, Branches, Centres, Role];
+    Members::new(&mut members).columns(was, is, columns);
     if is.is_some() && was.map(|row| &row.password_hash) != is.map(|row| &row.password_hash) {
         members.push(Member::secret("password"));
     }

@@ -1,7 +1,8 @@
-//! The rights of a caller: permissions, and the custom field sets that it can see and change.
+//! The rights of a caller: permissions, the custom field sets that it can see and change, and its branches and centres.
 
 use std::{collections::BTreeSet, fmt};
 
+use super::Limit;
 use clientele_core::{
     error::{Error, Result},
     text_enum,
@@ -143,6 +144,9 @@ pub struct Rights {
     pub view_sets: Sets,
     /// The sets whose values it can change.
     pub edit_sets: Sets,
+    /// The branches and centres of its clients. A client must be of both.
+    pub branches: Limit,
+    pub centres: Limit,
 }
 
 impl Rights {
@@ -151,6 +155,8 @@ impl Rights {
             permissions: Permissions::all(),
             view_sets: Sets::All,
             edit_sets: Sets::All,
+            branches: Limit::None,
+            centres: Limit::None,
         }
     }
 
@@ -196,6 +202,8 @@ impl Rights {
         permissions.all(|permission| self.permissions.contains(permission))
             && covers(&other.view_sets, self.views_all(), &|id| self.views(id))
             && covers(&other.edit_sets, self.edits_all(), &|id| self.edits(id))
+            && self.branches.covers(&other.branches)
+            && self.centres.covers(&other.centres)
     }
 }
 

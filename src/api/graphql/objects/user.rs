@@ -4,7 +4,7 @@ use super::connection::listed;
 use crate::api::graphql::global_id;
 use clientele_domain::{
     access::{self, Listing},
-    caller::{Caller, CallerKind, Permission, Rights, Sets},
+    caller::{Caller, CallerKind, Limit, Permission, Rights, Sets},
 };
 
 /// Names of permissions, in the order of their list.
@@ -17,6 +17,14 @@ fn ids(sets: &Sets) -> Option<Vec<String>> {
     match sets {
         Sets::All => None,
         Sets::These(ids) => Some(ids.iter().cloned().collect()),
+    }
+}
+
+/// The keys; none without a limit.
+fn keys(limit: &Limit) -> Option<Vec<String>> {
+    match limit {
+        Limit::None => None,
+        Limit::To(keys) => Some(keys.iter().cloned().collect()),
     }
 }
 
@@ -39,6 +47,10 @@ object! {
         `editSets`; null for all sets." => |user| ids(&user.rights.view_sets);
     maybe_texts editSets "The IDs of the custom field sets whose values the user can view and change; null for all \
         sets." => |user| ids(&user.rights.edit_sets);
+    maybe_texts branches "The keys of the branches to which the user is limited; null for no limit."
+        => |user| keys(&user.rights.branches);
+    maybe_texts centres "The keys of the centres to which the user is limited; null for no limit."
+        => |user| keys(&user.rights.centres);
 }
 
 listed! {
@@ -72,6 +84,10 @@ object! {
         `editSets`; null for all sets." => |token| ids(&token.rights.view_sets);
     maybe_texts editSets "The IDs of the custom field sets whose values the token can view and change; null for all \
         sets." => |token| ids(&token.rights.edit_sets);
+    maybe_texts branches "The keys of the branches to which the token is limited; null for no limit."
+        => |token| keys(&token.rights.branches);
+    maybe_texts centres "The keys of the centres to which the token is limited; null for no limit."
+        => |token| keys(&token.rights.centres);
 }
 
 listed! {
@@ -97,4 +113,8 @@ object! {
         `editSets`; null for all sets." => |(caller, _)| ids(&caller.rights.view_sets);
     maybe_texts editSets "The IDs of the custom field sets whose values you can view and change; null for all sets."
         => |(caller, _)| ids(&caller.rights.edit_sets);
+    maybe_texts branches "The keys of the branches to which you are limited: other clients don't exist for you. Null \
+        for no limit." => |(caller, _)| keys(&caller.rights.branches);
+    maybe_texts centres "The keys of the centres to which you are limited: other clients don't exist for you. Null \
+        for no limit." => |(caller, _)| keys(&caller.rights.centres);
 }

@@ -184,7 +184,8 @@ impl Root {
                 let id = format!("user{number}");
                 let query = "mutation($input: UpsertUserInput!) { upsertUser(input: $input) { userErrors { code } } }";
                 let input = json!({ "name": id, "password": "correct horse battery", "permissions": ["VIEW_CLIENT"],
-                    "viewSets": ["facts"], "editSets": ["facts"], "role": "batch" });
+                    "viewSets": ["facts"], "editSets": ["facts"], "branches": ["b1"], "centres": ["c1"],
+                    "role": "batch" });
                 data(server, query, json!({ "input": input })).await;
                 names.push(("<user>", id));
             }

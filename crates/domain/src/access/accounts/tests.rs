@@ -59,6 +59,8 @@ impl Fixture {
             permissions: Value(Vec::new()),
             view_sets: Undefined,
             edit_sets: Undefined,
+            branches: Undefined,
+            centres: Undefined,
             role: Undefined,
             client_mutation_id: None,
         };

@@ -12,7 +12,7 @@ use crate::{
         account::permissions_column,
         accounts::LONGEST_NAME,
         change::{AccountInput, Applied},
-        grant::{has_limits, require_rights, require_role, rights, role},
+        grant::{SentRights, has_limits, require_rights, require_role, rights, role},
         password,
     },
     caller::{Caller, Permission},
@@ -47,9 +47,16 @@ pub struct UpsertUser {
     /// Replaces the IDs of the custom field sets whose values the user can view and change. All sets if null, or if
     /// omitted on creation.
     pub edit_sets: MaybeUndefined<Vec<String>>,
+    /// Replaces the keys of the branches to which the user is limited: clients of other branches, and clients without a
+    /// branch, don't exist for the user. At most 1,000; `[]` leaves no client. No limit if null, or if omitted on
+    /// creation. You can't grant branches that you don't have.
+    pub branches: MaybeUndefined<Vec<String>>,
+    /// Replaces the keys of the centres to which the user is limited, as `branches` does. With both, a client must be
+    /// of one of the branches and of one of the centres.
+    pub centres: MaybeUndefined<Vec<String>>,
     /// The role in the server configuration that sets the limits; null for the general limits. To grant a role other
-    /// than your own, you need all permissions and all custom field sets. Keeping the current role doesn't require
-    /// them.
+    /// than your own, you need all permissions and all custom field sets, and no limit to branches or centres.
+    /// Keeping the current role doesn't require them.
     pub role: MaybeUndefined<String>,
     /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,
@@ -185,6 +192,8 @@ impl Upsert<'_> {
             permissions,
             view_sets,
             edit_sets,
+            branches,
+            centres,
             role: sent_role,
             client_mutation_id: _,
         } = self.input;
@@ -192,7 +201,14 @@ impl Upsert<'_> {
         check_name(name, &mut problems);
         check_password(password, stored.is_none(), &mut problems);
         let before = stored.map(|stored| &stored.rights);
-        let rights = rights(permissions, view_sets, edit_sets, before, &mut problems);
+        let sent = SentRights {
+            permissions,
+            view_sets,
+            edit_sets,
+            branches,
+            centres,
+        };
+        let rights = rights(&sent, before, &mut problems);
         let before = stored.map(|stored| &stored.row);
         let role = role(sent_role, before.and_then(|row| row.role.clone()), &mut problems);
         if stored.is_some_and(|stored| !caller.rights.cover(&stored.rights)) {
@@ -218,6 +234,8 @@ impl Upsert<'_> {
             permissions: permissions_column(rights.permissions),
             view_sets: rights.view_sets.to_column(),
             edit_sets: rights.edit_sets.to_column(),
+            branches: rights.branches.to_column(),
+            centres: rights.centres.to_column(),
             role,
             version: before.map_or(0, |row| row.version),
             created_at: before.map_or(now, |row| row.created_at),
