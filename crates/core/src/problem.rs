@@ -71,11 +71,12 @@ text_enum! {
         GroupIndex = "GROUP_INDEX",
         /// The group indexes of a set aren't 0, 1, 2 and so on.
         GroupGap = "GROUP_GAP",
-        /// You lack a permission for this, or a right to a custom field set.
+        /// You lack a permission for this, or a right to a custom field set, a branch or a centre.
         Forbidden = "FORBIDDEN",
         /// The idempotency key was used for another request.
         IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED",
-        /// The request with this idempotency key was carried out, and its result has been erased since.
+        /// The request with this idempotency key was carried out. Its result has been erased since, or the client no
+        /// longer exists for you.
         OutcomeErased = "OUTCOME_ERASED",
         /// The request ended before it came to this client, of which nothing is stored: send it again.
         NotCarriedOut = "NOT_CARRIED_OUT",

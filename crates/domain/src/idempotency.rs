@@ -201,9 +201,7 @@ impl IdempotencyEntry {
             return self.take_over(now, transaction).await;
         }
         let Some(outcome) = outcome else {
-            let message = "The request with this idempotency key was carried out, and its result has been erased \
-                           since: it is not carried out again.";
-            return Ok(refused(ProblemCode::OutcomeErased, message));
+            return Ok(Acquired::Refused(outcome_unavailable()));
         };
         if fingerprint != self.record.fingerprint {
             let message = "This idempotency key has been used for another request: give each request a key of its own.";
@@ -328,6 +326,13 @@ fn names(entries: &[&IdempotencyEntry]) -> Result<Option<[Value; 2]>> {
     let keys: Vec<&str> = entries.iter().map(|entry| entry.key()).collect();
     let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
     Ok(Some([(&first.record.caller).into(), keys.into()]))
+}
+
+/// The problem of a repeated request whose outcome was erased, or whose client no longer exists for the caller.
+pub(crate) fn outcome_unavailable() -> Problem {
+    let message = "The request with this idempotency key was carried out, and its result is no longer available: it is \
+                   not carried out again.";
+    Problem::new(ProblemCode::OutcomeErased, path!["idempotencyKey"], message)
 }
 
 fn refused(code: ProblemCode, message: &'static str) -> Acquired {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     audit::{self, Action, Chain, Change, Head, Member, Members, Subject},
-    caller::{Caller, Permission},
+    caller::{Caller, Permission, Rights},
     client::{
         ClientParts, Clients,
         aggregate::{Locked, RowLock, lock_and_read},
@@ -169,7 +169,13 @@ impl Work for Removal<'_> {
                 Acquired::Again => return Ok(Step::Again),
             }
         }
-        let locked = lock_and_read(transaction, &self.input.by, RowLock::Removal, ClientParts::ALL);
+        let locked = lock_and_read(
+            transaction,
+            &self.input.by,
+            &self.caller.rights,
+            RowLock::Removal,
+            ClientParts::ALL,
+        );
         let (client, head, version) = match locked.await? {
             Locked::Client(found) => *found,
             Locked::Renamed => return Ok(Step::Again),
@@ -224,10 +230,12 @@ impl Work for Removal<'_> {
 }
 
 impl Removal<'_> {
-    /// Locks the end of the audit chain of a client that was deleted.
+    /// Locks the end of the audit chain of a client that was deleted. It has no branch and no centre any more.
     async fn lock_deleted(&self, transaction: &Transaction) -> Result<Option<(String, Head)>> {
         let key = match &self.input.by {
-            ClientBy::EncodedKey(key) | ClientBy::Either(key) if is_key(key) => key,
+            ClientBy::EncodedKey(key) | ClientBy::Either(key) if is_key(key) && !self.caller.rights.are_limited() => {
+                key
+            }
             _ => return Ok(None),
         };
         let head = audit::end(transaction, Chain::Client(key)).await?;
@@ -244,9 +252,15 @@ impl Removal<'_> {
         let rights = &self.caller.rights;
         let views_clients = self.caller.can(Permission::ViewClient);
         let fields = definitions.fields.iter().filter(|field| field.links_clients());
-        let (shown, hidden): (Vec<_>, Vec<_>) = fields.partition(|field| views_clients && field.is_shown(rights));
-        let clients = linking_clients(client_key, &shown, transaction).await?;
-        if clients.is_none() && linking_clients(client_key, &hidden, transaction).await?.is_none() {
+        let fields: Vec<&Arc<Field>> = fields.collect();
+        let shown: Vec<&Arc<Field>> = match views_clients {
+            true => fields.iter().copied().filter(|field| field.is_shown(rights)).collect(),
+            false => Vec::new(),
+        };
+        let clients = linking_clients(client_key, &shown, rights, transaction).await?;
+        // Links that the caller may not see count, too.
+        let all = Rights::all();
+        if clients.is_none() && linking_clients(client_key, &fields, &all, transaction).await?.is_none() {
             return Ok(None);
         }
         let message = "Other clients link to this client: remove all these links first.";
@@ -357,27 +371,34 @@ impl Removed {
     }
 }
 
-/// Returns the other clients that link to this one with values of these fields; none if there are none.
+/// Returns the other clients of these rights that link to this one with values of these fields; none if there are none.
 async fn linking_clients(
     client_key: &str,
     fields: &[&Arc<Field>],
+    rights: &Rights,
     transaction: &Transaction,
 ) -> Result<Option<ConcernedClients>> {
     if fields.is_empty() {
         return Ok(None);
     }
     let keys: Vec<&str> = fields.iter().map(|field| field.row.encoded_key.as_str()).collect();
+    let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
+    let mut values = vec![keys.into(), client_key.into()];
+    let limit = rights.and_limit(transaction.dialect, "o", &mut values);
+    let owner = match limit.is_empty() {
+        true => "",
+        false => " JOIN client o ON o.encoded_key = v.client_key",
+    };
     // The condition on the value is that of the index.
     let sql = format!(
-        "WITH linking AS (SELECT DISTINCT v.client_key FROM custom_field_value v \
-         WHERE {} AND substr(coalesce(v.value, v.linked_key), 1, 100) = $2 AND v.client_key <> $2 \
+        "WITH linking AS (SELECT DISTINCT v.client_key FROM custom_field_value v{owner} \
+         WHERE {} AND substr(coalesce(v.value, v.linked_key), 1, 100) = $2 AND v.client_key <> $2{limit} \
          LIMIT {MOST_COUNTED}) SELECT (SELECT count(*) FROM linking), c.client_id \
          FROM linking l JOIN client c ON c.encoded_key = l.client_key \
          ORDER BY c.created_at, c.encoded_key LIMIT {MOST_NAMED}",
         transaction.dialect.is_one_of("v.field_key", "$1")
     );
-    let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
-    let rows = transaction.all(sql, [keys.into(), client_key.into()]).await?;
+    let rows = transaction.all(sql, values).await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let ids = rows.iter().map(|row| row.try_get_by_index(1));
     Ok(Some(ConcernedClients {

@@ -42,7 +42,7 @@ use self::{
 };
 use crate::{
     audit::{self, Action, Chain, Change, Head, Subject},
-    caller::Caller,
+    caller::{Caller, Rights},
     client::{
         Aggregate, ClientParts, ClientSettings, Clients, Transition,
         aggregate::{Locked, RowLock, lock_and_read},
@@ -192,7 +192,7 @@ impl Work for Upsert<'_> {
             stored: client,
             is_change: client.is_some(),
             definitions: &definitions,
-            linked: linked(&input, &definitions, transaction).await?,
+            linked: linked(&input, &definitions, &self.caller.rights, transaction).await?,
             is_id_taken: false,
             exported: None,
             settings: &self.clients.settings,
@@ -243,8 +243,8 @@ impl Upsert<'_> {
     }
 
     /// Locks and reads the client that the submission names, and locks the definitions. Returns the client, if it
-    /// exists, with the end of its audit chain, and the definitions' version; none to start over. The client has the
-    /// collections that the submission replaces, the answer needs and templates use.
+    /// exists for the caller, with the end of its audit chain, and the definitions' version; none to start over. The
+    /// client has the collections that the submission replaces, the answer needs and templates use.
     async fn lock_and_read(
         &self,
         target: Option<&ClientBy>,
@@ -252,7 +252,7 @@ impl Upsert<'_> {
     ) -> Result<Option<(Option<(Aggregate, Head)>, i64)>> {
         if let Some(target) = target {
             let parts = self.parts_to_read().await;
-            match lock_and_read(transaction, target, RowLock::Change, parts).await? {
+            match lock_and_read(transaction, target, &self.caller.rights, RowLock::Change, parts).await? {
                 Locked::Client(found) => {
                     let (client, head, version) = *found;
                     return Ok(Some((Some((client, head)), version)));
@@ -464,8 +464,19 @@ impl Upsert<'_> {
             }
         }
         match (is_chosen, self.input.match_on) {
-            // Another request has just created it: change it instead.
-            (true, ClientMatch::ClientId) => Ok(Some(Step::Again)),
+            // Another request has just created it: change it instead, unless it doesn't exist for the caller.
+            (true, ClientMatch::ClientId) => {
+                let holder = "SELECT client_key FROM client_id_claim WHERE client_id = $1";
+                Ok(Some(
+                    match self
+                        .is_hidden(holder, [(&client.client_id).into()], transaction)
+                        .await?
+                    {
+                        true => Step::Discard(Err(vec![id_taken(is_new)])),
+                        false => Step::Again,
+                    },
+                ))
+            }
             (true, ClientMatch::EncodedKey | ClientMatch::CustomField) => {
                 Ok(Some(Step::Discard(Err(vec![id_taken(is_new)]))))
             }
@@ -491,8 +502,13 @@ fn id_pattern<'a>(
     of_role.map_or(Cow::Borrowed(&settings.id_pattern), Cow::Owned)
 }
 
-/// Returns the existing clients among those that the submission links to.
-async fn linked(input: &UpsertClient, definitions: &Definitions, transaction: &Transaction) -> Result<HashSet<String>> {
+/// Returns the clients that exist for a caller with these rights among those that the submission links to.
+async fn linked(
+    input: &UpsertClient,
+    definitions: &Definitions,
+    rights: &Rights,
+    transaction: &Transaction,
+) -> Result<HashSet<String>> {
     let is_link = |id: &str| definitions.field(id).is_some_and(|field| field.links_clients());
     let values = input.custom_information.value().into_iter().flatten();
     let links: Vec<&String> = values
@@ -503,15 +519,16 @@ async fn linked(input: &UpsertClient, definitions: &Definitions, transaction: &T
     if links.is_empty() {
         return Ok(HashSet::new());
     }
-    let which = transaction.dialect.is_one_of("encoded_key", "$1");
+    let which = transaction.dialect.is_one_of("c.encoded_key", "$1");
+    let mut values = vec![serde_json::to_string(&links).map_err(Error::internal)?.into()];
+    let limit = rights.and_limit(transaction.dialect, "c", &mut values);
     // They can't be deleted before the links are stored.
     let lock = match transaction.dialect {
         Dialect::Postgres => " FOR KEY SHARE",
         Dialect::Sqlite => "",
     };
-    let sql = format!("SELECT encoded_key FROM client WHERE {which}{lock}");
-    let links = serde_json::to_string(&links).map_err(Error::internal)?;
-    let rows = transaction.all(sql, [links.into()]).await?;
+    let sql = format!("SELECT c.encoded_key FROM client c WHERE {which}{limit}{lock}");
+    let rows = transaction.all(sql, values).await?;
     rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
 }
 

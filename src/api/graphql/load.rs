@@ -8,7 +8,7 @@ use entity::message;
 use clientele_core::{budget::RequestBudget, error::Error};
 use clientele_domain::{
     audit::{AuditLog, RecordKey, Rows, Stored},
-    caller::Unchecked,
+    caller::{Rights, Unchecked},
     client::{ClientParts, Clients, Found},
     definitions::{Definitions, DefinitionsCache},
     notify::{MessageKey, MessagePage, Messages, render::Compiled},
@@ -27,16 +27,17 @@ pub struct Sources {
     pub audit: AuditLog,
 }
 
-pub struct Source(Arc<Sources>);
+/// Reads what exists for a caller with these rights.
+pub struct Source(Arc<Sources>, Arc<Rights>);
 
 /// Loaders for one request, because their memory is charged to its [`RequestBudget`]. They cache nothing, because it
 /// could be stale, and add no delay: batches form while statements run.
-pub fn loaders(sources: Arc<Sources>) -> Loaders {
+pub fn loaders(sources: Arc<Sources>, rights: Arc<Rights>) -> Loaders {
     let spawn = |load| match RequestBudget::current() {
         Some(budget) => tokio::spawn(budget.scope(load)),
         None => tokio::spawn(load),
     };
-    DataLoader::new(Source(sources), spawn).delay(Duration::ZERO)
+    DataLoader::new(Source(sources, rights), spawn).delay(Duration::ZERO)
 }
 
 impl Source {
@@ -69,7 +70,7 @@ impl Loader<ClientKey> for Source {
         }
         let mut found = HashMap::with_capacity(keys.len());
         for (parts, keys) in by_parts {
-            for (key, client) in self.0.clients.by_key(&keys, parts).await? {
+            for (key, client) in self.0.clients.by_key(&self.1, &keys, parts).await? {
                 found.insert(ClientKey { key, parts }, client);
             }
         }
@@ -115,7 +116,7 @@ impl Loader<MessageKey> for Source {
     type Error = Error;
 
     async fn load(&self, keys: &[MessageKey]) -> Result<HashMap<MessageKey, Self::Value>, Error> {
-        self.0.messages.by_key(keys).await
+        self.0.messages.by_key(&self.1, keys).await
     }
 }
 
@@ -157,7 +158,7 @@ impl Loader<RecordKey> for Source {
     type Error = Error;
 
     async fn load(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Self::Value>, Error> {
-        self.0.audit.by_key(keys).await
+        self.0.audit.by_key(&self.1, keys).await
     }
 }
 

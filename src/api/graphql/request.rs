@@ -101,10 +101,10 @@ impl RequestContext for GraphqlRequest {
 
     fn provide(&self, operation: &Prepared, data: &mut Data) -> Result<(), RequestError> {
         data.insert(FieldBudget::new(self.shared.answer_fields));
-        data.insert(loaders(self.shared.sources.clone()));
         // Without a caller, every field that needs one is refused.
         if let Some(caller) = &self.caller {
             permits::admit(operation, caller)?;
+            data.insert(loaders(self.shared.sources.clone(), caller.rights.clone()));
             data.insert(caller.clone());
         }
         if let Some(permit) = &self.permit {

@@ -71,9 +71,13 @@ async fn loading_by_key_requires_view_permission(server: &TestServer) {
         total: true,
         contents: true,
     };
-    let keys = [client_key.clone()];
+    let (keys, rights) = ([client_key.clone()], Rights::all());
 
-    let clients = services.clients.by_key(&keys, ClientParts::ALL).await.expect("read");
+    let clients = services
+        .clients
+        .by_key(&rights, &keys, ClientParts::ALL)
+        .await
+        .expect("read");
     is_for(&clients, Permission::ViewClient);
     let pages = services
         .messages
@@ -85,7 +89,7 @@ async fn loading_by_key_requires_view_permission(server: &TestServer) {
         encoded_key,
     };
     is_for(
-        &services.messages.by_key(&[message]).await.expect("read"),
+        &services.messages.by_key(&rights, &[message]).await.expect("read"),
         Permission::ViewMessages,
     );
     let pages = services
@@ -98,7 +102,7 @@ async fn loading_by_key_requires_view_permission(server: &TestServer) {
         position: 1,
     };
     is_for(
-        &services.audit.by_key(&[record]).await.expect("read"),
+        &services.audit.by_key(&rights, &[record]).await.expect("read"),
         Permission::Audit,
     );
 }

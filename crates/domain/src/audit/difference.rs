@@ -51,8 +51,10 @@ impl AuditLog {
         if named.contains('\0') {
             return Ok(Ok(None));
         }
-        let sql = format!("SELECT c.encoded_key, c.version, c.history_count FROM client c WHERE {condition}");
-        let Some(row) = connection.one(sql, [named.into()]).await? else {
+        let mut values = vec![named.into()];
+        let limit = caller.rights.and_limit(connection.dialect, "c", &mut values);
+        let sql = format!("SELECT c.encoded_key, c.version, c.history_count FROM client c WHERE {condition}{limit}");
+        let Some(row) = connection.one(sql, values).await? else {
             return Ok(Ok(None));
         };
         let (key, version, count): (String, i32, i64) = row.try_get_many_by_index()?;

@@ -15,7 +15,7 @@ use super::{
     read::{Rows, Stored},
 };
 use crate::{
-    caller::{Api, Caller, CallerKind, Permission, Unchecked},
+    caller::{Api, Caller, CallerKind, Permission, Rights, Share, Unchecked},
     client_by::ClientBy,
 };
 use clientele_core::{
@@ -62,8 +62,9 @@ impl AuditLog {
             return Ok(Err(problem));
         }
         let connection = self.db.read();
+        let share = caller.rights.share(connection).await?;
         let (rows, bytes) = if asked.rows {
-            let mut conditions = filter.conditions(connection.dialect);
+            let mut conditions = filter.conditions(connection.dialect, &caller.rights, share);
             let clauses = window.clauses(&NEWEST_FIRST, "a", &mut conditions);
             self.read(&clauses, conditions.values, asked.contents).await?
         } else {
@@ -71,7 +72,7 @@ impl AuditLog {
         };
         let total = match asked.total {
             true => {
-                let conditions = filter.conditions(connection.dialect);
+                let conditions = filter.conditions(connection.dialect, &caller.rights, share);
                 let rows = format!("audit_record a {}", conditions.clause());
                 Some(Total::count(connection, &rows, conditions.values).await?)
             }
@@ -81,7 +82,8 @@ impl AuditLog {
         HistoryPage::of(&Rows { page, total, bytes }, &NEWEST_FIRST, &caller.rights).map(Ok)
     }
 
-    /// Returns the same page of the records of each of these clients, by their keys.
+    /// Returns the same page of the records of each of these clients, by their keys. The caller must have read the
+    /// clients: this checks no limit to branches or centres.
     pub async fn pages_of_clients(
         &self,
         client_keys: &[&str],
@@ -125,17 +127,19 @@ impl AuditLog {
         Ok(found.into_iter().collect())
     }
 
-    /// Returns the records of these keys; those that don't exist are left out.
-    pub async fn by_key(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Unchecked<Stored>>> {
+    /// Returns the records of these keys; those that don't exist for a caller with these rights are left out.
+    pub async fn by_key(&self, rights: &Rights, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Unchecked<Stored>>> {
         let dialect = self.db.read().dialect;
         let named = dialect.rows_of_json(
             audit_record::Entity::table(),
             &audit_record::Entity::key_columns(),
             "$1",
         );
-        let keys = serde_json::to_string(keys).map_err(Error::internal)?;
-        let clause = format!("WHERE (a.chain, a.position) IN ({named})");
-        let (rows, bytes) = self.read(&clause, vec![keys.into()], true).await?;
+        let mut conditions = Conditions::new(dialect);
+        conditions.bind(serde_json::to_string(keys).map_err(Error::internal)?);
+        conditions.push(format!("(a.chain, a.position) IN ({named})"));
+        limit(&mut conditions, rights, Share::Many);
+        let (rows, bytes) = self.read(&conditions.clause(), conditions.values, true).await?;
         let keyed = |row: audit_record::Model| {
             let key = RecordKey {
                 chain: row.chain.clone(),
@@ -203,6 +207,16 @@ impl AuditLog {
     }
 }
 
+/// Limits records to those of the clients of a caller with these rights, and to those about no client. A deleted client
+/// has no branch and no centre any more. The records that begin the log or continue it count all clients.
+fn limit(conditions: &mut Conditions, rights: &Rights, share: Share) {
+    if rights.are_limited() {
+        rights.limit_owners(conditions, "a.chain", &Chain::SHARED.map(Chain::name), share);
+        let subject = conditions.dialect.unindexed("a.subject");
+        conditions.push(format!("{subject} <> '{}'", Subject::History.as_str()));
+    }
+}
+
 /// The bytes of contents of the records that a statement reads, found without reading the contents.
 fn contents_size(clauses: &str) -> String {
     format!("(SELECT CAST(sum({SIZE}) AS BIGINT) FROM (SELECT a.contents FROM audit_record a {clauses}) a)")
@@ -259,7 +273,7 @@ enum Lead {
 }
 
 impl AuditFilter {
-    pub(super) fn conditions(&self, dialect: Dialect) -> Conditions {
+    pub(super) fn conditions(&self, dialect: Dialect, rights: &Rights, share: Share) -> Conditions {
         let Self {
             client,
             subject,
@@ -300,6 +314,7 @@ impl AuditFilter {
         let caller = column(lead == Lead::Caller, "a.caller_id");
         conditions.text(caller_id.as_ref(), |id| format!("{caller} = {id}"));
         conditions.range(&column(lead != Lead::Chain, "a.recorded_at"), *at);
+        limit(&mut conditions, rights, share);
         conditions
     }
 

@@ -199,13 +199,15 @@ pub(crate) enum Locked {
     Renamed,
 }
 
-/// Locks and reads a client, and locks the definitions, which then can't change before the transaction ends.
+/// Locks and reads a client that exists for a caller with these rights, and locks the definitions, which then can't
+/// change before the transaction ends.
 ///
 /// SQLite's one writer has locked everything. On PostgreSQL a lock needs a separate statement: the next one then sees
 /// what was committed while this one waited. It reads the client that is locked, by its key.
 pub(crate) async fn lock_and_read(
     transaction: &Transaction,
     by: &ClientBy,
+    rights: &Rights,
     lock: RowLock,
     parts: ClientParts,
 ) -> Result<Locked> {
@@ -213,10 +215,13 @@ pub(crate) async fn lock_and_read(
     if name.contains('\0') {
         return Ok(Locked::Unknown);
     }
+    let mut values = vec![name.into()];
+    let limit = rights.and_limit(transaction.dialect, "c", &mut values);
+    let condition = format!("{condition}{limit}");
     let select = select_for_change(transaction.dialect, parts);
     let found = |row: Option<_>, other| Ok(row.map_or(other, |row| Locked::Client(Box::new(row))));
     if transaction.dialect == Dialect::Sqlite {
-        let row = read_for_change(transaction, format!("{select} WHERE {condition}"), [name.into()]).await?;
+        let row = read_for_change(transaction, format!("{select} WHERE {condition}"), values).await?;
         return found(row, Locked::Unknown);
     }
     let definitions = definitions::shared_lock();
@@ -225,12 +230,13 @@ pub(crate) async fn lock_and_read(
         RowLock::Removal => "UPDATE",
     };
     let sql = format!("SELECT c.encoded_key, {definitions} FROM client c WHERE {condition} FOR {strength} OF c");
-    let Some(row) = transaction.one(sql, [name.into()]).await? else {
+    let Some(row) = transaction.one(sql, values.clone()).await? else {
         return Ok(Locked::Unknown);
     };
     let key: String = row.try_get_by_index(0)?;
-    let sql = format!("{select} WHERE c.encoded_key = $2 AND {condition}");
-    let row = read_for_change(transaction, sql, [name.into(), key.into()]).await?;
+    values.push(key.into());
+    let sql = format!("{select} WHERE c.encoded_key = ${} AND {condition}", values.len());
+    let row = read_for_change(transaction, sql, values).await?;
     found(row, Locked::Renamed)
 }
 
@@ -311,8 +317,10 @@ impl Clients {
         if named.contains('\0') {
             return Ok(None);
         }
-        let sql = format!("{} WHERE {condition}", select(connection.dialect, parts));
-        let (mut rows, definitions) = self.read(sql, [named.into()]).await?;
+        let mut values = vec![named.into()];
+        let limit = caller.rights.and_limit(connection.dialect, "c", &mut values);
+        let sql = format!("{} WHERE {condition}{limit}", select(connection.dialect, parts));
+        let (mut rows, definitions) = self.read(sql, values).await?;
         Ok(rows.pop().map(|mut client| {
             client.hide_values(&caller.rights, &definitions);
             (client, definitions)
@@ -320,17 +328,23 @@ impl Clients {
     }
 
     /// Returns the clients of these keys with all their values: the API must hide those that the caller may not see.
-    /// Clients that don't exist are left out.
-    pub async fn by_key(&self, keys: &[String], parts: ClientParts) -> Result<HashMap<String, Unchecked<Found>>> {
+    /// Clients that don't exist for a caller with these rights are left out.
+    pub async fn by_key(
+        &self,
+        rights: &Rights,
+        keys: &[String],
+        parts: ClientParts,
+    ) -> Result<HashMap<String, Unchecked<Found>>> {
         let dialect = self.db.read().dialect;
         let keys: Vec<&String> = keys.iter().filter(|key| !key.contains('\0')).collect();
+        let mut values = vec![serde_json::to_string(&keys).map_err(Error::internal)?.into()];
+        let limit = rights.and_limit(dialect, "c", &mut values);
         let sql = format!(
-            "{} WHERE {}",
+            "{} WHERE {}{limit}",
             select(dialect, parts),
             dialect.is_one_of("c.encoded_key", "$1")
         );
-        let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
-        let (rows, definitions) = self.read(sql, [keys.into()]).await?;
+        let (rows, definitions) = self.read(sql, values).await?;
         let unchecked = |client: Aggregate| {
             let key = client.client.encoded_key.clone();
             let (client, definitions) = (Arc::new(client), definitions.clone());

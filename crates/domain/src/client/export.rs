@@ -10,8 +10,8 @@ use crate::{
 use clientele_core::error::Result;
 
 impl Clients {
-    /// Returns the next clients in the order of their keys, at most `most`, after this key, without the values that the
-    /// caller may not see, and the definitions at that time.
+    /// Returns the next clients in the order of their keys, at most `most`, after this key, that exist for the
+    /// caller, without the values that they may not see, and the definitions at that time.
     ///
     /// # Errors
     /// [`Error::Forbidden`](clientele_core::error::Error::Forbidden) without VIEW_CLIENT.
@@ -22,9 +22,11 @@ impl Clients {
         most: usize,
     ) -> Result<(Vec<Aggregate>, Arc<Definitions>)> {
         caller.require(Permission::ViewClient)?;
-        let select = select(self.db.read().dialect, ClientParts::ALL);
-        let sql = format!("{select} WHERE c.encoded_key > $1 ORDER BY c.encoded_key LIMIT {most}");
-        let (mut clients, definitions) = self.read(sql, [after.into()]).await?;
+        let (dialect, mut values) = (self.db.read().dialect, vec![after.into()]);
+        let limit = caller.rights.and_limit(dialect, "c", &mut values);
+        let select = select(dialect, ClientParts::ALL);
+        let sql = format!("{select} WHERE c.encoded_key > $1{limit} ORDER BY c.encoded_key LIMIT {most}");
+        let (mut clients, definitions) = self.read(sql, values).await?;
         for client in &mut clients {
             client.hide_values(&caller.rights, &definitions);
         }

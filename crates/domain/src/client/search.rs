@@ -164,10 +164,12 @@ impl Clients {
         };
         let dialect = self.db.read().dialect;
         let search = constraint::search(constraints, dialect, &known, &caller.rights, now.date_naive());
-        let search = match search {
+        let mut search = match search {
             Ok(search) => search,
             Err(problems) => return Ok(Err(problems)),
         };
+        let share = caller.rights.share(self.db.read()).await?;
+        caller.rights.limit(&mut search.conditions, share);
         let _permit = match search.is_scan {
             true => {
                 let flow = Flow::Caller(caller.kind.as_str(), caller.id.clone());
@@ -222,7 +224,13 @@ impl Clients {
             return Ok(Err(problem));
         }
         let dialect = connection.dialect;
-        let conditions = match filter.conditions(dialect, definitions, false) {
+        let share = caller.rights.share(connection).await?;
+        let limited = |is_common| {
+            let mut conditions = filter.conditions(dialect, definitions, is_common)?;
+            caller.rights.limit(&mut conditions, share);
+            Ok(conditions)
+        };
+        let conditions = match limited(false) {
             Ok(conditions) => conditions,
             Err(problem) => return Ok(Err(problem)),
         };
@@ -234,8 +242,7 @@ impl Clients {
             _ => None,
         };
         if same_value.is_some_and(|counted| counted.precision == CountPrecision::AtLeast) {
-            let conditions = filter.conditions(dialect, definitions, true);
-            return Ok(conditions.map(|conditions| (conditions, same_value)));
+            return Ok(limited(true).map(|conditions| (conditions, same_value)));
         }
         Ok(Ok((conditions, same_value)))
     }

@@ -10,7 +10,11 @@ use crate::{
     audit::{Action, AuditLog, Chain, Change, Member, Subject},
     caller::Caller,
 };
-use clientele_core::{error::Result, problem::Problem};
+use clientele_core::{
+    error::Result,
+    path,
+    problem::{Problem, ProblemCode},
+};
 use clientele_storage::db::{Database, Dialect, Step, Transaction, Work};
 
 /// The number is arbitrary but must not change.
@@ -75,6 +79,12 @@ pub(crate) async fn change(
     input: &impl DefinitionInput,
     now: DateTime<Utc>,
 ) -> Result<Result<ChangedDefinitions, Vec<Problem>>> {
+    // What a change is allowed to do, and does, depends on the values of all clients.
+    if caller.rights.are_limited() {
+        let message = "Definitions apply to all clients: you can't change them while your rights are limited to \
+                       branches or centres.";
+        return Ok(Err(vec![Problem::new(ProblemCode::Forbidden, path![], message)]));
+    }
     let work = Changing {
         audit,
         caller,

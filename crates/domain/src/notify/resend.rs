@@ -8,10 +8,10 @@ use sea_orm::{QueryResult, Value};
 
 use super::{
     Messages,
-    search::{MessageFilter, MessageKey, decode, keys_in_json},
+    search::{MessageFilter, MessageKey, decode, keys_in_json, limit},
 };
 use crate::{
-    caller::{Caller, Permission},
+    caller::{Caller, Permission, Rights, Share},
     enums::{Channel, MessageState},
 };
 use clientele_core::{
@@ -69,7 +69,7 @@ impl Messages {
         }
         // The databases keep microseconds, and the answer is the stored value.
         let now = now.trunc_subsecs(6);
-        let answer = self.db.write(&Queue { which, now }).await?;
+        let answer = self.db.write(&Queue { caller, which, now }).await?;
         Ok(answer.map(|(resent, channels)| {
             channels.into_iter().for_each(|channel| self.outbox.send(channel));
             resent
@@ -78,6 +78,7 @@ impl Messages {
 }
 
 struct Queue<'a> {
+    caller: &'a Caller,
     which: &'a Resend,
     now: DateTime<Utc>,
 }
@@ -100,7 +101,7 @@ impl Queue<'_> {
     async fn named(&self, keys: &[Option<MessageKey>], transaction: &Transaction) -> Result<Step<Answer>> {
         let known: Vec<&MessageKey> = keys.iter().flatten().collect();
         let known = serde_json::to_string(&known).map_err(Error::internal)?;
-        let stored = lock(&known, transaction).await?;
+        let stored = lock(&known, &self.caller.rights, transaction).await?;
         let problems = problems(keys, &stored);
         if !problems.is_empty() {
             return Ok(Step::Discard(Err(problems)));
@@ -121,7 +122,8 @@ impl Queue<'_> {
 
     async fn filtered(&self, filter: &MessageFilter, transaction: &Transaction) -> Result<Step<Answer>> {
         let dialect = transaction.dialect;
-        let conditions = failed(filter, dialect);
+        let rights = &self.caller.rights;
+        let conditions = failed(filter, dialect, rights, rights.share(transaction).await?);
         let (clause, values) = (conditions.clause(), conditions.values);
         // Waits for a concurrent resend of the same messages, after which they are no longer failed.
         let locking = match dialect {
@@ -172,19 +174,23 @@ impl Queue<'_> {
     }
 }
 
-/// Locks the messages with these keys until the transaction ends, and returns them.
-async fn lock(keys: &str, transaction: &Transaction) -> Result<HashMap<MessageKey, message::Model>> {
+/// Locks the messages with these keys until the transaction ends, and returns those of the clients of these rights.
+async fn lock(keys: &str, rights: &Rights, transaction: &Transaction) -> Result<HashMap<MessageKey, message::Model>> {
     let dialect = transaction.dialect;
     let locking = match dialect {
         Dialect::Postgres => "ORDER BY m.client_key, m.encoded_key FOR UPDATE OF m",
         Dialect::Sqlite => "",
     };
+    let mut conditions = Conditions::new(dialect);
+    conditions.bind(keys);
+    conditions.push(format!("(m.client_key, m.encoded_key) IN ({})", keys_in_json(dialect)));
+    limit(&mut conditions, rights, Share::Many);
     let sql = format!(
-        "SELECT {} FROM message m WHERE (m.client_key, m.encoded_key) IN ({}) {locking}",
+        "SELECT {} FROM message m {} {locking}",
         row("m", dialect),
-        keys_in_json(dialect),
+        conditions.clause()
     );
-    by_key(&transaction.all(sql, [keys.into()]).await?)
+    by_key(&transaction.all(sql, conditions.values).await?)
 }
 
 fn row(alias: &str, dialect: Dialect) -> String {
@@ -197,14 +203,14 @@ fn by_key(rows: &[QueryResult]) -> Result<HashMap<MessageKey, message::Model>> {
 }
 
 /// The conditions of failed messages that pass the filter and still have their text.
-fn failed(filter: &MessageFilter, dialect: Dialect) -> Conditions {
+fn failed(filter: &MessageFilter, dialect: Dialect, rights: &Rights, share: Share) -> Conditions {
     let failed = MessageState::Failed;
     let passes = filter.states.as_ref().is_none_or(|states| states.contains(&failed));
     let filter = MessageFilter {
         states: Some(if passes { vec![failed] } else { Vec::new() }),
         ..filter.clone()
     };
-    let mut conditions = filter.conditions(dialect);
+    let mut conditions = filter.conditions(dialect, rights, share);
     conditions.push("m.placeholders IS NOT NULL".to_owned());
     conditions
 }

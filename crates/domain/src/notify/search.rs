@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Messages;
 use crate::{
-    caller::{Caller, Permission, Restricted, Rights, Unchecked},
+    caller::{Caller, Permission, Restricted, Rights, Share, Unchecked},
     client_by::ClientBy,
     enums::{Channel, MessageState},
 };
@@ -86,8 +86,9 @@ impl Messages {
     ) -> Result<MessagePage> {
         caller.require(Permission::ViewMessages)?;
         let connection = self.db.read();
+        let share = caller.rights.share(connection).await?;
         let rows = if asked.rows {
-            let mut conditions = filter.conditions(connection.dialect);
+            let mut conditions = filter.conditions(connection.dialect, &caller.rights, share);
             let clauses = window.clauses(&NEWEST_FIRST, "m", &mut conditions);
             self.read(&clauses, conditions.values).await?
         } else {
@@ -95,7 +96,7 @@ impl Messages {
         };
         let total = match asked.total {
             true => {
-                let conditions = filter.conditions(connection.dialect);
+                let conditions = filter.conditions(connection.dialect, &caller.rights, share);
                 let rows = format!("message m {}", conditions.clause());
                 Some(Total::count(connection, &rows, conditions.values).await?)
             }
@@ -105,7 +106,8 @@ impl Messages {
         Ok(MessagePage { messages, total })
     }
 
-    /// Returns the same page of the messages of each of these clients, by their keys.
+    /// Returns the same page of the messages of each of these clients, by their keys. The caller must have read the
+    /// clients: this checks no limit to branches or centres.
     pub async fn pages_of_clients(
         &self,
         client_keys: &[&str],
@@ -138,12 +140,20 @@ impl Messages {
         Ok(found.await?.into_iter().map(unchecked).collect())
     }
 
-    /// Returns the messages of these keys; those that don't exist are left out.
-    pub async fn by_key(&self, keys: &[MessageKey]) -> Result<HashMap<MessageKey, Unchecked<Arc<message::Model>>>> {
-        let dialect = self.db.read().dialect;
-        let keys = serde_json::to_string(keys).map_err(Error::internal)?;
-        let clause = format!("WHERE (m.client_key, m.encoded_key) IN ({})", keys_in_json(dialect));
-        let found = self.read(&clause, vec![keys.into()]).await?;
+    /// Returns the messages of these keys; those that don't exist for a caller with these rights are left out.
+    pub async fn by_key(
+        &self,
+        rights: &Rights,
+        keys: &[MessageKey],
+    ) -> Result<HashMap<MessageKey, Unchecked<Arc<message::Model>>>> {
+        let mut conditions = Conditions::new(self.db.read().dialect);
+        conditions.bind(serde_json::to_string(keys).map_err(Error::internal)?);
+        conditions.push(format!(
+            "(m.client_key, m.encoded_key) IN ({})",
+            keys_in_json(conditions.dialect)
+        ));
+        limit(&mut conditions, rights, Share::Many);
+        let found = self.read(&conditions.clause(), conditions.values).await?;
         let unchecked = |message| (MessageKey::of(&message), Unchecked::new(Arc::new(message)));
         Ok(found.into_iter().map(unchecked).collect())
     }
@@ -155,6 +165,11 @@ impl Messages {
         let sql = format!("SELECT {row} FROM message m {clauses}");
         connection.each(sql, values, decode_row).await
     }
+}
+
+/// Limits messages to those of the clients of a caller with these rights.
+pub(super) fn limit(conditions: &mut Conditions, rights: &Rights, share: Share) {
+    rights.limit_owners(conditions, "m.client_key", &[], share);
 }
 
 /// Selects the keys in the JSON array that is bound to `$1`.
@@ -187,7 +202,7 @@ pub struct MessageFilter {
 }
 
 impl MessageFilter {
-    pub(super) fn conditions(&self, dialect: Dialect) -> Conditions {
+    pub(super) fn conditions(&self, dialect: Dialect, rights: &Rights, share: Share) -> Conditions {
         let Self {
             client,
             states,
@@ -223,6 +238,7 @@ impl MessageFilter {
             format!("{} = {id}", column(by_template, "m.template_id"))
         });
         conditions.range("m.created_at", *created_at);
+        limit(&mut conditions, rights, share);
         conditions
     }
 }

@@ -18,7 +18,10 @@ use super::{ClientInput, Scope, UpsertClient, diff::ClientDiff};
 use crate::client_by::ClientRoleBy;
 use crate::id_pattern::IdPattern;
 use crate::member::{Problems, Scalars, TEXT_LIMIT, keep};
-use crate::{caller::Caller, definitions::Definitions};
+use crate::{
+    caller::{Caller, Limit},
+    definitions::Definitions,
+};
 use crate::{
     client::{Aggregate, ClientSettings, Transition},
     enums::{ClientState, Language},
@@ -257,6 +260,16 @@ fn client(input: &UpsertClient, context: &ValidationContext<'_>, problems: &mut 
         Some(stored) => stored.client.clone(),
         None => blank_client(context),
     };
+    let [branch, centre] = match context.is_change || context.exported.is_some() {
+        true => [assigned_branch_key.clone(), assigned_centre_key.clone()],
+        false => {
+            let rights = &context.caller.rights;
+            [
+                only_if_absent(assigned_branch_key, &rights.branches),
+                only_if_absent(assigned_centre_key, &rights.centres),
+            ]
+        }
+    };
     let mut member = Scalars {
         scope: vec!["client".into()],
         problems,
@@ -287,15 +300,38 @@ fn client(input: &UpsertClient, context: &ValidationContext<'_>, problems: &mut 
         },
         notes: member.lines("notes", notes, stored.notes, NOTES_LIMIT),
         client_role_key: member.client_role(client_role, stored.client_role_key, context.definitions),
-        assigned_branch_key: member.key("assignedBranchKey", assigned_branch_key, stored.assigned_branch_key),
-        assigned_centre_key: member.key("assignedCentreKey", assigned_centre_key, stored.assigned_centre_key),
+        assigned_branch_key: member.key("assignedBranchKey", &branch, stored.assigned_branch_key),
+        assigned_centre_key: member.key("assignedCentreKey", &centre, stored.assigned_centre_key),
         assigned_user_key: member.key("assignedUserKey", assigned_user_key, stored.assigned_user_key),
         ..stored
     };
     if let Some(transition) = transition {
         transition.apply(&mut client, context.now);
     }
+    within_limits(&client, context, problems);
     client
+}
+
+/// A new client is of the only branch or centre of a caller who sends none.
+fn only_if_absent(sent: &MaybeUndefined<String>, limit: &Limit) -> MaybeUndefined<String> {
+    match (sent, limit.only()) {
+        (MaybeUndefined::Undefined, Some(key)) => MaybeUndefined::Value(key.clone()),
+        _ => sent.clone(),
+    }
+}
+
+/// A caller can't create a client outside of its branches and centres, nor move one out.
+fn within_limits(client: &client::Model, context: &ValidationContext<'_>, problems: &mut Problems) {
+    let rights = &context.caller.rights;
+    for (name, limit, key) in [
+        ("assignedBranchKey", &rights.branches, &client.assigned_branch_key),
+        ("assignedCentreKey", &rights.centres, &client.assigned_centre_key),
+    ] {
+        if !limit.allows(key.as_deref()) {
+            let message = Message::of_member(name, " must be one of those that your rights are limited to.");
+            problems.add(ProblemCode::Forbidden, path!["client", name], message);
+        }
+    }
 }
 
 /// A new client, before the input is applied.

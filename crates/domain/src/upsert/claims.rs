@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use entity::{Table, custom_field_claim, custom_field_value};
 use serde::Serialize;
 
-use super::{Answer, CustomFieldValueInput, Upsert, UpsertClient};
+use super::{
+    Answer, CustomFieldValueInput, Upsert, UpsertClient,
+    match_field::{HOLDER, MEMBER},
+};
 use crate::{
     client::Aggregate,
     definitions::{Definitions, Field},
@@ -126,10 +129,29 @@ impl Upsert<'_> {
         let taken = taken(key, &claimed, transaction).await?;
         // A value has been released since it was found to be taken, or another request has just created the client
         // that this one names by its value.
-        if taken.is_empty() || taken.iter().any(|claim| self.is_matched(claim, definitions)) {
+        if taken.is_empty() {
             return Ok(Some(Step::Again));
         }
-        Ok(Some(Step::Discard(Err(values_taken(self.input, &taken, definitions)))))
+        if let Some(claim) = taken.iter().find(|claim| self.is_matched(claim, definitions)) {
+            // Unless that client doesn't exist for the caller.
+            let values = [(&claim.field_key).into(), (&claim.value).into()];
+            if !self.is_hidden(HOLDER, values, transaction).await? {
+                return Ok(Some(Step::Again));
+            }
+        }
+        let mut problems: Vec<(Option<usize>, Problem)> = taken
+            .iter()
+            .map(|claim| {
+                let (index, mut problem) = value_taken(self.input, claim, definitions);
+                if index.is_none() && self.is_matched(claim, definitions) {
+                    problem.path = path![MEMBER, "value"].to_vec();
+                }
+                (index, problem)
+            })
+            .collect();
+        problems.sort_by_key(|(index, _)| *index);
+        let problems = problems.into_iter().map(|(_, problem)| problem).collect();
+        Ok(Some(Step::Discard(Err(problems))))
     }
 
     /// Adds the values that other clients have to the other problems of a submission, so that the caller can correct

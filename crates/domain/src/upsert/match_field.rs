@@ -13,7 +13,10 @@ use clientele_core::{
 };
 use clientele_storage::db::Transaction;
 
-const MEMBER: &str = "matchCustomField";
+pub(super) const MEMBER: &str = "matchCustomField";
+
+/// Selects the client with a value, of any caller.
+pub(super) const HOLDER: &str = "SELECT client_key FROM custom_field_claim WHERE field_key = $1 AND value = $2";
 
 impl Upsert<'_> {
     /// Returns the field and the comparable form of the value that the client must have; none if the submission doesn't
@@ -50,14 +53,18 @@ impl Upsert<'_> {
         }
     }
 
-    /// Returns the key of the client with this value.
+    /// Returns the key of the client with this value; none if it doesn't exist for the caller.
     pub(super) async fn holder(
         &self,
         (field, value): (&Field, &str),
         transaction: &Transaction,
     ) -> Result<Option<String>> {
-        let sql = "SELECT client_key FROM custom_field_claim WHERE field_key = $1 AND value = $2";
-        let values = [field.row.encoded_key.as_str().into(), value.into()];
+        let mut values = vec![field.row.encoded_key.as_str().into(), value.into()];
+        let mut sql = HOLDER.to_owned();
+        let limit = self.caller.rights.and_limit(transaction.dialect, "c", &mut values);
+        if !limit.is_empty() {
+            sql += &format!(" AND EXISTS (SELECT 1 FROM client c WHERE c.encoded_key = client_key{limit})");
+        }
         let row = transaction.one(sql, values).await?;
         Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
     }

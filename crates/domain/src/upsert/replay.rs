@@ -11,7 +11,7 @@ use crate::{
     caller::Caller,
     client::Aggregate,
     definitions::{Definitions, Excerpt},
-    idempotency::{Acquired, IdempotencyEntry, IdempotencySettings, Key, StoredOutcome},
+    idempotency::{Acquired, IdempotencyEntry, IdempotencySettings, Key, StoredOutcome, outcome_unavailable},
 };
 use clientele_core::{
     error::{Error, Result},
@@ -104,7 +104,8 @@ impl Replayed {
 
 impl Upsert<'_> {
     /// Ends an upsert that was carried out before; none if this is the first request. A caller who no longer has the
-    /// permission gets the usual problem instead of the outcome.
+    /// permission gets the usual problem instead of the outcome. One for whom the client no longer exists doesn't get
+    /// the outcome either.
     pub(super) async fn replay(
         &self,
         entry: &IdempotencyEntry,
@@ -135,8 +136,22 @@ impl Upsert<'_> {
         if let Some(problem) = self.input.forbidden(self.caller, replayed.outcome != Outcome::Created, None) {
             return Ok(Err(problem));
         }
+        if self.caller.rights.are_limited() {
+            let row = &replayed.client.client;
+            let is_shown = self.client_exists(&row.encoded_key, transaction).await?;
+            // A deleted client stays what it was.
+            let is_deleted = || row_is_gone(&row.encoded_key, transaction);
+            if !is_shown && !(self.caller.rights.shows(row) && is_deleted().await?) {
+                return Ok(Err(outcome_unavailable()));
+            }
+        }
         Ok(Ok(replayed))
     }
+}
+
+async fn row_is_gone(client_key: &str, transaction: &Transaction) -> Result<bool> {
+    let sql = "SELECT 1 FROM client WHERE encoded_key = $1";
+    Ok(transaction.one(sql, [client_key.into()]).await?.is_none())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The client that an upsert is about: its names in the submission, the permissions, and the expected version.
 
 use async_graphql::MaybeUndefined;
+use sea_orm::Value;
 
 use super::{ClientInput, ClientMatch, Scope, Upsert, UpsertClient};
 use crate::{
@@ -146,7 +147,7 @@ impl Upsert<'_> {
         };
         match stored {
             Some(stored) if stored.client.encoded_key == *key => Ok(None),
-            Some(_) if !key.contains('\0') && client_exists(key, transaction).await? => {
+            Some(_) if !key.contains('\0') && self.client_exists(key, transaction).await? => {
                 let message = "The path and the encodedKey name two different clients.";
                 Ok(Some(Problem::new(
                     ProblemCode::Mismatch,
@@ -156,6 +157,34 @@ impl Upsert<'_> {
             }
             _ => unknown("There is no client with this key: leave encodedKey out to create one."),
         }
+    }
+
+    /// Returns true if there is a client with this key for the caller.
+    pub(super) async fn client_exists(&self, key: &str, transaction: &Transaction) -> Result<bool> {
+        let mut values = vec![key.into()];
+        let limit = self.caller.rights.and_limit(transaction.dialect, "c", &mut values);
+        let sql = format!("SELECT 1 FROM client c WHERE c.encoded_key = $1{limit}");
+        Ok(transaction.one(sql, values).await?.is_some())
+    }
+
+    /// Returns true if the query `holder` selects the key of a client that exists, but not for the caller: it has a
+    /// value that must be unique, and the caller can't change it instead.
+    pub(super) async fn is_hidden(
+        &self,
+        holder: &str,
+        values: impl IntoIterator<Item = Value>,
+        transaction: &Transaction,
+    ) -> Result<bool> {
+        let mut values: Vec<Value> = values.into_iter().collect();
+        let limit = self.caller.rights.and_limit(transaction.dialect, "c", &mut values);
+        if limit.is_empty() {
+            return Ok(false);
+        }
+        let sql = format!(
+            "SELECT 1 FROM client o WHERE o.encoded_key = ({holder}) \
+             AND NOT EXISTS (SELECT 1 FROM client c WHERE c.encoded_key = o.encoded_key{limit})"
+        );
+        Ok(transaction.one(sql, values).await?.is_some())
     }
 
     pub(super) fn wrong_version(&self, stored: Option<&Aggregate>) -> Option<Problem> {
@@ -199,11 +228,4 @@ pub(crate) fn unknown_client(by: &ClientBy) -> Problem {
         ClientBy::ClientId(_) => ("by", "There is no client with this id."),
     };
     Problem::new(ProblemCode::NotFound, path![place], message)
-}
-
-async fn client_exists(key: &str, transaction: &Transaction) -> Result<bool> {
-    Ok(transaction
-        .one("SELECT 1 FROM client WHERE encoded_key = $1", [key.into()])
-        .await?
-        .is_some())
 }

@@ -258,16 +258,19 @@ impl Together<'_> {
             serde_json::to_string(&texts).map_err(Error::internal)
         };
         let matched = serde_json::to_string(&matched).map_err(Error::internal)?;
+        let mut values = vec![texts(keys)?.into(), texts(ids)?.into(), matched.into()];
+        let rights = self.upserts().next().map(|upsert| &upsert.caller.rights);
+        let limit = rights.map(|rights| rights.and_limit(transaction.dialect, "c", &mut values));
         let sql = format!(
             "SELECT 1 FROM client c WHERE c.encoded_key IN (SELECT k.value FROM {} UNION ALL \
              SELECT i.client_key FROM client_id_claim i WHERE {} UNION ALL \
-             SELECT v.client_key FROM custom_field_claim v WHERE {}) ORDER BY c.encoded_key \
+             SELECT v.client_key FROM custom_field_claim v WHERE {}){} ORDER BY c.encoded_key \
              FOR NO KEY UPDATE OF c",
             transaction.dialect.texts("$1", "k"),
             transaction.dialect.is_one_of("i.client_id", "$2"),
             Claim::is_one_of(transaction.dialect, "$3"),
+            limit.unwrap_or_default(),
         );
-        let values = [texts(keys)?.into(), texts(ids)?.into(), matched.into()];
         transaction.all(sql, values).await.map(|_| ())
     }
 }
