@@ -1,5 +1,8 @@
 //! Permissions: every operation is closed to callers without its permission, and hidden data appears nowhere.
 
+mod branch_grants;
+mod branch_walk;
+mod branches;
 mod fields;
 mod guarded;
 mod loaded_by_key;
@@ -11,7 +14,7 @@ mod walk;
 
 use std::collections::BTreeSet;
 
-use clientele::caller::{Permission, Rights, Sets};
+use clientele::caller::{Limit, Permission, Rights, Sets};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, TestServer};
@@ -28,6 +31,14 @@ fn with_sets(view: &[&str], edit: &[&str]) -> Rights {
     Rights {
         view_sets: sets(view),
         edit_sets: sets(edit),
+        ..Rights::all()
+    }
+}
+
+/// All permissions, limited to the clients of these branches.
+fn in_branches(keys: &[&str]) -> Rights {
+    Rights {
+        branches: Limit::To(keys.iter().map(|key| (*key).to_owned()).collect()),
         ..Rights::all()
     }
 }

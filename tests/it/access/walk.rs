@@ -24,9 +24,9 @@ use crate::harness::{
 };
 
 /// A root field, a document that selects it, and all permissions it requires.
-type Field = (&'static str, &'static str, &'static [Permission]);
+pub(super) type Field = (&'static str, &'static str, &'static [Permission]);
 
-const FIELDS: &[Field] = &[
+pub(super) const FIELDS: &[Field] = &[
     // Ids of hidden objects are unknown: see `fields`.
     ("Query.node", "{ node(id: \"nothing\") { id } }", &[]),
     ("Query.nodes", "{ nodes(ids: [\"nothing\"]) { id } }", &[]),
@@ -190,9 +190,9 @@ const FIELDS: &[Field] = &[
 ];
 
 /// A legacy route, the posted body, and the required permissions.
-type Route = (&'static str, &'static str, fn() -> Value, &'static [Permission]);
+pub(super) type Route = (&'static str, &'static str, fn() -> Value, &'static [Permission]);
 
-const ROUTES: &[Route] = &[
+pub(super) const ROUTES: &[Route] = &[
     ("GET", "/api/clients", || Value::Null, &[ViewClient]),
     (
         "POST",
