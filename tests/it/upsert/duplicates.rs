@@ -98,11 +98,16 @@ fn someone(members: Value) -> Value {
 
 async fn nothing_is_checked_by_default(server: &TestServer) {
     store_key(server, ines()).await;
-    let twice = with(ines(), json!({ "client": with(ines()["client"].clone(), json!({ "clientId": "B" })) }));
+    let twice = with(
+        ines(),
+        json!({ "client": with(ines()["client"].clone(), json!({ "clientId": "B" })) }),
+    );
     let answer = upsert(server, twice).await;
     assert_eq!(answer.body["data"]["upsertClient"]["created"], true, "{}", answer.text);
     assert_eq!(shown(&answer, "warnings"), [""; 0]);
-    upsert_plain(server, someone(json!({}))).await.data(payload(true, 1, json!({})));
+    upsert_plain(server, someone(json!({})))
+        .await
+        .data(payload(true, 1, json!({})));
 }
 
 async fn equal_values_are_found_however_they_are_written(server: &TestServer) {
@@ -151,14 +156,29 @@ async fn equal_values_are_found_however_they_are_written(server: &TestServer) {
     ] {
         let before = server.snapshot().await;
         let answer = upsert(&strict, input).await;
-        assert_eq!(shown(&answer, "userErrors"), [format!("{path} 1 [\"INES\"]")], "{}", answer.text);
+        assert_eq!(
+            shown(&answer, "userErrors"),
+            [format!("{path} 1 [\"INES\"]")],
+            "{}",
+            answer.text
+        );
         assert_eq!(answer.body["data"]["upsertClient"]["userErrors"][0]["message"], message);
         assert_eq!(server.snapshot().await, before);
     }
     // All of them at once, in the order of the members.
-    let twice = with(ines(), json!({ "client": with(ines()["client"].clone(), json!({ "clientId": "B" })) }));
+    let twice = with(
+        ines(),
+        json!({ "client": with(ines()["client"].clone(), json!({ "clientId": "B" })) }),
+    );
     let answer = upsert(&strict, twice).await;
-    let paths = ["homePhone", "mobilePhone1", "mobilePhone2", "emailAddress", "lastName", "birthDate"];
+    let paths = [
+        "homePhone",
+        "mobilePhone1",
+        "mobilePhone2",
+        "emailAddress",
+        "lastName",
+        "birthDate",
+    ];
     let mut expected = paths.map(|path| format!("client.{path} 1 [\"INES\"]")).to_vec();
     expected.push("idDocuments.0.documentId 1 [\"INES\"]".to_owned());
     assert_eq!(shown(&answer, "userErrors"), expected);
@@ -179,13 +199,25 @@ async fn other_values_are_no_duplicates(server: &TestServer) {
         let answer = upsert(&strict, someone(with(members, json!({ "firstName": "Xaver" })))).await;
         assert_eq!(answer.body["data"]["upsertClient"]["created"], true, "{}", answer.text);
         let id = answer.body["data"]["upsertClient"]["client"]["clientId"].clone();
-        server.send(server.request(Method::DELETE, &format!("/api/clients/{}", id.as_str().expect("an id")))).await;
-        server.write("DELETE FROM client_search WHERE first_name = 'xaver'").await.expect("written");
+        server
+            .send(server.request(Method::DELETE, &format!("/api/clients/{}", id.as_str().expect("an id"))))
+            .await;
+        server
+            .write("DELETE FROM client_search WHERE first_name = 'xaver'")
+            .await
+            .expect("written");
     }
     let document = |kind: &str, id: &str| json!({ "idDocuments": [{ "documentType": kind, "documentId": id }] });
     for documents in [document("Passport", "AB124"), document("Visa", "AB123")] {
-        let answer = upsert(&strict, with(someone(json!({ "firstName": documents.to_string().chars().rev()
-            .filter(|letter| letter.is_alphanumeric()).collect::<String>() })), documents)).await;
+        let answer = upsert(
+            &strict,
+            with(
+                someone(json!({ "firstName": documents.to_string().chars().rev()
+            .filter(|letter| letter.is_alphanumeric()).collect::<String>() })),
+                documents,
+            ),
+        )
+        .await;
         assert_eq!(answer.body["data"]["upsertClient"]["created"], true, "{}", answer.text);
     }
     strict.stop().await;
@@ -206,8 +238,10 @@ async fn warnings_store_the_client(server: &TestServer) {
         json!({ "code": "DUPLICATE_CLIENT", "message": message, "path": ["input", "client", member], "clientCount": 1,
             "clientIds": ["INES"] })
     };
-    answer.data(json!({ "upsertClient": { "created": true, "client": { "clientId": "B" },
-        "warnings": [warned(message, "homePhone"), warned(email, "emailAddress")], "userErrors": [] } }));
+    answer.data(
+        json!({ "upsertClient": { "created": true, "client": { "clientId": "B" },
+        "warnings": [warned(message, "homePhone"), warned(email, "emailAddress")], "userErrors": [] } }),
+    );
     // An error leaves no warnings.
     let both = someone(json!({ "firstName": "Ines", "lastName": "O'Brien", "emailAddress": "ines@example.test" }));
     let answer = upsert(&warning, both).await;
@@ -218,7 +252,10 @@ async fn warnings_store_the_client(server: &TestServer) {
 
 async fn only_changed_members_are_checked(server: &TestServer) {
     store_key(server, ines()).await;
-    let twice = with(ines(), json!({ "client": with(ines()["client"].clone(), json!({ "clientId": "B" })) }));
+    let twice = with(
+        ines(),
+        json!({ "client": with(ines()["client"].clone(), json!({ "clientId": "B" })) }),
+    );
     let key = store_key(server, twice).await;
     let strict = checking(server, checks(CheckLevel::Error)).await;
     let of_b = |members: Value| json!({ "client": with(json!({ "encodedKey": key }), members) });
@@ -227,7 +264,12 @@ async fn only_changed_members_are_checked(server: &TestServer) {
         json!({ "firstName": "Ines", "emailAddress": "ines@EXAMPLE.test", "homePhone": "4790000123" }),
     ] {
         let answer = upsert(&strict, of_b(members)).await;
-        assert_eq!(answer.body["data"]["upsertClient"]["userErrors"], json!([]), "{}", answer.text);
+        assert_eq!(
+            answer.body["data"]["upsertClient"]["userErrors"],
+            json!([]),
+            "{}",
+            answer.text
+        );
     }
     // A new value is checked, and the one before it isn't.
     let answer = upsert(&strict, of_b(json!({ "mobilePhone1": "5678" }))).await;
@@ -235,20 +277,43 @@ async fn only_changed_members_are_checked(server: &TestServer) {
     let documents = json!({ "idDocuments": [{ "documentType": "Passport", "documentId": "AB123" },
         { "documentType": "Visa", "documentId": "1" }] });
     let answer = upsert(&strict, with(of_b(json!({})), documents)).await;
-    assert_eq!(answer.body["data"]["upsertClient"]["userErrors"], json!([]), "{}", answer.text);
-    let patched = strict.send(strict.request(Method::PATCH, "/api/clients/B").json(&json!({ "client": { "notes": "m" } })));
+    assert_eq!(
+        answer.body["data"]["upsertClient"]["userErrors"],
+        json!([]),
+        "{}",
+        answer.text
+    );
+    let patched = strict.send(
+        strict
+            .request(Method::PATCH, "/api/clients/B")
+            .json(&json!({ "client": { "notes": "m" } })),
+    );
     assert_eq!(patched.await.status, 200);
     strict.stop().await;
 }
 
 async fn matches_are_named_to_callers_who_may_view_clients(server: &TestServer) {
     for number in 0..4 {
-        store_key(server, someone(json!({ "clientId": format!("C{number}"), "emailAddress": "a@example.test" }))).await;
+        store_key(
+            server,
+            someone(json!({ "clientId": format!("C{number}"), "emailAddress": "a@example.test" })),
+        )
+        .await;
     }
-    let strict = checking(server, DuplicateChecks { email_address: CheckLevel::Error, ..Default::default() }).await;
+    let strict = checking(
+        server,
+        DuplicateChecks {
+            email_address: CheckLevel::Error,
+            ..Default::default()
+        },
+    )
+    .await;
     let input = someone(json!({ "emailAddress": "a@example.test" }));
     let answer = upsert(&strict, input.clone()).await;
-    assert_eq!(shown(&answer, "userErrors"), ["client.emailAddress 4 [\"C0\",\"C1\",\"C2\"]"]);
+    assert_eq!(
+        shown(&answer, "userErrors"),
+        ["client.emailAddress 4 [\"C0\",\"C1\",\"C2\"]"]
+    );
     let message = "Other clients have this e-mail address, such as C0, C1, C2.";
     assert_eq!(answer.body["data"]["upsertClient"]["userErrors"][0]["message"], message);
     let blind = strict.as_caller(&Rights::of([Permission::CreateClient]));
@@ -260,7 +325,14 @@ async fn matches_are_named_to_callers_who_may_view_clients(server: &TestServer) 
 }
 
 async fn at_most_100_matches_are_counted(server: &TestServer) {
-    let strict = checking(server, DuplicateChecks { names: CheckLevel::Warning, ..Default::default() }).await;
+    let strict = checking(
+        server,
+        DuplicateChecks {
+            names: CheckLevel::Warning,
+            ..Default::default()
+        },
+    )
+    .await;
     let clients: Vec<Value> = (0..101).map(|_| someone(json!({}))).collect();
     let query = "mutation($input: UpsertClientsInput!) { upsertClients(input: $input) { results { warnings { \
         clientCount clientIds } userErrors { code } } } }";
@@ -283,9 +355,15 @@ async fn erased_and_merged_clients_do_not_match(server: &TestServer) {
     store_key(&strict, someone(json!({ "clientId": "into" }))).await;
     let query = "mutation { mergeClients(input: { from: { clientId: \"INES\" }, into: { clientId: \"into\" }, \
         idDocuments: ADD }) { userErrors { code } } }";
-    assert_eq!(data(server, query, json!({})).await, json!({ "mergeClients": { "userErrors": [] } }));
+    assert_eq!(
+        data(server, query, json!({})).await,
+        json!({ "mergeClients": { "userErrors": [] } })
+    );
     // Its document has moved.
-    let twice = with(ines(), json!({ "client": with(ines()["client"].clone(), json!({ "clientId": "B" })) }));
+    let twice = with(
+        ines(),
+        json!({ "client": with(ines()["client"].clone(), json!({ "clientId": "B" })) }),
+    );
     let answer = upsert(&strict, twice).await;
     assert_eq!(shown(&answer, "userErrors"), ["idDocuments.0.documentId 1 [\"into\"]"]);
     strict.stop().await;
@@ -298,7 +376,11 @@ async fn exited_clients_match(server: &TestServer) {
         let sql = format!("UPDATE client SET state = '{state}'");
         server.write(&sql).await.expect("written");
         let answer = upsert(&strict, someone(json!({ "emailAddress": "ines@example.test" }))).await;
-        assert_eq!(shown(&answer, "userErrors"), ["client.emailAddress 1 [\"INES\"]"], "{state}");
+        assert_eq!(
+            shown(&answer, "userErrors"),
+            ["client.emailAddress 1 [\"INES\"]"],
+            "{state}"
+        );
     }
     strict.stop().await;
 }
@@ -311,25 +393,38 @@ async fn legacy_api_refuses_last_and_ignores_warnings(server: &TestServer) {
     };
     let strict = checking(server, mixed).await;
     let client = |members: Value| with(json!({ "firstName": "Bela", "lastName": "Bellweather" }), members);
-    let duplicate = |source: &str| {
-        json!({ "returnCode": 310, "returnStatus": "DUPLICATE_CLIENT", "errorSource": source })
-    };
+    let duplicate =
+        |source: &str| json!({ "returnCode": 310, "returnStatus": "DUPLICATE_CLIENT", "errorSource": source });
     let body = json!({ "client": client(json!({ "emailAddress": "ines@example.test" })) });
     let source = "client.emailAddress: Another client has this e-mail address: INES.";
-    strict.refuses("/api/clients", body.clone(), 400, duplicate(source)).await;
+    strict
+        .refuses("/api/clients", body.clone(), 400, duplicate(source))
+        .await;
     let documents = json!([{ "documentType": "Passport", "documentId": "AB123" }]);
     let body_of_document = json!({ "client": client(json!({})), "idDocuments": documents });
     let source = "idDocuments[0].documentId: Another client has this identification document: INES.";
-    strict.refuses("/api/clients", body_of_document, 400, duplicate(source)).await;
+    strict
+        .refuses("/api/clients", body_of_document, 400, duplicate(source))
+        .await;
     // Everything else is reported before.
-    let wrong = with(body, json!({ "customInformation": [{ "customFieldID": "none", "value": "1" }] }));
+    let wrong = with(
+        body,
+        json!({ "customInformation": [{ "customFieldID": "none", "value": "1" }] }),
+    );
     let answer = strict.post("/api/clients", wrong).await;
     assert_eq!(answer.body["returnCode"], 903, "{}", answer.text);
     let names = json!({ "client": { "id": "B", "firstName": "INES", "lastName": "O'Brien" } });
     let answer = strict.post("/api/clients", names).await;
-    assert_eq!((answer.status, answer.text.contains("INES\"")), (200, true), "{}", answer.text);
+    assert_eq!(
+        (answer.status, answer.text.contains("INES\"")),
+        (200, true),
+        "{}",
+        answer.text
+    );
     assert!(!answer.text.contains("warning"), "{}", answer.text);
-    let patch = strict.request(Method::PATCH, "/api/clients/B").json(&json!({ "client": { "homePhone": "4790000123" } }));
+    let patch = strict
+        .request(Method::PATCH, "/api/clients/B")
+        .json(&json!({ "client": { "homePhone": "4790000123" } }));
     let source = "client.homePhone: Another client has this home phone number: INES.";
     strict.send(patch).await.is(400, duplicate(source));
     let parameters = "/api/clients?firstName=A&lastName=B&email=ines@example.test";
@@ -339,14 +434,24 @@ async fn legacy_api_refuses_last_and_ignores_warnings(server: &TestServer) {
 }
 
 async fn lists_are_checked_client_by_client(server: &TestServer) {
-    let strict = checking(server, DuplicateChecks { email_address: CheckLevel::Error, ..checks(CheckLevel::Warning) }).await;
-    let client = |first: &str, email: &str| {
-        json!({ "client": { "clientId": first, "firstName": first, "lastName": "L", "emailAddress": email } })
-    };
+    let strict = checking(
+        server,
+        DuplicateChecks {
+            email_address: CheckLevel::Error,
+            ..checks(CheckLevel::Warning)
+        },
+    )
+    .await;
+    let client = |first: &str, email: &str| json!({ "client": { "clientId": first, "firstName": first, "lastName": "L", "emailAddress": email } });
     let query = "mutation($input: UpsertClientsInput!) { upsertClients(input: $input) { results { created warnings { \
         path clientIds } userErrors { code path clientIds } } } }";
     let again = json!({ "client": { "firstName": "A", "lastName": "L" } });
-    let clients = json!([client("A", "a@example.test"), client("B", "a@example.test"), again, client("B", "b@example.test")]);
+    let clients = json!([
+        client("A", "a@example.test"),
+        client("B", "a@example.test"),
+        again,
+        client("B", "b@example.test")
+    ]);
     let answer = data(&strict, query, json!({ "input": { "clients": clients } })).await;
     let stored = |warnings: Value| json!({ "created": true, "warnings": warnings, "userErrors": [] });
     let refused = json!({ "code": "DUPLICATE_CLIENT", "path": ["input", "clients", "1", "client", "emailAddress"],
@@ -362,7 +467,10 @@ async fn lists_are_checked_client_by_client(server: &TestServer) {
 
 async fn checked_input_shows_errors_and_warnings(server: &TestServer) {
     store_key(server, ines()).await;
-    let mixed = DuplicateChecks { email_address: CheckLevel::Error, ..checks(CheckLevel::Warning) };
+    let mixed = DuplicateChecks {
+        email_address: CheckLevel::Error,
+        ..checks(CheckLevel::Warning)
+    };
     let strict = checking(server, mixed).await;
     let before = server.snapshot().await;
     let check = |members: Value| with(someone(members), json!({ "validateOnly": true }));
@@ -387,7 +495,10 @@ async fn repeated_request_is_not_checked_again(server: &TestServer) {
     let input = with(ines(), json!({ "idempotencyKey": "k" }));
     let first = upsert(&strict, input.clone()).await;
     assert_eq!(first.body["data"]["upsertClient"]["created"], true);
-    let twice = with(ines(), json!({ "client": with(ines()["client"].clone(), json!({ "clientId": "B" })) }));
+    let twice = with(
+        ines(),
+        json!({ "client": with(ines()["client"].clone(), json!({ "clientId": "B" })) }),
+    );
     store_key(server, twice).await;
     assert_eq!(upsert(&strict, input).await.text, first.text);
     strict.stop().await;
@@ -396,12 +507,18 @@ async fn repeated_request_is_not_checked_again(server: &TestServer) {
 async fn merge_is_not_checked(server: &TestServer) {
     store_key(server, ines()).await;
     store_key(server, someone(json!({ "clientId": "into" }))).await;
-    let twice = with(ines(), json!({ "client": with(ines()["client"].clone(), json!({ "clientId": "B" })) }));
+    let twice = with(
+        ines(),
+        json!({ "client": with(ines()["client"].clone(), json!({ "clientId": "B" })) }),
+    );
     store_key(server, twice).await;
     let strict = checking(server, checks(CheckLevel::Error)).await;
     let query = "mutation { mergeClients(input: { from: { clientId: \"B\" }, into: { clientId: \"into\" }, \
         fields: [EMAIL_ADDRESS, HOME_PHONE], idDocuments: ADD }) { userErrors { code } } }";
-    assert_eq!(data(&strict, query, json!({})).await, json!({ "mergeClients": { "userErrors": [] } }));
+    assert_eq!(
+        data(&strict, query, json!({})).await,
+        json!({ "mergeClients": { "userErrors": [] } })
+    );
     strict.stop().await;
 }
 
@@ -409,10 +526,16 @@ async fn checks_of_a_client_take_one_statement_and_no_scan(server: &TestServer) 
     let strict = checking(server, checks(CheckLevel::Error)).await;
     let mut counts = Vec::new();
     for count in [1, 20] {
-        let documents = (0..count).map(|number| json!({ "documentType": "P", "documentId": format!("{count}-{number}") }));
-        let input = with(someone(json!({ "firstName": format!("X{count}"), "emailAddress": format!("{count}@example.test"),
+        let documents =
+            (0..count).map(|number| json!({ "documentType": "P", "documentId": format!("{count}-{number}") }));
+        let input = with(
+            someone(
+                json!({ "firstName": format!("X{count}"), "emailAddress": format!("{count}@example.test"),
             "homePhone": format!("1{count}"), "mobilePhone1": format!("2{count}"), "mobilePhone2": format!("3{count}"),
-            "birthDate": format!("1990-01-{count:02}") })), json!({ "idDocuments": documents.collect::<Value>() }));
+            "birthDate": format!("1990-01-{count:02}") }),
+            ),
+            json!({ "idDocuments": documents.collect::<Value>() }),
+        );
         server.statements();
         strict.statements();
         let answer = upsert(&strict, input).await;
@@ -420,9 +543,16 @@ async fn checks_of_a_client_take_one_statement_and_no_scan(server: &TestServer) 
         counts.push(strict.statements());
     }
     assert_eq!(counts[0].len(), counts[1].len(), "{counts:#?}");
-    let of_checks: Vec<&String> = counts[0].iter().filter(|sql| sql.contains("merged_into_key IS NULL")).collect();
+    let of_checks: Vec<&String> = counts[0]
+        .iter()
+        .filter(|sql| sql.contains("merged_into_key IS NULL"))
+        .collect();
     let [sql] = of_checks[..] else { panic!("{counts:#?}") };
-    let values: Vec<sea_orm::Value> = ["key"].into_iter().chain([r#"[["0","a","1990-01-01"]]"#; 6]).map(Into::into).collect();
+    let values: Vec<sea_orm::Value> = ["key"]
+        .into_iter()
+        .chain([r#"[["0","a","1990-01-01"]]"#; 6])
+        .map(Into::into)
+        .collect();
     let plan = server.services.db.write(&Plan { sql, values }).await.expect("a plan");
     let scans: Vec<&String> = plan.iter().filter(|step| is_scan(step)).collect();
     assert_eq!(scans, Vec::<&String>::new(), "{plan:#?}");
@@ -446,7 +576,9 @@ impl Work for Plan<'_> {
         if transaction.dialect == Dialect::Postgres {
             transaction.run("SET LOCAL enable_seqscan = off", []).await?;
         }
-        let rows = transaction.all(format!("{explain} {}", self.sql), self.values.clone()).await?;
+        let rows = transaction
+            .all(format!("{explain} {}", self.sql), self.values.clone())
+            .await?;
         let steps = rows.iter().map(|row| Ok(row.try_get_by_index(column)?));
         Ok(Step::Discard(steps.collect::<Result<_>>()?))
     }
@@ -454,5 +586,6 @@ impl Work for Plan<'_> {
 
 /// True if a step of a plan reads a whole table. The lists of the parameters and of the matches are none.
 fn is_scan(step: &str) -> bool {
-    step.contains("Seq Scan") || step.starts_with("SCAN") && !["SCAN k ", "SCAN m"].iter().any(|own| step.starts_with(own))
+    step.contains("Seq Scan")
+        || step.starts_with("SCAN") && !["SCAN k ", "SCAN m"].iter().any(|own| step.starts_with(own))
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Answer, Upsert};
 use crate::{
-    caller::{Caller, Permission},
+    caller::{Caller, Permission, Rights},
     client::{Aggregate, CheckLevel, DuplicateChecks, search::SearchRows},
 };
 use clientele_core::{
@@ -25,6 +25,8 @@ use clientele_storage::db::{Dialect, Step, Transaction};
 const MOST_MATCHES: usize = 100;
 /// Limit of the matching clients that a problem names.
 const MOST_NAMED: usize = 3;
+/// Stands for matching clients that don't exist for the caller. No client has this id.
+const HIDDEN: &str = "";
 /// Limit of the values that a client locks one by one. A client with more locks all values at once.
 const MOST_LOCKS: usize = 16;
 /// The lock of all values, shared by those who lock some.
@@ -131,7 +133,11 @@ fn compared(before: Option<&Aggregate>, after: &Aggregate, checks: &DuplicateChe
     ];
     for (check, name, column) in single {
         if old.map(column) != Some(column(client)) {
-            add(check, [column(client).as_deref(), Some("")], path!["client", name].to_vec());
+            add(
+                check,
+                [column(client).as_deref(), Some("")],
+                path!["client", name].to_vec(),
+            );
         }
     }
     let last_name = Some(client.last_name.as_str());
@@ -182,10 +188,11 @@ async fn lock(compared: &[Compared], most: usize, transaction: &Transaction) -> 
 }
 
 /// Returns the ids of the clients with each of these values, without the one with this key and merged clients: at most
-/// one more than [`MOST_MATCHES`] of each place of a value.
+/// one more than [`MOST_MATCHES`] of each place of a value. [`HIDDEN`] stands for those that don't exist for the caller.
 async fn matches(
     compared: &[Compared],
     client_key: &str,
+    rights: &Rights,
     transaction: &Transaction,
 ) -> Result<Vec<BTreeSet<String>>> {
     let mut by_check: BTreeMap<Check, Vec<serde_json::Value>> = BTreeMap::new();
@@ -200,6 +207,11 @@ async fn matches(
     }
     let dialect = transaction.dialect;
     let (mut parts, mut values) = (Vec::new(), vec![client_key.into()]);
+    let limit = rights.and_limit(dialect, "c", &mut values);
+    let id = match limit.is_empty() {
+        true => "c.client_id".to_owned(),
+        false => format!("CASE WHEN TRUE{limit} THEN c.client_id ELSE '{HIDDEN}' END AS client_id"),
+    };
     for (check, rows) in by_check {
         values.push(serde_json::to_string(&rows).map_err(Error::internal)?.into());
         let placeholder = values.len();
@@ -211,7 +223,7 @@ async fn matches(
         let (table, conditions) = check.places("(k.value ->> 1)", "(k.value ->> 2)", dialect);
         parts.extend(conditions.into_iter().map(|condition| {
             format!(
-                "SELECT k.value ->> 0, (SELECT {ids} FROM (SELECT c.client_id FROM {table} s \
+                "SELECT k.value ->> 0, (SELECT {ids} FROM (SELECT {id} FROM {table} s \
                  JOIN client c ON c.encoded_key = s.client_key \
                  WHERE {condition} AND s.client_key <> $1 AND c.merged_into_key IS NULL LIMIT {}) m) FROM {rows}",
                 MOST_MATCHES + 1
@@ -227,13 +239,15 @@ async fn matches(
     Ok(found)
 }
 
-/// Returns the problems of errors, and those of warnings.
+/// Returns the problems of errors, and those of warnings. Nobody is warned of a client that doesn't exist for them.
 fn problems(compared: &[Compared], matches: &[BTreeSet<String>], caller: &Caller) -> (Vec<Problem>, Vec<Problem>) {
     let (mut errors, mut warnings) = (Vec::new(), Vec::new());
-    for (value, ids) in compared.iter().zip(matches).filter(|(_, ids)| !ids.is_empty()) {
+    for (value, found) in compared.iter().zip(matches).filter(|(_, found)| !found.is_empty()) {
+        let ids: Vec<&String> = found.iter().filter(|id| *id != HIDDEN).collect();
         match value.level {
-            CheckLevel::Error => errors.push(value.problem(ids, caller)),
-            CheckLevel::Warning | CheckLevel::None => warnings.push(value.problem(ids, caller)),
+            CheckLevel::Error => errors.push(value.problem(&ids, caller)),
+            CheckLevel::Warning | CheckLevel::None if ids.is_empty() => {}
+            CheckLevel::Warning | CheckLevel::None => warnings.push(value.problem(&ids, caller)),
         }
     }
     (errors, warnings)
@@ -252,13 +266,13 @@ impl Compared {
         i64::from_be_bytes(first.unwrap_or_default())
     }
 
-    fn problem(&self, ids: &BTreeSet<String>, caller: &Caller) -> Problem {
+    fn problem(&self, ids: &[&String], caller: &Caller) -> Problem {
         let named: Vec<String> = match caller.can(Permission::ViewClient) {
-            true => ids.iter().take(MOST_NAMED).cloned().collect(),
+            true => ids.iter().take(MOST_NAMED).copied().cloned().collect(),
             false => Vec::new(),
         };
         let others = match ids.len() {
-            1 => "Another client has",
+            0 | 1 => "Another client has",
             _ => "Other clients have",
         };
         let examples = match (named.is_empty(), ids.len() > named.len()) {
@@ -294,7 +308,7 @@ impl Upsert<'_> {
             return Ok(Ok(Vec::new()));
         }
         lock(&compared, MOST_LOCKS, transaction).await?;
-        let matches = matches(&compared, &after.client.encoded_key, transaction).await?;
+        let matches = matches(&compared, &after.client.encoded_key, &self.caller.rights, transaction).await?;
         let (errors, warnings) = problems(&compared, &matches, self.caller);
         Ok(match errors.is_empty() {
             true => Ok(warnings),
@@ -334,7 +348,7 @@ pub(super) async fn of_new(
     let of_clients: Vec<Vec<Compared>> = clients.iter().copied().map(errors).collect();
     let all = of_clients.concat();
     lock(&all, 0, transaction).await?;
-    let mut stored = matches(&all, "", transaction).await?.into_iter();
+    let mut stored = matches(&all, "", &caller.rights, transaction).await?.into_iter();
     let mut earlier: HashMap<(Check, [String; 2]), BTreeSet<String>> = HashMap::new();
     let mut found = Vec::with_capacity(clients.len());
     for (client, compared) in clients.iter().zip(of_clients) {

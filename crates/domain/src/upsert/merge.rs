@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     audit::Head,
-    caller::Caller,
+    caller::{Caller, Rights},
     client::{
         Aggregate, ClientParts, Clients, Transition,
         aggregate::{read_for_change, select_for_change},
@@ -26,7 +26,7 @@ use crate::{
     client_by::ClientBy,
     definitions::{self, Definitions},
     enums::{Channel, ClientState},
-    idempotency::{Acquired, Fingerprint, IdempotencyEntry, Key},
+    idempotency::{Acquired, Fingerprint, IdempotencyEntry, Key, outcome_unavailable},
     member::{Problems, Scalars},
 };
 use async_graphql::{Enum, MaybeUndefined};
@@ -214,7 +214,11 @@ impl Work for Merge<'_> {
                         serde_json::from_str(&stored.outcome).map_err(Error::internal)?;
                     let definitions = &self.clients.definitions;
                     let present = definitions.at(stored.definition_version, transaction).await?;
-                    let into = replay::Replayed::of(&into, present)?.upserted()?;
+                    let into = replay::Replayed::of(&into, present)?;
+                    if replay::is_hidden(&into, &self.caller.rights, transaction).await? {
+                        return Ok(Step::Discard(Err(vec![outcome_unavailable()])));
+                    }
+                    let into = into.upserted()?;
                     let merged = Merged { into, from_key, links };
                     let queued = Vec::new();
                     return Ok(Step::Discard(Ok(Attempted { merged, queued })));
@@ -268,7 +272,11 @@ impl Merge<'_> {
             links::lock(from_key.as_deref(), into_key.as_deref(), definitions, transaction).await?;
             locked = Some((from_key, into_key));
         }
-        let found = (read(from, transaction).await?, read(into, transaction).await?);
+        let rights = &self.caller.rights;
+        let found = (
+            read(from, rights, transaction).await?,
+            read(into, rights, transaction).await?,
+        );
         if let Some((from_key, into_key)) = locked {
             let is_other = |found: &Option<Locked>, key: Option<String>| {
                 let found = found.as_ref().map(|(client, _)| &client.client.encoded_key);
@@ -441,14 +449,17 @@ fn context_of<'a>(context: &ValidationContext<'a>, stored: &'a Aggregate) -> Val
     }
 }
 
-/// Reads a client, which must be locked already, with everything that belongs to it.
-async fn read(by: &ClientBy, transaction: &Transaction) -> Result<Option<Locked>> {
+/// Reads a client that exists for a caller with these rights, with everything that belongs to it. It must be locked
+/// already.
+async fn read(by: &ClientBy, rights: &Rights, transaction: &Transaction) -> Result<Option<Locked>> {
     let (condition, name) = by.condition();
     if name.contains('\0') {
         return Ok(None);
     }
+    let mut values = vec![name.into()];
+    let limit = rights.and_limit(transaction.dialect, "c", &mut values);
     let select = select_for_change(transaction.dialect, ClientParts::ALL);
-    let found = read_for_change(transaction, format!("{select} WHERE {condition}"), [name.into()]).await?;
+    let found = read_for_change(transaction, format!("{select} WHERE {condition}{limit}"), values).await?;
     Ok(found.map(|(client, head, _)| (client, head)))
 }
 

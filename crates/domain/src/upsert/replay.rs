@@ -4,11 +4,12 @@
 use std::{borrow::Cow, sync::Arc};
 
 use chrono::{DateTime, Utc};
+use entity::client;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Outcome, Upsert, UpsertClient, Upserted};
 use crate::{
-    caller::Caller,
+    caller::{Caller, Rights},
     client::Aggregate,
     definitions::{Definitions, Excerpt},
     idempotency::{Acquired, IdempotencyEntry, IdempotencySettings, Key, StoredOutcome, outcome_unavailable},
@@ -133,25 +134,35 @@ impl Upsert<'_> {
         let known = &self.clients.definitions;
         let present = known.at(stored.definition_version, transaction).await?;
         let replayed = Replayed::of(&stored.outcome, present)?;
-        if let Some(problem) = self.input.forbidden(self.caller, replayed.outcome != Outcome::Created, None) {
+        if let Some(problem) = self
+            .input
+            .forbidden(self.caller, replayed.outcome != Outcome::Created, None)
+        {
             return Ok(Err(problem));
         }
-        if self.caller.rights.are_limited() {
-            let row = &replayed.client.client;
-            let is_shown = self.client_exists(&row.encoded_key, transaction).await?;
-            // A deleted client stays what it was.
-            let is_deleted = || row_is_gone(&row.encoded_key, transaction);
-            if !is_shown && !(self.caller.rights.shows(row) && is_deleted().await?) {
-                return Ok(Err(outcome_unavailable()));
-            }
-        }
-        Ok(Ok(replayed))
+        Ok(match is_hidden(&replayed, &self.caller.rights, transaction).await? {
+            true => Err(outcome_unavailable()),
+            false => Ok(replayed),
+        })
     }
 }
 
-async fn row_is_gone(client_key: &str, transaction: &Transaction) -> Result<bool> {
-    let sql = "SELECT 1 FROM client WHERE encoded_key = $1";
-    Ok(transaction.one(sql, [client_key.into()]).await?.is_none())
+/// Returns true if the client doesn't exist for a caller with these rights. A deleted client stays what it was.
+pub(super) async fn is_hidden(replayed: &Replayed, rights: &Rights, transaction: &Transaction) -> Result<bool> {
+    if !rights.are_limited() {
+        return Ok(false);
+    }
+    let row = &replayed.client.client;
+    let sql = "SELECT assigned_branch_key, assigned_centre_key FROM client WHERE encoded_key = $1";
+    let Some(present) = transaction.one(sql, [(&row.encoded_key).into()]).await? else {
+        return Ok(!rights.shows(row));
+    };
+    let (assigned_branch_key, assigned_centre_key) = present.try_get_many_by_index()?;
+    Ok(!rights.shows(&client::Model {
+        assigned_branch_key,
+        assigned_centre_key,
+        ..client::Model::default()
+    }))
 }
 
 #[cfg(test)]

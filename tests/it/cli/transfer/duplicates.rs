@@ -29,12 +29,19 @@ async fn duplicates_are_refused_by_checks_that_are_errors(server: &TestServer) {
     file(&directory, "new", lines(&clients));
     let import = |file: &'static str, level: &str| {
         let check = format!("clients.duplicates.email_address={level}");
-        run(&directory, &url, &["import", file, "--report", "report", "--set", &check])
+        run(
+            &directory,
+            &url,
+            &["import", file, "--report", "report", "--set", &check],
+        )
     };
     let (stdout, _, code) = import("new", "ERROR");
     assert_eq!((stdout, code), (summary(2, 0, 2), Some(1)));
     let report = read(&directory, "report");
-    let found: Vec<Value> = report.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let found: Vec<Value> = report
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
     let refused = |line: u64, client: &str, match_: &str| {
         json!({ "line": line, "code": "DUPLICATE_CLIENT", "path": "client.emailAddress",
             "message": format!("Another client has this e-mail address: {match_}."), "client": client })

@@ -31,13 +31,22 @@ async fn one_of_concurrent_creations_wins(server: &TestServer) {
         let won = answers.iter().filter(|answer| answer.status == 200).count();
         assert_eq!(won, 1, "{name}");
         assert!(
-            answers.iter().all(|answer| answer.status == 200 || answer.body["returnCode"] == 310),
+            answers
+                .iter()
+                .all(|answer| answer.status == 200 || answer.body["returnCode"] == 310),
             "{name}: {:?}",
             answers.iter().map(|answer| &answer.text).collect::<Vec<_>>()
         );
         strict.stop().await;
     }
-    let strict = checking(server, DuplicateChecks { document: CheckLevel::Error, ..Default::default() }).await;
+    let strict = checking(
+        server,
+        DuplicateChecks {
+            document: CheckLevel::Error,
+            ..Default::default()
+        },
+    )
+    .await;
     let creations = (0..8).map(|number| {
         let documents = json!([{ "documentType": "Passport", "documentId": "X-1" },
             { "documentType": "Visa", "documentId": number.to_string() }]);
@@ -50,10 +59,20 @@ async fn one_of_concurrent_creations_wins(server: &TestServer) {
 }
 
 async fn changes_and_creations_compete(server: &TestServer) {
-    let strict = checking(server, DuplicateChecks { email_address: CheckLevel::Error, ..Default::default() }).await;
+    let strict = checking(
+        server,
+        DuplicateChecks {
+            email_address: CheckLevel::Error,
+            ..Default::default()
+        },
+    )
+    .await;
     for round in 0..8 {
         let client = json!({ "id": format!("C{round}"), "firstName": "A", "lastName": "B" });
-        assert_eq!(strict.post("/api/clients", json!({ "client": client })).await.status, 200);
+        assert_eq!(
+            strict.post("/api/clients", json!({ "client": client })).await.status,
+            200
+        );
         let email = json!({ "emailAddress": format!("{round}@example.test") });
         let patch = strict.request(Method::PATCH, &format!("/api/clients/C{round}"));
         let patch = strict.send(patch.json(&json!({ "client": email })));
@@ -67,11 +86,16 @@ async fn changes_and_creations_compete(server: &TestServer) {
 }
 
 async fn lists_compete_without_a_deadlock(server: &TestServer) {
-    let strict = checking(server, DuplicateChecks { email_address: CheckLevel::Error, ..Default::default() }).await;
+    let strict = checking(
+        server,
+        DuplicateChecks {
+            email_address: CheckLevel::Error,
+            ..Default::default()
+        },
+    )
+    .await;
     let query = "mutation($input: UpsertClientsInput!) { upsertClients(input: $input) { results { created } } }";
-    let client = |number: usize| {
-        json!({ "client": { "firstName": "A", "lastName": "B", "emailAddress": format!("{number}@example.test") } })
-    };
+    let client = |number: usize| json!({ "client": { "firstName": "A", "lastName": "B", "emailAddress": format!("{number}@example.test") } });
     let list = |numbers: Vec<usize>| {
         let clients: Vec<Value> = numbers.into_iter().map(client).collect();
         strict.graphql(query, json!({ "input": { "clients": clients } }))

@@ -228,7 +228,11 @@ pub async fn assert_all(server: &TestServer, model: &mut Model) {
     assert_eq!(columns("client", &[0]), of_each(|_| 1));
     assert_eq!(columns("client_search", &[0]), of_each(|_| 1));
     for table in ["id_document", "id_document_search"] {
-        assert_eq!(columns(table, &[0]), of_each(|client| client.documents.len()), "{table}");
+        assert_eq!(
+            columns(table, &[0]),
+            of_each(|client| client.documents.len()),
+            "{table}"
+        );
     }
     assert_eq!(columns("address", &[0]), of_each(|client| client.address.iter().len()));
     assert_eq!(
