@@ -245,7 +245,10 @@ fn target() -> impl Strategy<Value = Target> {
 
 fn request(way: impl Strategy<Value = Way>) -> impl Strategy<Value = Request> {
     let index = any::<Index>;
-    let named = || prop_oneof![12 => Just(Named::New), 24 => index().prop_map(Named::Own), 1 => index().prop_map(Named::Foreign)];
+    let named = || {
+        let (own, foreign) = (index().prop_map(Named::Own), index().prop_map(Named::Foreign));
+        prop_oneof![12 => Just(Named::New), 24 => own, 1 => foreign]
+    };
     let documents = sent(vec((named(), members(&DOCUMENT, 6)), 0..4), 4);
     let addresses = sent(vec((named(), members(&ADDRESS, 6)), 0..3), 4);
     let singles = vec((index(), index(), 0..20u8), 0..4);
