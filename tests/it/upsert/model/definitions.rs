@@ -349,7 +349,10 @@ impl Field {
             Kind::ClientLink => ("CLIENT_LINK", false),
         };
         let state = |is_active| if is_active { "ACTIVE" } else { "DEACTIVATED" };
-        let option = |option: &Choice| json!({ "value": option.value, "state": state(option.is_active), "forValues": option.of_parents });
+        let option = |option: &Choice| {
+            let state = state(option.is_active);
+            json!({ "value": option.value, "state": state, "forValues": option.of_parents })
+        };
         let roles = self.role.iter();
         let roles = roles.map(|role| json!({ "clientRole": { "roleId": role }, "required": self.is_required }));
         let mut input = json!({ "fieldId": self.id, "encodedKey": format!("{}Key", self.id), "name": self.id,
