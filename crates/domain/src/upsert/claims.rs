@@ -289,7 +289,7 @@ impl Reclaim {
         if self.claimed.is_empty() {
             return Ok(false);
         }
-        let which = is_one_of(transaction.dialect, "$1");
+        let which = Claim::is_one_of(transaction.dialect, "$1");
         let sql = format!("SELECT field_key, value, client_key FROM custom_field_claim WHERE {which}");
         let rows = transaction.all(sql, [json(&self.claimed)?.into()]).await?;
         for row in rows {
@@ -319,7 +319,7 @@ impl Reclaim {
             return Ok(());
         }
         let dialect = transaction.dialect;
-        let sql = format!("DELETE FROM custom_field_claim WHERE {}", is_one_of(dialect, "$1"));
+        let sql = format!("DELETE FROM custom_field_claim WHERE {}", Claim::is_one_of(dialect, "$1"));
         transaction.run(sql, [json(&self.released)?.into()]).await?;
         let columns = custom_field_claim::Entity::columns();
         let sql = format!(

@@ -18,7 +18,6 @@ use crate::{
     client::{Aggregate, ClientParts, Clients},
     definitions::Definitions,
     idempotency::{Fingerprint, IdempotencyEntry, Key, carried_out},
-    upsert::Scope,
 };
 use clientele_core::{
     error::Result,

@@ -344,7 +344,7 @@ impl Merge<'_> {
             stored: Some(&into.0),
             is_change: true,
             definitions,
-            linked: linked(&upsert, definitions, transaction).await?,
+            linked: linked(&upsert, definitions, &self.caller.rights, transaction).await?,
             is_id_taken: false,
             exported: None,
             settings: &self.clients.settings,
@@ -425,6 +425,7 @@ impl Merge<'_> {
                 None => self.parts,
             },
             entry: None,
+            is_acquired: false,
             now: self.now,
         }
     }

@@ -13,7 +13,7 @@ use crate::{
         aggregate::{read_all_for_change, select_for_change},
     },
     definitions::Definitions,
-    upsert::{diff::ClientDiff, put_rows},
+    upsert::{ClientRow, diff::ClientDiff},
 };
 use clientele_core::error::Result;
 use clientele_storage::db::{Batch, Dialect, Transaction};
@@ -59,8 +59,8 @@ pub(super) async fn put(
     if rows.is_empty() {
         return Ok(());
     }
-    let rows: Vec<(&client::Model, Head)> = rows.iter().map(|(row, head)| (row, head.clone())).collect();
-    put_rows(&rows, false, batch)?;
+    let rows: Vec<ClientRow<'_>> = rows.iter().map(|(row, head)| ClientRow::new(row, head)).collect();
+    batch.put_columns::<client::Entity>(&ClientRow::columns(), &rows)?;
     let values = changes
         .iter()
         .flat_map(|(_, after)| after.custom_values.iter().flatten());
