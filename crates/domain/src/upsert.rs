@@ -27,7 +27,7 @@ pub use input::{
     AddressInput, ClientInput, ClientMatch, ClientMember, CustomFieldMatchInput, CustomFieldValueInput,
     IdDocumentInput, LONGEST_LIST, Scope, UpsertClient,
 };
-pub use many::{MOST_CLIENTS, Many, Stored, UpsertClients};
+pub use many::{MOST_CLIENTS, Many, Shown, Stored, UpsertClients};
 pub use merge::{MOST_LINKS, MOST_MEMBERS, MOST_MERGED, MergeClients, MergeMode, Merged};
 pub use state::{ChangeClientState, LONGEST_REASON};
 pub use target::NAMED;

@@ -15,7 +15,7 @@ use crate::api::metrics::ApiMetrics;
 use clientele_domain::{
     client::{Aggregate, Clients},
     definitions::Definitions,
-    upsert::{Outcome, UpsertClients},
+    upsert::{Outcome, Shown, UpsertClients},
 };
 use graphql_server::{
     Cause, Code, GraphqlError,
@@ -28,9 +28,12 @@ pub async fn upsert(context: &Context<'_>, mut input: UpsertClients) -> Result<R
     let fields = results.flat_map(|field| field.selection.below("client"));
     let selections: Vec<&Selection> = fields.map(|field| &field.selection).collect();
     let load_plan = LoadPlan::of_clients(&selections)?;
-    let parts = (!selections.is_empty()).then(|| selected_parts(selections));
+    let shown = (!selections.is_empty()).then(|| Shown {
+        notes: selections.iter().any(|selection| selection.selects("notes")),
+        parts: selected_parts(selections),
+    });
     let clients = context.data::<Clients>()?;
-    let outcome = clients.upsert_many(caller(context)?, &mut input, parts, super::now());
+    let outcome = clients.upsert_many(caller(context)?, &mut input, shown, super::now());
     let outcome = outcome.await?;
     let client_mutation_id = input.client_mutation_id.as_deref();
     let many = match outcome {

@@ -113,8 +113,8 @@ async fn import_is_completed_after_an_outage(server: &TestServer) {
     }
 }
 
-/// Cuts the connection of an import after some messages, and completes it. Returns true if it was stopped in the middle;
-/// none if it has fewer messages.
+/// Cuts the connection of an import after some messages, and completes it. Returns true if it was stopped in the
+/// middle; none if it has fewer messages.
 async fn import_is_cut(url: &str, cut: Cut, messages: i32) -> Option<bool> {
     let (proxy, through) = Proxy::start(url, cut);
     let directory = program::directory();

@@ -85,7 +85,10 @@ async fn version_conflict_of_a_client_found_by_a_value_returns_it(server: &TestS
     let matched = json!({ "matchOn": "CUSTOM_FIELD", "matchCustomField": { "fieldId": "crm", "value": "A-1" },
         "expectedVersion": 7, "client": { "firstName": "Eva" } });
     let found = json!({ "clientId": "c", "firstName": "Ana", "version": 1, "addresses": [{ "city": "Porto" }] });
-    let answer = |client: Value| json!({ "client": null, "conflictingClient": client, "conflictingVersion": 1, "userErrors": conflict(1) });
+    let answer = |client: Value| {
+        json!({ "client": null, "conflictingClient": client, "conflictingVersion": 1,
+            "userErrors": conflict(1) })
+    };
     assert_eq!(upsert(server, matched.clone()).await, answer(found));
     let writer = server.as_caller(&Rights {
         edit_sets: Sets::All,

@@ -48,6 +48,14 @@ pub struct UpsertClients {
     pub client_mutation_id: Option<String>,
 }
 
+/// The parts of stored clients that are shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown {
+    pub parts: ClientParts,
+    /// False to leave out the notes, which can be most of a client.
+    pub notes: bool,
+}
+
 /// A client as it is stored after an upsert of many.
 #[derive(Clone, Debug)]
 pub struct Stored {
@@ -65,7 +73,7 @@ pub type Many = Vec<Result<Stored, Vec<Problem>>>;
 
 impl Clients {
     /// Does what [`Self::upsert`] does for each client of the input. Passes `validate_only` on to each of them. Returns
-    /// the clients with these parts; none of them if `parts` is none.
+    /// what is `shown` of the clients; none of them if it is none.
     ///
     /// When the time of the request is over, its memory is used up or the database fails, the clients left are reported
     /// as not carried out.
@@ -76,7 +84,7 @@ impl Clients {
         &self,
         caller: &Caller,
         input: &mut UpsertClients,
-        parts: Option<ClientParts>,
+        shown: Option<Shown>,
         now: DateTime<Utc>,
     ) -> Result<Result<Many, Vec<Problem>>> {
         Scope::Upsert.require(caller)?;
@@ -94,6 +102,7 @@ impl Clients {
                 .map(|key| ListKey::new(self, caller, key, input.fingerprint(), now)),
             Err(problem) => return Ok(Err(vec![problem])),
         };
+        let parts = shown.map(|shown| shown.parts);
         let upserts = input.clients.iter().enumerate();
         let upserts: Vec<Prepared<'_>> = upserts
             .map(|(index, client)| self.prepared(caller, client, (index, key.as_ref()), parts, now))
@@ -106,7 +115,7 @@ impl Clients {
             upserts: &upserts,
             now,
         };
-        let mut progress = Progress::new(&list, parts, &known);
+        let mut progress = Progress::new(&list, shown, &known);
         if let Some(problem) = progress.carry_out().await? {
             return Ok(Err(vec![problem]));
         }

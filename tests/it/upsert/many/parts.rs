@@ -96,7 +96,7 @@ async fn id_changed_between_two_inputs_names_no_client(server: &TestServer) {
     assert_eq!(server.send(patched).await.status, 200);
     let input = json!({ "clients": [named("B", "Bela"), named("A", "Ada")] });
     many(server, input).await.data(results(json!([
-        stored(false, "B", 2, "Bela"),
+        stored(false, "B", 3, "Bela"),
         stored(true, "A", 1, "Ada")
     ])));
 }

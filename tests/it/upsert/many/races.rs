@@ -175,7 +175,10 @@ async fn lists_choose_the_same_ids_and_values_in_two_orders(server: &TestServer)
             json!({ "client": { "firstName": "F", "lastName": "Bellweather" },
                 "customInformation": [{ "fieldId": "crm", "value": format!("{round} {n}") }] })
         };
-        let with_id = |n: usize| json!({ "client": { "clientId": format!("{round} {n}"), "firstName": "F", "lastName": "Bellweather" } });
+        let with_id = |n: usize| {
+            json!({ "client": { "clientId": format!("{round} {n}"), "firstName": "F",
+                "lastName": "Bellweather" } })
+        };
         let mut clients: Vec<Value> = (0..CLIENTS).map(with_value).collect();
         clients.extend((0..CLIENTS / 2).map(with_id));
         let [one, two]: [Vec<Value>; 2] = race(server, &both_orders(clients)).await.try_into().expect("two lists");

@@ -10,12 +10,12 @@ use serde::Serialize;
 
 use super::{
     super::{Outcome, Upserted, replay::Replayed},
-    List, Many, Stored,
+    List, Many, Shown, Stored,
     together::{Done, Part, Together},
 };
 use crate::{
     caller::Caller,
-    client::{Aggregate, ClientParts},
+    client::Aggregate,
     definitions::{Definitions, Excerpts},
 };
 use clientele_core::{
@@ -34,7 +34,7 @@ const FIELD_BYTES: usize = 300;
 /// The results so far, and how to get the others.
 pub(super) struct Progress<'a> {
     list: &'a List<'a>,
-    parts: Option<ClientParts>,
+    shown: Option<Shown>,
     /// For each client of the input; none before its turn.
     results: Vec<Option<Result<Stored, Vec<Problem>>>>,
     /// The clients that earlier requests have stored under their keys, as far as known before the first transaction.
@@ -59,7 +59,7 @@ struct Replay {
 }
 
 impl<'a> Progress<'a> {
-    pub fn new(list: &'a List<'a>, parts: Option<ClientParts>, known: &HashSet<String>) -> Self {
+    pub fn new(list: &'a List<'a>, shown: Option<Shown>, known: &HashSet<String>) -> Self {
         let upserts = list.upserts.iter().enumerate();
         let is_known = |(index, upsert): (usize, &super::Prepared<'_>)| {
             let entry = upsert.as_ref().ok()?.entry.as_ref()?;
@@ -67,7 +67,7 @@ impl<'a> Progress<'a> {
         };
         Self {
             list,
-            parts,
+            shown,
             results: list.upserts.iter().map(|_| None).collect(),
             known: upserts.filter_map(is_known).collect(),
             replays: Vec::new(),
@@ -78,8 +78,8 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Carries out the clients. Those that are stored already come last: showing them changes nothing, and must not take
-    /// the memory of the others, so that a list that was too large is completed by repeating it.
+    /// Carries out the clients. Those that are stored already come last: showing them changes nothing, and must not
+    /// take the memory of the others, so that a list that was too large is completed by repeating it.
     ///
     /// # Errors
     /// The problem of the whole list, of which nothing is stored then.
@@ -206,8 +206,8 @@ impl<'a> Progress<'a> {
         }
         let (outcome, warnings) = (upserted.outcome, std::mem::take(&mut upserted.warnings));
         let is_stored = upsert.is_ok_and(|upsert| !upsert.input.validate_only);
-        let client = self.parts.filter(|_| is_stored).map(|parts| {
-            upserted.client.keep(parts);
+        let client = self.shown.filter(|_| is_stored).map(|shown| {
+            shown.trim(&mut upserted.client);
             (upserted.client, upserted.definitions)
         });
         if let Some((client, definitions)) = &client {
@@ -232,8 +232,8 @@ impl<'a> Progress<'a> {
             excerpt,
             present,
         } = replayed;
-        let client = self.parts.and_then(|parts| {
-            client.keep(parts);
+        let client = self.shown.and_then(|shown| {
+            shown.trim(&mut client);
             let versions = (excerpt.version(), present.version);
             let of_definitions = match self.excerpts.contains_key(&versions) {
                 true => 0,
@@ -299,6 +299,14 @@ impl<'a> Progress<'a> {
         }
         let results = self.results.into_iter().collect::<Option<_>>();
         results.ok_or_else(|| Error::defect("a client of a list has no result"))
+    }
+}
+
+impl Shown {
+    /// Drops what isn't shown.
+    fn trim(self, client: &mut Aggregate) {
+        client.keep(self.parts);
+        client.client.notes.take_if(|_| !self.notes);
     }
 }
 
