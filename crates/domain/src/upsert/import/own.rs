@@ -1,0 +1,164 @@
+//! What an imported client brings of its own: keys, dates, its state, its version and its stored values.
+
+use std::collections::HashSet;
+
+use async_graphql::MaybeUndefined;
+use entity::{client, custom_field_value};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use super::ImportedClient;
+use crate::{
+    client::Aggregate,
+    definitions::{Definitions, NO_GROUP},
+    enums::ClientState,
+};
+use clientele_core::{
+    path,
+    problem::{Message, Problem, ProblemCode},
+    scalar::{is_key, new_key},
+};
+
+/// The custom field values of a client as the file has them.
+pub(super) fn stored_values(
+    client: &ImportedClient,
+    definitions: &Definitions,
+) -> Result<Vec<custom_field_value::Model>, Vec<Problem>> {
+    let (mut values, mut problems, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+    for (index, value) in client
+        .input
+        .custom_information
+        .value()
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
+        let place = path!["customInformation", index, "fieldId"];
+        let Some(field) = definitions.field(&value.field_id) else {
+            let message = Message::from("There is no custom field with this id").listed_by("customFieldSets");
+            problems.push(Problem::new(ProblemCode::NotFound, place, message));
+            continue;
+        };
+        let group_index = value.group_index.unwrap_or(NO_GROUP);
+        if !seen.insert((&*field.row.encoded_key, group_index)) {
+            let message = format!("The field {} is named twice.", value.field_id);
+            problems.push(Problem::new(ProblemCode::Duplicate, place, message));
+            continue;
+        }
+        values.push(custom_field_value::Model {
+            client_key: String::new(), // set with the client's own key
+            field_key: field.row.encoded_key.clone(),
+            group_index,
+            encoded_key: new_key(),
+            position: index as i32,
+            value: text(&value.value),
+            linked_key: text(&value.linked_key),
+        });
+    }
+    match problems.is_empty() {
+        true => Ok(values),
+        false => Err(problems),
+    }
+}
+
+fn text(sent: &MaybeUndefined<String>) -> Option<String> {
+    sent.value().cloned()
+}
+
+impl ImportedClient {
+    /// Puts the client's own keys, dates, state and version into the rows of a new client.
+    pub(super) fn with_own(&self, rows: Aggregate) -> Result<Aggregate, Problem> {
+        let Aggregate {
+            mut client,
+            addresses,
+            id_documents,
+            custom_values,
+        } = rows;
+        if self.row.contains_key("state") {
+            // The dates of its states are those of the file, not those of a new client.
+            (client.approved_at, client.activated_at) = (None, None);
+        }
+        let client: client::Model = overlaid(&client, &self.row).ok_or_else(|| {
+            let message = "The client has a date, a version or another member of the wrong form.";
+            Problem::new(ProblemCode::Malformed, path!["client"], message)
+        })?;
+        let refuse = |name: &'static str, message: &'static str| {
+            Err(Problem::new(ProblemCode::Malformed, path!["client", name], message))
+        };
+        if !is_key(&client.encoded_key) {
+            return refuse("encodedKey", "encodedKey must have 1 to 32 letters and digits.");
+        }
+        if ClientState::parse(&client.state).is_none() {
+            return refuse("state", "There is no client state of this name.");
+        }
+        if client.version < 1 {
+            return refuse("version", "A version is 1 or more.");
+        }
+        if let Some(into) = &client.merged_into_key
+            && (!is_key(into) || client.state != ClientState::Exited.as_str())
+        {
+            return refuse(
+                "mergedIntoKey",
+                "Only an EXITED client has the key of the client it was merged into.",
+            );
+        }
+        let key = &client.encoded_key;
+        let mut addresses = addresses.unwrap_or_default();
+        for (member, own) in addresses.iter_mut().zip(own_keys("addresses", &self.addresses)?) {
+            member.client_key.clone_from(key);
+            own.into_iter().for_each(|own| member.encoded_key.clone_from(own));
+        }
+        let mut id_documents = id_documents.unwrap_or_default();
+        for (member, own) in id_documents
+            .iter_mut()
+            .zip(own_keys("idDocuments", &self.id_documents)?)
+        {
+            member.client_key.clone_from(key);
+            own.into_iter().for_each(|own| member.encoded_key.clone_from(own));
+        }
+        let mut custom_values = custom_values.unwrap_or_default();
+        for (member, own) in custom_values
+            .iter_mut()
+            .zip(own_keys("customInformation", &self.custom_values)?)
+        {
+            member.client_key.clone_from(key);
+            own.into_iter().for_each(|own| member.encoded_key.clone_from(own));
+        }
+        Ok(Aggregate {
+            client,
+            addresses: Some(addresses),
+            id_documents: Some(id_documents),
+            custom_values: Some(custom_values),
+        })
+    }
+}
+
+/// The keys of a list's members, checked.
+fn own_keys<'a>(
+    list: &'static str,
+    keys: &'a [Option<String>],
+) -> Result<impl Iterator<Item = Option<&'a String>>, Problem> {
+    let mut seen = HashSet::new();
+    for (index, key) in keys.iter().enumerate() {
+        let Some(key) = key else { continue };
+        let (code, message) = match (is_key(key), seen.insert(key)) {
+            (true, true) => continue,
+            (false, _) => (
+                ProblemCode::Malformed,
+                "encodedKey must have 1 to 32 letters and digits.",
+            ),
+            (true, false) => (ProblemCode::Duplicate, "Two members of a list have the same key."),
+        };
+        return Err(Problem::new(code, path![list, index, "encodedKey"], message));
+    }
+    Ok(keys.iter().map(Option::as_ref))
+}
+
+/// The row with these columns; none if a value doesn't fit its column.
+fn overlaid<M: Serialize + DeserializeOwned>(row: &M, columns: &Map<String, Value>) -> Option<M> {
+    let Ok(Value::Object(mut all)) = serde_json::to_value(row) else {
+        return None;
+    };
+    all.extend(columns.iter().map(|(name, value)| (name.clone(), value.clone())));
+    serde_json::from_value(Value::Object(all)).ok()
+}
