@@ -211,6 +211,9 @@ pub(super) async fn read(services: &Services, mut lines: Lines, report: &mut Rep
     import.finish()
 }
 
+/// A task that checks clients, with the numbers of their lines.
+type Checking = JoinHandle<(Vec<u64>, Result<CheckedClients, Error>)>;
+
 struct Import<'a> {
     services: &'a Services,
     report: &'a mut Report,
@@ -224,7 +227,7 @@ struct Import<'a> {
     /// The clients to store next, with the numbers of their lines.
     waiting: Vec<(u64, ImportedClient)>,
     /// The clients before them, which a task checks while those before are stored.
-    checking: Option<JoinHandle<(Vec<u64>, Result<CheckedClients, Error>)>>,
+    checking: Option<Checking>,
     stored: u64,
     known: u64,
     /// The number of clients that the last line states.
@@ -366,7 +369,7 @@ impl Import<'_> {
         self.go_on().await
     }
 
-    async fn store(&mut self, checking: JoinHandle<(Vec<u64>, Result<CheckedClients, Error>)>) -> Result<(), Failure> {
+    async fn store(&mut self, checking: Checking) -> Result<(), Failure> {
         let (numbers, checked) = checking.await.map_err(Failure::internal)?;
         let checked = checked.map_err(|error| self.stopped(&error))?;
         let imported = self.services.clients.import(&self.operator, &checked).await;

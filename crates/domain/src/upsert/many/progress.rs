@@ -195,7 +195,7 @@ impl<'a> Progress<'a> {
                 self.hold(problems.iter().map(size_of_problem).sum());
                 self.results[index] = Some(Err(problems));
             }
-            Part::Replayed(replayed) => self.add_replayed(index, *replayed),
+            Part::Replayed(replayed) => self.add_replayed(index, replayed),
         }
     }
 

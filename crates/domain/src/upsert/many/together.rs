@@ -57,7 +57,7 @@ pub(super) enum Done {
 pub(super) enum Part {
     New(Answer),
     /// An earlier request has stored the client.
-    Replayed(Box<Replayed>),
+    Replayed(Replayed),
 }
 
 impl<'a> Together<'a> {
@@ -187,7 +187,7 @@ impl Together<'_> {
                 Acquired::Stored(stored) => {
                     let replayed = upsert.replayed(&stored, transaction).await?;
                     return Ok(Step::Discard(match replayed {
-                        Ok(replayed) => Part::Replayed(Box::new(replayed)),
+                        Ok(replayed) => Part::Replayed(replayed),
                         Err(problem) => Part::New(Err(vec![problem])),
                     }));
                 }
