@@ -123,7 +123,11 @@ async fn taken_values_are_reported_beside_other_problems(server: &TestServer) {
         let message = format!("Another client has this value of the field {field}, which must be unique.");
         problem("TAKEN", &["customInformation", index, "value"], &message)
     };
-    let blank = problem("BLANK", &["client", "firstName"], "firstName must not be blank.");
+    let blank = problem(
+        "BLANK",
+        &["client", "firstName"],
+        "firstName is required and must not be blank.",
+    );
     let message = "Another client has this clientId: choose another, or leave it out to have one generated.";
     let used = problem("TAKEN", &["client", "clientId"], message);
     for (client, first) in [
@@ -143,7 +147,11 @@ async fn taken_values_are_reported_beside_other_problems(server: &TestServer) {
     // The client's own values aren't taken.
     let own = json!({ "client": { "clientId": "OTHER", "firstName": " " }, "matchOn": "CLIENT_ID",
         "customInformation": values });
-    let blank = problem("BLANK", &["client", "firstName"], "firstName must not be blank.");
+    let blank = problem(
+        "BLANK",
+        &["client", "firstName"],
+        "firstName is required and must not be blank.",
+    );
     upsert(server, checked(own)).await.data(answer(json!([blank])));
 }
 
