@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{UPSERT, in_branches, problems};
 use crate::harness::{
     Answer, TestServer,
-    graphql::{data, define, store},
+    graphql::{data, define, define_template, store},
 };
 
 const ONE_OF_THEIRS: &str = "assignedBranchKey must be one of those that your rights are limited to.";
@@ -50,6 +50,7 @@ on_both!(
     moved_client_is_not_changed_afterwards,
     definitions_are_closed_to_limited_callers,
     limited_lists_need_no_more_statements,
+    limits_hold_for_many_clients,
 );
 
 async fn client_must_stay_within_its_writers_branches(server: &TestServer) {
@@ -360,4 +361,39 @@ async fn limited_lists_need_no_more_statements(server: &TestServer) {
     });
     let found = data(&without, "{ auditLog { totalCount } }", json!({})).await;
     assert_eq!(found, json!({ "auditLog": { "totalCount": 2 } }));
+}
+
+/// With more than 1,000 clients, the rows of a list are checked one by one.
+async fn limits_hold_for_many_clients(server: &TestServer) {
+    // Also defines a custom field set.
+    server.seed(1_001).await;
+    let north = "UPDATE client SET assigned_branch_key = 'north', assigned_centre_key = 'c1'";
+    server.write(north).await.expect("written");
+    let template = json!({ "templateId": "hello", "name": "Hello", "event": "CLIENT_CREATED", "channel": "EMAIL",
+        "variants": [{ "language": "ENGLISH", "subject": "S", "text": "T" }] });
+    define_template(server, template).await;
+    for (id, branch) in [("shown", "north"), ("hidden", "south")] {
+        let members =
+            json!({ "assignedBranchKey": branch, "assignedCentreKey": "c1", "emailAddress": "a@example.test" });
+        store(server, client(id, members), "clientId").await;
+    }
+    let query = "{ clients(last: 1) { totalCount nodes { clientId } }
+        messages { totalCount nodes { client { clientId } } } auditLog { totalCount nodes { subject } } }";
+    for rights in [
+        in_branches(&["north"]),
+        in_branches(&["north", "west"]),
+        places(&["north"], &["c1"]),
+    ] {
+        let caller = server.as_caller(&rights);
+        let found = caller.graphql(query, json!({})).await;
+        found.data(json!({
+            "clients": { "totalCount": 1_002, "nodes": [{ "clientId": "shown" }] },
+            "messages": { "totalCount": 1, "nodes": [{ "client": { "clientId": "shown" } }] },
+            "auditLog": { "totalCount": 3, "nodes": [{ "subject": "CLIENT" }, { "subject": "MESSAGE_TEMPLATE" },
+                { "subject": "CUSTOM_FIELD_SET" }] },
+        }));
+        let south = json!({ "filterConstraints": [{ "filterSelection": "BRANCH_KEY", "filterElement": "EQUALS",
+            "value": "south" }] });
+        caller.post("/api/clients/search", south).await.is(200, json!([]));
+    }
 }
