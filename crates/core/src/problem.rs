@@ -30,7 +30,7 @@ text_enum! {
         Duplicate = "DUPLICATE",
         /// The value must be unique, and is already used or reserved.
         Taken = "TAKEN",
-        /// Another client has the same document, phone number, e-mail address or name, which the configured checks find.
+        /// Another client has the same document, phone number, e-mail address or name: see the configured checks.
         DuplicateClient = "DUPLICATE_CLIENT",
         /// The value can no longer be changed.
         NotEditable = "NOT_EDITABLE",
@@ -38,8 +38,8 @@ text_enum! {
         InvalidTransition = "INVALID_TRANSITION",
         /// The client is blacklisted: only its state can be changed.
         Blacklisted = "BLACKLISTED",
-        /// Other clients link to the client, so it can't be deleted, or it links to the client that would be merged into
-        /// it.
+        /// Other clients link to the client, so it can't be deleted; or it links to the client that would be merged
+        /// into it.
         StillLinked = "STILL_LINKED",
         /// The client has been merged into another one.
         AlreadyMerged = "ALREADY_MERGED",

@@ -115,8 +115,8 @@ pub(super) const FIELDS: &[Field] = &[
     ),
     (
         "Mutation.mergeClients",
-        "mutation { mergeClients(input: { from: { clientId: \"known\" }, into: { clientId: \"gone\" } }) { userErrors { \
-            code } } }",
+        "mutation { mergeClients(input: { from: { clientId: \"known\" }, into: { clientId: \"gone\" } }) { \
+            userErrors { code } } }",
         &[MergeClients],
     ),
     (

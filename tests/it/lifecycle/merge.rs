@@ -457,7 +457,8 @@ async fn merge_takes_the_same_statements_whatever_the_data(server: &TestServer) 
         .define(vec![field("nick", Kind::Text), field("boss", Kind::ClientLink)])
         .await;
     let mut counts = Vec::new();
-    for number in 0..3 {
+    // Without links, there is nothing to redirect.
+    for number in 1..4 {
         let (from, into) = (format!("F{number}"), format!("I{number}"));
         let documents = |count: usize| {
             let documents = (0..count).map(|at| json!({ "documentType": "P", "documentId": at.to_string() }));
@@ -476,8 +477,7 @@ async fn merge_takes_the_same_statements_whatever_the_data(server: &TestServer) 
         assert_eq!(answer["redirectedLinks"], number * 10);
         counts.push(server.statements().len());
     }
-    assert_eq!(counts[1], counts[2], "{counts:?}");
-    assert_eq!(counts[0], counts[1], "{counts:?}");
+    assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
 }
 
 async fn answer_shows_the_client_to_callers_who_may_view_it(server: &TestServer) {

@@ -88,6 +88,9 @@ impl Check {
     }
 }
 
+/// A column with one value.
+type Column = fn(&client_search::Model) -> &Option<String>;
+
 /// A value of a client that no other client should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Compared {
@@ -125,7 +128,7 @@ fn compared(before: Option<&Aggregate>, after: &Aggregate, checks: &DuplicateChe
             });
         }
     };
-    let single: [(Check, &'static str, fn(&client_search::Model) -> &Option<String>); 4] = [
+    let single: [(Check, &'static str, Column); 4] = [
         (Check::HomePhone, "homePhone", |row| &row.home_phone),
         (Check::MobilePhone, "mobilePhone1", |row| &row.mobile_phone1),
         (Check::MobilePhone, "mobilePhone2", |row| &row.mobile_phone2),
@@ -332,8 +335,8 @@ pub(super) fn with_warnings(step: Step<Answer>, warnings: Vec<Problem>) -> Step<
     }
 }
 
-/// Returns the problems of new clients with values that stored clients have, or clients earlier in the list that have no
-/// problem themselves. Only errors are checked.
+/// Returns the problems of new clients with values that stored clients have, or clients earlier in the list without a
+/// problem. Only errors are checked.
 pub(super) async fn of_new(
     clients: &[&Aggregate],
     checks: &DuplicateChecks,

@@ -70,7 +70,7 @@ object! {
     maybe_text mergedIntoKey "The key of the client that this one was merged into; null if it wasn't, and after its \
         exit was undone." => |(row, _)| row.client.merged_into_key.as_deref();
     maybe<Client> mergedInto "The client that this one was merged into. Requires VIEW_CLIENT." needs ViewClient
-        => |(row, loaded)| loaded.client(row.client.merged_into_key.as_deref()?);
+        => |(row, loaded)| row.client.merged_into_key.as_deref().and_then(|key| loaded.client(key));
     int version "The version, which grows by one with every change. Send it back as `expectedVersion` to prevent lost \
         updates." => |(row, _)| row.client.version.into();
     list<Address> addresses "The address of the client: a list with at most one entry."

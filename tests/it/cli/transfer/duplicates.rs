@@ -12,7 +12,9 @@ on_both!(
 
 /// The line of a client with this key and e-mail address.
 fn line(key: &str, email: &str) -> Value {
-    json!({ "client": { "encodedKey": key, "clientId": key, "firstName": key, "lastName": "B", "emailAddress": email } })
+    let client =
+        json!({ "encodedKey": key, "clientId": key, "firstName": key, "lastName": "B", "emailAddress": email });
+    json!({ "client": client })
 }
 
 async fn duplicates_are_refused_by_checks_that_are_errors(server: &TestServer) {
@@ -37,7 +39,7 @@ async fn duplicates_are_refused_by_checks_that_are_errors(server: &TestServer) {
     };
     let (stdout, _, code) = import("new", "ERROR");
     assert_eq!((stdout, code), (summary(2, 0, 2), Some(1)));
-    let report = read(&directory, "report");
+    let report = read(&directory, "new ERROR");
     let found: Vec<Value> = report
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
@@ -63,13 +65,16 @@ async fn reference_of_a_merged_client_is_checked(server: &TestServer) {
             "mergedIntoKey": into } })
     };
     let (directory, url) = (directory(), server.database_url());
-    for (client, stored) in [
+    for (number, (client, stored)) in [
         (merged("EXITED", json!("not a key")), 0),
         (merged("INACTIVE", json!("k2")), 0),
         (merged("EXITED", json!("k2")), 1),
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         file(&directory, "new", lines(&[client]));
-        let (stdout, ..) = run(&directory, &url, &["import", "new", "--report", "report"]);
+        let (stdout, ..) = run(&directory, &url, &["import", "new", "--report", &number.to_string()]);
         assert_eq!(stdout, summary(stored, 0, 1 - stored));
     }
 }

@@ -235,6 +235,13 @@ async fn lists_and_texts_have_limits(server: &TestServer) {
         problems(server, with(two("F", "I"), reason(2_001))).await,
         ["TOO_LONG reason"]
     );
+    let nulls = json!({ "reason": null, "expectedFromVersion": null, "expectedIntoVersion": null,
+        "idempotencyKey": null, "validateOnly": true });
+    assert_eq!(
+        problems(server, with(two("F", "I"), nulls)).await,
+        [""; 0],
+        "null is as if absent"
+    );
     let both = json!({ "reason": "a\0", "idempotencyKey": "" });
     let expected = ["INVALID_CHARACTER reason", "MALFORMED idempotencyKey"];
     assert_eq!(problems(server, with(two("F", "I"), both)).await, expected);

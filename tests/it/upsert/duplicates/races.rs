@@ -95,7 +95,10 @@ async fn lists_compete_without_a_deadlock(server: &TestServer) {
     )
     .await;
     let query = "mutation($input: UpsertClientsInput!) { upsertClients(input: $input) { results { created } } }";
-    let client = |number: usize| json!({ "client": { "firstName": "A", "lastName": "B", "emailAddress": format!("{number}@example.test") } });
+    let client = |number: usize| {
+        let email = format!("{number}@example.test");
+        json!({ "client": { "firstName": "A", "lastName": "B", "emailAddress": email } })
+    };
     let list = |numbers: Vec<usize>| {
         let clients: Vec<Value> = numbers.into_iter().map(client).collect();
         strict.graphql(query, json!({ "input": { "clients": clients } }))

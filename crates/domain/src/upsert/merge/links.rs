@@ -123,6 +123,11 @@ impl Links {
             let message = "Other clients link to this client by fields that you may not change.";
             return Ok(Some(Problem::new(ProblemCode::Forbidden, path!["from"], message)));
         }
+        if !self.clients.iter().all(|(client, _)| rights.shows(&client.client)) {
+            let message = "Clients that you have no right to link to this client: someone with rights to all branches \
+                           and centres can merge it.";
+            return Ok(Some(Problem::new(ProblemCode::Forbidden, path!["from"], message)));
+        }
         if self.claims(into_key, definitions).is_taken(transaction).await? {
             let message = "Another client links to each of the two clients by a field whose values must be unique: \
                            remove one of the links first.";
