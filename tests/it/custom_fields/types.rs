@@ -23,6 +23,33 @@ on_both!(
     user_and_group_links_are_checked,
 );
 
+/// The compiler requests a line for each type, and each line names its table.
+const fn table_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "texts_are_checked",
+        Kind::LongText => "long_texts_are_checked",
+        Kind::Selection => "selections_are_checked",
+        Kind::Number => "numbers_are_checked",
+        Kind::Checkbox => "checkboxes_are_checked",
+        Kind::Date => "dates_are_checked",
+        Kind::ClientLink => "client_links_are_checked",
+        Kind::UserLink | Kind::GroupLink => "user_and_group_links_are_checked",
+    }
+}
+
+#[test]
+fn every_type_has_a_table() {
+    let names = "TEXT LONG_TEXT SELECTION NUMBER CHECKBOX DATE CLIENT_LINK USER_LINK GROUP_LINK";
+    for name in names.split(' ') {
+        let kind = Kind::parse(name).expect("a type");
+        let (_, table) = include_str!("types.rs")
+            .split_once(&format!("\nasync fn {}(", table_of(kind)))
+            .expect("a test of this name");
+        let (table, _) = table.split_once("\n}\n").expect("its end");
+        assert!(table.contains(&format!("Kind::{kind:?}")), "{name}");
+    }
+}
+
 /// The return code of the REST API, and the code of the GraphQL API.
 type Codes = (u16, &'static str);
 
@@ -210,10 +237,6 @@ async fn long_texts_are_checked(server: &TestServer) {
 
 async fn masked_texts_are_checked(server: &TestServer) {
     create_trevor(server).await;
-    let masked = CustomFieldInput {
-        pattern: async_graphql::MaybeUndefined::Value("@#-$ (é)".to_owned()),
-        ..field("code", Kind::Text)
-    };
     let right = ["A1-Z (é)", "a0-9 (é)", "é1-é (é)", "日1-本 (é)", "Z9-0 (é)", "ß0-ß (é)"];
     let wrong = [
         " ",
@@ -239,14 +262,21 @@ async fn masked_texts_are_checked(server: &TestServer) {
         "A1-Z(é)",
         "A1-Z (e\u{301})",
     ];
-    let rows = [
-        same(&right),
-        refused(PATTERN, &wrong),
-        refused(CHARACTER, &["A1-\0 (é)", "A1-Z\n(é)"]),
-        refused(EMPTY, &[""]),
-        not_texts(),
-    ];
-    check(server, masked, &rows).await;
+    for (id, kind, of_a_line_break) in [("code", Kind::Text, CHARACTER), ("story", Kind::LongText, PATTERN)] {
+        let rows = [
+            same(&right),
+            refused(PATTERN, &wrong),
+            refused(CHARACTER, &["A1-\0 (é)"]),
+            refused(of_a_line_break, &["A1-Z\n(é)"]),
+            refused(EMPTY, &[""]),
+            not_texts(),
+        ];
+        let masked = CustomFieldInput {
+            pattern: async_graphql::MaybeUndefined::Value("@#-$ (é)".to_owned()),
+            ..field(id, kind)
+        };
+        check(server, masked, &rows).await;
+    }
 }
 
 async fn selections_are_checked(server: &TestServer) {

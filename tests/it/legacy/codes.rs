@@ -115,13 +115,13 @@ fn every_code_has_a_row() {
     let known: BTreeSet<Code> = rows.iter().copied().collect();
     assert_eq!(known.len(), rows.len(), "a code has one row");
     assert_eq!(known, codes());
-    for ((status, number, _), file, test) in ELSEWHERE {
+    for (_, file, test) in ELSEWHERE {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it").join(file);
         let source = std::fs::read_to_string(path).expect("the file exists");
-        let (_, body) = source
-            .split_once(&format!("fn {test}("))
-            .unwrap_or_else(|| panic!("{file} has no test {test}"));
-        assert!(!body.is_empty() && number > 0 && status > 400);
+        assert!(
+            source.contains(&format!("async fn {test}(")),
+            "{file} has no test {test}"
+        );
     }
 }
 
