@@ -17,8 +17,9 @@ pub use search::constraint;
 #[doc(hidden)]
 pub use search::fuzzing;
 pub use search::{
-    ClientFilter, ClientOrder, ClientOrderField, ClientPage, CustomFieldFilter, Exactly, OrderDirection,
-    fill_search_rows,
+    ClientFilter, ClientOrder, ClientOrderField, ClientPage, CustomFieldCondition, CustomFieldFilter, DateRange,
+    Exactly, LONGEST_SEARCH, Listing, MOST_FILTERS, MOST_LEVELS, MOST_RANKED, MOST_WORDS, NameFilter, NumberRange,
+    OrderDirection, ValueFilter, fill_search_rows,
 };
 pub use settings::{CheckLevel, ClientSettings, DuplicateChecks};
 pub use states::{DateEffect, TRANSITIONS, Transition};
@@ -28,12 +29,16 @@ use std::sync::Arc;
 use crate::{
     audit::AuditLog, definitions::DefinitionsCache, idempotency::IdempotencySettings, outbox_signal::OutboxSignal,
 };
-use clientele_core::flow::FlowQueue;
+use clientele_core::{fair_queue::Limits, flow::FlowQueue};
 use clientele_storage::db::Database;
 
-/// The searches that may examine clients one by one at the same time. The others wait, so that such searches together
-/// use one connection.
-const SCANS: usize = 1;
+/// The searches that may examine clients one by one at the same time. Others wait, so that such searches together use
+/// one connection; further ones are refused.
+const SCANS: Limits = Limits {
+    permits: 1,
+    waiting: 100,
+    waiting_per_key: 50,
+};
 
 /// Reads and writes clients. Clones share everything.
 #[derive(Clone, Debug)]
@@ -65,7 +70,7 @@ impl Clients {
             outbox,
             settings: Arc::new(settings),
             idempotency,
-            scans: FlowQueue::unbounded(SCANS),
+            scans: FlowQueue::new(SCANS),
         }
     }
 }

@@ -62,7 +62,10 @@ pub struct Link {
 #[derive(Debug)]
 pub struct RootField<'a> {
     pub name: &'a str,
-    /// The names of the members of its argument `filter` that have a value.
+    /// The names of its arguments that have a value.
+    pub arguments: Vec<&'a str>,
+    /// The names of the members of its argument `filter` that have a value. Members of the filters in a list `and` are
+    /// among them, because all of these must match, too.
     pub filter: Vec<&'a str>,
     /// True if its selection needs the entries of a page.
     pub entries: bool,
@@ -72,20 +75,41 @@ pub struct RootField<'a> {
 
 impl<'a> RootField<'a> {
     pub fn new(field: &'a Field, values: &'a Values, entries: bool, total: bool) -> Self {
-        let has_value = |value| values.get(value).is_some_and(|value| *value != Value::Null);
-        let filter = field.get_argument("filter").and_then(|filter| values.get(&filter.node));
-        let filter = match filter {
-            Some(Value::Object(members)) => {
-                let members = members.iter().filter(|(_, value)| has_value(value));
-                members.map(|(name, _)| name.as_str()).collect()
-            }
-            _ => Vec::new(),
-        };
+        let arguments = field.arguments.iter();
+        let arguments = arguments.filter(|(_, value)| value_of(&value.node, values).is_some());
+        let mut filter = Vec::new();
+        if let Some(argument) = field.get_argument("filter") {
+            add_members(&argument.node, values, &mut filter);
+        }
         Self {
             name: field.name.node.as_str(),
+            arguments: arguments.map(|(name, _)| name.node.as_str()).collect(),
             filter,
             entries,
             total,
+        }
+    }
+}
+
+/// The value of an argument or a member, unless it is null or absent.
+fn value_of<'a>(value: &'a Value, values: &'a Values) -> Option<&'a Value> {
+    values.get(value).filter(|value| **value != Value::Null)
+}
+
+/// Adds the members of a filter that have a value.
+fn add_members<'a>(filter: &'a Value, values: &'a Values, found: &mut Vec<&'a str>) {
+    let Some(Value::Object(members)) = value_of(filter, values) else {
+        return;
+    };
+    for (name, value) in members {
+        match (name.as_str(), value_of(value, values)) {
+            (_, None) => {}
+            ("and", Some(Value::List(filters))) => {
+                filters.iter().for_each(|filter| add_members(filter, values, found));
+            }
+            // A list of one.
+            ("and", Some(filter)) => add_members(filter, values, found),
+            (name, Some(_)) => found.push(name),
         }
     }
 }

@@ -192,7 +192,7 @@ impl Order {
     }
 
     fn is_number(column: &str) -> bool {
-        column == "position"
+        matches!(column, "position" | "rank")
     }
 }
 
@@ -267,6 +267,22 @@ impl Conditions {
         self.terms.is_empty()
     }
 
+    /// All conditions so far.
+    pub fn terms(&self) -> &[String] {
+        &self.terms
+    }
+
+    /// Returns the conditions that `add` adds as one condition, and doesn't add it.
+    pub fn nested(&mut self, add: impl FnOnce(&mut Self)) -> String {
+        let outer = std::mem::take(&mut self.terms);
+        add(self);
+        let nested = std::mem::replace(&mut self.terms, outer);
+        match nested.is_empty() {
+            true => "TRUE".to_owned(),
+            false => format!("({})", nested.join(" AND ")),
+        }
+    }
+
     /// Returns true when there is only one of them.
     pub fn is_single(&self) -> bool {
         self.terms.len() == 1
@@ -323,7 +339,7 @@ text_enum! {
     CountPrecision {
         /// `totalCount` is the number of entries in the list.
         Exact = "EXACT",
-        /// The list has more entries than `totalCount`: counting stopped at 10,000.
+        /// The list has more entries than `totalCount`: counting stopped at 10,000, or at 1,000 of a search.
         AtLeast = "AT_LEAST",
     }
 }

@@ -36,6 +36,8 @@ const COUNT: usize = 100;
 const RANGE: usize = 1_000;
 /// A search by the value of a custom field, which is in another table.
 const VALUE: usize = 3_000;
+/// A search by words, of which an index of trigrams lists the rows.
+const WORDS: usize = 1_000;
 /// A search that examines rows one by one.
 const SCAN: usize = 10_000;
 /// A count of the rows of one client.
@@ -55,11 +57,18 @@ struct List {
 const LISTS: [List; 5] = [
     List {
         field: "clients",
-        selective: &["emailAddress", "phone", "documentId", "birthDate"],
+        selective: &["emailAddress", "email", "phone", "documentId", "birthDate"],
         range: &[
             "states",
             "firstNameStartsWith",
             "lastNameStartsWith",
+            "firstName",
+            "lastName",
+            "born",
+            "city",
+            "assignedBranchKey",
+            "assignedCentreKey",
+            "assignedUserKey",
             "createdAt",
             "updatedAt",
         ],
@@ -94,11 +103,23 @@ fn of_root(field: &RootField<'_>) -> usize {
     let Some(list) = LISTS.iter().find(|list| list.field == field.name) else {
         return 0;
     };
-    let search = list.search(&field.filter);
+    let search = match field.arguments.contains(&"search") {
+        true => list.words(&field.filter),
+        false => list.search(&field.filter),
+    };
     usize::from(field.entries) * search + usize::from(field.total) * (COUNT + search)
 }
 
 impl List {
+    /// The price of a search by words of which the found rows are checked for these members of the filter.
+    fn words(&self, members: &[&str]) -> usize {
+        let is_selective = members.iter().any(|name| self.selective.contains(name));
+        match members.is_empty() || is_selective {
+            true => WORDS,
+            false => SCAN,
+        }
+    }
+
     /// The price of a search by these members of the filter.
     fn search(&self, members: &[&str]) -> usize {
         let is_selective = members.iter().any(|name| self.selective.contains(name));
@@ -114,6 +135,8 @@ impl List {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use async_graphql::parser::{parse_query, types::Selection};
 
     use graphql_server::{RootField, Values};
@@ -164,6 +187,65 @@ mod tests {
         assert!(of_clients.contains("\n\tcustomField: "));
     }
 
+    /// The members of the filter of clients, and their prices alone.
+    const MEMBERS: [(&str, usize); 24] = [
+        ("states", 1_000),
+        ("firstNameStartsWith", 1_000),
+        ("lastNameStartsWith", 1_000),
+        ("firstName", 1_000),
+        ("lastName", 1_000),
+        ("birthDate", 0),
+        ("born", 1_000),
+        ("emailAddress", 0),
+        ("email", 0),
+        ("phone", 0),
+        ("documentId", 0),
+        ("city", 1_000),
+        ("country", 10_000),
+        ("clientRoleId", 10_000),
+        ("assignedBranchKey", 1_000),
+        ("assignedCentreKey", 1_000),
+        ("assignedUserKey", 1_000),
+        ("customField", 3_000),
+        ("customFields", 10_000),
+        ("createdAt", 1_000),
+        ("updatedAt", 1_000),
+        ("or", 10_000),
+        ("not", 10_000),
+        // An empty list of filters has no members.
+        ("and", 0),
+    ];
+
+    #[test]
+    fn every_member_of_the_filter_has_a_price() {
+        let schema = include_str!("../../../schema.graphql");
+        let members = type_of(schema, "\ninput ClientFilter {").lines();
+        let members = members.filter_map(|line| line.strip_prefix('\t')?.split_once(": "));
+        let members: BTreeSet<&str> = members
+            .map(|(name, _)| name)
+            .filter(|name| !name.contains(' '))
+            .collect();
+        assert_eq!(members, MEMBERS.iter().map(|(name, _)| *name).collect());
+        let of = |members: &str| prices(&format!("{{ clients(filter: {{ {members} }}) }}"))[0];
+        for (one, price) in MEMBERS {
+            let value = if one == "and" { "[]" } else { "1" };
+            let one = format!("{one}: {value}");
+            assert_eq!(of(&one), price, "{one}");
+            assert_eq!(of(&format!("and: [{{ {one} }}]")), price, "{one}");
+            assert_eq!(of(&format!("or: [{{ {one} }}]")), 10_000, "{one}");
+            assert_eq!(of(&format!("not: {{ {one} }}")), 10_000, "{one}");
+            // Checked on the few rows of a selective member, or on all of a range.
+            for (other, price_of_other) in MEMBERS {
+                if other == "and" || one.starts_with("and") {
+                    continue;
+                }
+                let both = format!("{one}, and: [{{ {other}: 1 }}]");
+                let expected = if price == 0 || price_of_other == 0 { 0 } else { 10_000 };
+                assert_eq!(of(&both), expected, "{both}");
+            }
+        }
+    }
+
     #[test]
     fn price_of_list_follows_its_search() {
         for (query, expected) in [
@@ -188,6 +270,13 @@ mod tests {
             (
                 "{ clients(filter: { states: [ACTIVE], emailAddress: \"A\" }) }",
                 [0, 100],
+            ),
+            ("{ clients(search: \"a\") }", [1_000, 1_100]),
+            ("{ clients(search: null) }", [0, 100]),
+            ("{ clients(search: \"a\", filter: { email: \"a\" }) }", [1_000, 1_100]),
+            (
+                "{ clients(search: \"a\", filter: { states: [ACTIVE] }) }",
+                [10_000, 10_100],
             ),
             ("{ messages(filter: { channel: SMS }) }", [10_000, 10_100]),
             ("{ messages(filter: { templateId: \"a\" }) }", [1_000, 1_100]),

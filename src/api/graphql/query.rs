@@ -21,7 +21,7 @@ use super::{
     page::{LARGEST_PAGE, PageArguments, of_argument},
 };
 use clientele_domain::{
-    client::{ClientFilter, ClientOrder, Clients},
+    client::{ClientFilter, ClientOrder, Clients, Listing},
     enums::Language,
     notify::template::Templates,
 };
@@ -90,6 +90,13 @@ impl Query {
     async fn clients(
         &self,
         context: &Context<'_>,
+        #[graphql(
+            desc = "Only clients that this text finds, the best matches first: a part of a name, of the mailbox of the \
+                    e-mail address, of a phone number, of the ID or of a document number. Each word must be found, \
+                    without regard to case and accents. The text has at most 200 characters and 8 words. A word of one \
+                    or two letters must begin the first or last name. Not together with `orderBy`."
+        )]
+        search: Option<String>,
         #[graphql(desc = "Only clients that match; all clients by default.")] filter: Option<ClientFilter>,
         #[graphql(desc = "The order of the list; by creation by default.")] order_by: Option<ClientOrder>,
         #[graphql(desc = "Number of entries from the start: 50 by default, at most 500.")] first: Option<i32>,
@@ -97,7 +104,15 @@ impl Query {
         #[graphql(desc = "Number of entries from the end: at most 500. Not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only entries before this cursor.")] before: Option<String>,
     ) -> Result<RawObject<Connection<Client>>> {
-        let (filter, order) = (filter.unwrap_or_default(), order_by.unwrap_or_default());
+        let filter = filter.unwrap_or_default();
+        let listing = match (search, order_by) {
+            (None, order) => Listing::All(order.unwrap_or_default()),
+            (Some(text), None) => Listing::Found(text),
+            (Some(_), Some(_)) => {
+                let message = "`orderBy` can't be combined with `search`, which lists the best matches first.";
+                return Err(GraphqlError::new(Code::BadUserInput, message).into());
+            }
+        };
         let range = PageArguments::new(first, after, last, before).range("clients", "")?;
         let selection = selection::<Connection<Client>>(context)?;
         let selections: Vec<&Selection> = selected(&selection).collect();
@@ -106,7 +121,7 @@ impl Query {
         let requested = requested(&selection);
         let parts = requested.rows.then(|| selected_parts(selections));
         let page = clients
-            .page(caller, &filter, order, &range, parts, requested.total)
+            .page(caller, &filter, listing, &range, parts, requested.total)
             .await?
             .map_err(|problem| of_argument("", &problem))?;
         let (rows, definitions) = (&page.clients.rows, page.definitions.clone());

@@ -176,9 +176,9 @@ pub fn list(parameters: &Parameters) -> Result<List, RestError> {
             "firstName" => filter.exactly.first_name.replace(value.clone()).is_some(),
             "lastName" => filter.exactly.last_name.replace(value.clone()).is_some(),
             "idDocument" => filter.document_id.replace(value.clone()).is_some(),
-            "branchId" => filter.exactly.assigned_branch_key.replace(value.clone()).is_some(),
-            "centreId" => filter.exactly.assigned_centre_key.replace(value.clone()).is_some(),
-            "creditOfficerUsername" => filter.exactly.assigned_user_key.replace(value.clone()).is_some(),
+            "branchId" => filter.assigned_branch_key.replace(value.clone()).is_some(),
+            "centreId" => filter.assigned_centre_key.replace(value.clone()).is_some(),
+            "creditOfficerUsername" => filter.assigned_user_key.replace(value.clone()).is_some(),
             // Some callers use the old spelling in lists, too.
             "birthDate" | "birthdate" => {
                 let date = read::date(value).ok_or_else(|| {

@@ -467,3 +467,56 @@ async fn number(database: &DatabaseConnection, sql: &str) -> i64 {
     let row = database.query_one_raw(query).await.expect("an answer").expect("a row");
     row.try_get_by_index(0).expect("a number")
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn extension_that_cannot_be_used_is_named() {
+    on(Backend::Postgres, async |server| {
+        let (url, name, _) = parts(server);
+        let plain = format!("{name}_plain");
+        let admin = connect(&url).await;
+        execute(
+            &admin,
+            &[
+                &format!("CREATE DATABASE {plain} TEMPLATE template0"),
+                &format!("CREATE ROLE {plain} LOGIN"),
+            ],
+        )
+        .await;
+        let of_plain = url.replace(&name, &plain);
+        let inside = connect(&of_plain).await;
+        // Creating an extension takes a right to the database, too.
+        execute(&inside, &[&format!("GRANT CREATE ON SCHEMA public TO {plain}")]).await;
+        let as_plain = of_plain.replace("clientele@", &format!("{plain}@"));
+        let refused = |reason: &str| {
+            let sentence = format!(
+                "clientele: can't migrate the database {as_plain}: the extension pg_trgm, by which clients are \
+                 searched, {reason}, then start again\n"
+            );
+            assert_eq!(migrate(&as_plain), (String::new(), sentence, Some(1)));
+        };
+        refused(
+            "can't be created (Execution Error: error returned from database: permission denied to create extension \
+             \"pg_trgm\"). Nothing was changed. Install PostgreSQL's contrib package if the extension isn't \
+             available, and run `CREATE EXTENSION pg_trgm` in this database as its owner or as a superuser",
+        );
+        let elsewhere = ["CREATE SCHEMA elsewhere", "CREATE EXTENSION pg_trgm SCHEMA elsewhere"];
+        execute(&inside, &elsewhere).await;
+        refused(
+            "is in the schema elsewhere, which isn't in the search_path. Nothing was changed. Add the schema to the \
+             search_path of the role, or run `ALTER EXTENSION pg_trgm SET SCHEMA public`",
+        );
+        execute(&inside, &["ALTER EXTENSION pg_trgm SET SCHEMA public"]).await;
+        works(&as_plain);
+        inside.close().await.expect("closed");
+        execute(
+            &admin,
+            &[
+                &format!("DROP DATABASE {plain} WITH (FORCE)"),
+                &format!("DROP ROLE {plain}"),
+            ],
+        )
+        .await;
+        admin.close().await.expect("closed");
+    })
+    .await;
+}

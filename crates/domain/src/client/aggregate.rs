@@ -129,13 +129,18 @@ pub(super) fn select(dialect: Dialect, parts: ClientParts) -> &'static str {
     &selects(dialect, parts).0
 }
 
+/// The end of a statement that reads the clients of the table `page`, with their ranks.
+pub(super) fn select_ranked(dialect: Dialect, parts: ClientParts) -> &'static str {
+    &selects(dialect, parts).2
+}
+
 /// The same for a client to change: also reads the end of its audit chain, which no other reader needs.
 pub(crate) fn select_for_change(dialect: Dialect, parts: ClientParts) -> &'static str {
     &selects(dialect, parts).1
 }
 
-fn selects(dialect: Dialect, parts: ClientParts) -> &'static (String, String) {
-    static SELECTS: LazyLock<HashMap<(bool, ClientParts), (String, String)>> = LazyLock::new(|| {
+fn selects(dialect: Dialect, parts: ClientParts) -> &'static (String, String, String) {
+    static SELECTS: LazyLock<HashMap<(bool, ClientParts), (String, String, String)>> = LazyLock::new(|| {
         let mut selects = HashMap::new();
         for (dialect, bits) in [Dialect::Postgres, Dialect::Sqlite]
             .into_iter()
@@ -149,7 +154,8 @@ fn selects(dialect: Dialect, parts: ClientParts) -> &'static (String, String) {
             let columns = write_columns(dialect, parts);
             let select = format!("{columns} FROM client c");
             let for_change = format!("{columns}, c.history_head, c.history_count FROM client c");
-            selects.insert((dialect == Dialect::Postgres, parts), (select, for_change));
+            let ranked = format!("{columns}, f.rank FROM page f JOIN client c ON c.encoded_key = f.client_key");
+            selects.insert((dialect == Dialect::Postgres, parts), (select, for_change, ranked));
         }
         selects
     });
@@ -353,6 +359,16 @@ impl Clients {
         Ok(rows.into_iter().map(unchecked).collect())
     }
 
+    /// Runs a statement that ends with [`select_ranked`]. Returns the clients with their ranks, in the statement's
+    /// order, and the definitions at that time.
+    pub(super) async fn read_ranked(
+        &self,
+        sql: String,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<(Vec<(Aggregate, i32)>, Arc<Definitions>)> {
+        self.read_with(sql, values, |row| Ok(row.try_get_by_index(5)?)).await
+    }
+
     /// Runs a statement that begins with [`select`]. Returns the clients in the statement's order, and the definitions
     /// at that time.
     pub(super) async fn read(
@@ -360,17 +376,29 @@ impl Clients {
         sql: String,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<(Vec<Aggregate>, Arc<Definitions>)> {
+        let (rows, definitions) = self.read_with(sql, values, |_| Ok(())).await?;
+        Ok((rows.into_iter().map(|(client, ())| client).collect(), definitions))
+    }
+
+    /// Reads clients, each with the value of another column.
+    async fn read_with<T: Send>(
+        &self,
+        sql: String,
+        values: impl IntoIterator<Item = Value>,
+        other: impl Fn(&QueryResult) -> Result<T> + Send,
+    ) -> Result<(Vec<(Aggregate, T)>, Arc<Definitions>)> {
         let connection = self.db.read();
         let rows = connection.each(sql, values, |row| {
             let (client, bytes) = decode(row)?;
             let version: i64 = row.try_get_by_index(0)?;
-            Ok(((version, client), bytes))
+            Ok(((version, client, other(row)?), bytes))
         });
         let rows = rows.await?;
         let definitions = match rows.first() {
-            Some((version, _)) => self.definitions.at(*version, connection).await?,
+            Some((version, ..)) => self.definitions.at(*version, connection).await?,
             None => self.definitions.latest_known().await?,
         };
-        Ok((rows.into_iter().map(|(_, client)| client).collect(), definitions))
+        let rows = rows.into_iter().map(|(_, client, other)| (client, other)).collect();
+        Ok((rows, definitions))
     }
 }

@@ -1,25 +1,38 @@
 //! Lists clients: filters, stable orders, and pages by cursor (or by offset, for the legacy route).
 
 pub mod constraint;
+mod custom_value;
 mod fill;
 mod filter;
 pub(crate) mod folding;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod prefix;
+mod ranked;
 mod rows;
+mod text;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use async_graphql::{Enum, InputObject};
 use chrono::{DateTime, Utc};
 use entity::instant;
 
 pub use fill::fill_search_rows;
-pub use filter::{ClientFilter, CustomFieldFilter, Exactly};
+pub use filter::{
+    ClientFilter, CustomFieldCondition, CustomFieldFilter, DateRange, Exactly, MOST_FILTERS, MOST_LEVELS, NameFilter,
+    NumberRange, ValueFilter,
+};
+pub use ranked::MOST_RANKED;
 pub(crate) use rows::{SEARCHED, SearchRows};
+pub use text::{LONGEST_SEARCH, MOST_WORDS};
 
-use self::constraint::{Compared, Constraint};
+use self::{
+    constraint::{Compared, Constraint},
+    ranked::BY_RANK,
+    text::SearchText,
+};
 use super::{
     Clients,
     aggregate::{self, Aggregate, ClientParts},
@@ -28,7 +41,12 @@ use crate::{
     caller::{Caller, Permission},
     definitions::Definitions,
 };
-use clientele_core::{error::Result, flow::Flow, problem::Problem};
+use clientele_core::{
+    error::{Error, Result},
+    fair_queue::QueueFull,
+    flow::Flow,
+    problem::Problem,
+};
 use clientele_storage::{
     db::Dialect,
     paging::{Conditions, CountPrecision, Cursor, Order, Page, Range, Total, Window},
@@ -67,6 +85,29 @@ pub struct ClientOrder {
     pub direction: OrderDirection,
 }
 
+/// The clients of a list and their order.
+#[derive(Clone, Debug)]
+pub enum Listing {
+    /// All clients that pass the filter.
+    All(ClientOrder),
+    /// Those of them that a search for this text finds, by their rank.
+    Found(String),
+}
+
+impl From<ClientOrder> for Listing {
+    fn from(order: ClientOrder) -> Self {
+        Self::All(order)
+    }
+}
+
+/// The order of a page.
+#[derive(Clone, Debug)]
+enum PageOrder {
+    By(ClientOrder),
+    /// By rank; with the ranks of the clients by key.
+    Ranked(HashMap<String, i32>),
+}
+
 /// A page of clients.
 #[derive(Clone, Debug)]
 pub struct ClientPage {
@@ -74,7 +115,7 @@ pub struct ClientPage {
     /// The number of clients in the list, if requested.
     pub total: Option<Total>,
     pub definitions: Arc<Definitions>,
-    order: ClientOrder,
+    order: PageOrder,
 }
 
 impl ClientPage {
@@ -82,39 +123,63 @@ impl ClientPage {
     pub fn cursor(&self, row: &Aggregate) -> String {
         let client = &row.client;
         let key = client.encoded_key.clone();
-        let values = match self.order.field {
+        let order = match &self.order {
+            PageOrder::By(order) => *order,
+            PageOrder::Ranked(ranks) => {
+                let rank = ranks.get(&key).copied().unwrap_or_default();
+                return Cursor::of(vec![rank.to_string(), key]).encode(&BY_RANK);
+            }
+        };
+        let values = match order.field {
             ClientOrderField::CreatedAt => vec![instant::to_text(&client.created_at), key],
             ClientOrderField::UpdatedAt => vec![instant::to_text(&client.updated_at), key],
             ClientOrderField::Name => vec![client.last_name.clone(), client.first_name.clone(), key],
         };
-        Cursor::of(values).encode(&self.order.into())
+        Cursor::of(values).encode(&order.into())
     }
 }
 
 impl Clients {
     /// Returns a page of the clients that pass `filter`: their rows, if `parts` is given, and their number, if `total`
-    /// is true. Rows and total take one statement each, a condition on a custom field at most one more.
+    /// is true. Rows and total take one statement each, a condition on a custom field or a role at most one more.
     ///
     /// # Errors
-    /// The inner error is a cursor of another order, or a custom field that doesn't exist or whose values the caller
-    /// may not see.
+    /// The inner error is a cursor of another order, a filter or a search that is too large, a definition that doesn't
+    /// exist, or a custom field whose values the caller may not see.
     pub async fn page(
         &self,
         caller: &Caller,
         filter: &ClientFilter,
-        order: ClientOrder,
+        listing: impl Into<Listing>,
         range: &Range,
         parts: Option<ClientParts>,
         total: bool,
     ) -> Result<Result<ClientPage, Problem>> {
         caller.require(Permission::ViewClient)?;
-        let window = match Window::of(range, &order.into()) {
+        let (order, search) = match listing.into() {
+            Listing::All(order) => (Order::from(order), Ok(order)),
+            Listing::Found(text) => match SearchText::parse(&text) {
+                Ok(search) => (BY_RANK, Err(search)),
+                Err(problem) => return Ok(Err(problem)),
+            },
+        };
+        let window = match Window::of(range, &order) {
             Ok(window) => window,
             Err(problem) => return Ok(Err(problem)),
         };
-        let (conditions, same_value) = match self.conditions(caller, filter, total).await? {
+        let counts_value = total && search.is_ok();
+        let (conditions, same_value) = match self.conditions(caller, filter, counts_value).await? {
             Ok(found) => found,
             Err(problem) => return Ok(Err(problem)),
+        };
+        let order = match search {
+            Ok(order) => order,
+            Err(search) => {
+                return self
+                    .found(caller, &search, conditions, &window, parts, total)
+                    .await
+                    .map(Ok);
+            }
         };
         let (rows, definitions) = match parts {
             Some(parts) => self.rows(caller, conditions.clone(), &window, order, parts).await?,
@@ -133,15 +198,64 @@ impl Clients {
             clients: window.page(rows),
             total,
             definitions,
-            order,
+            order: PageOrder::By(order),
         }))
+    }
+
+    /// Returns a page of the clients that a search finds and for which the conditions hold.
+    async fn found(
+        &self,
+        caller: &Caller,
+        search: &SearchText,
+        conditions: Conditions,
+        window: &Window,
+        parts: Option<ClientParts>,
+        total: bool,
+    ) -> Result<ClientPage> {
+        let (mut rows, definitions) = match parts {
+            Some(parts) => {
+                let mut conditions = conditions.clone();
+                let sql = ranked::page(search, window, parts, &mut conditions);
+                self.read_ranked(sql, conditions.values).await?
+            }
+            None => (Vec::new(), self.definitions.latest_known().await?),
+        };
+        for (row, _) in &mut rows {
+            row.hide_values(&caller.rights, &definitions);
+        }
+        let total = match total {
+            false => None,
+            true => {
+                let mut conditions = conditions;
+                let sql = ranked::count(search, &mut conditions);
+                let row = self.db.read().one(sql, conditions.values).await?;
+                let count: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
+                Some(Total {
+                    count: count.min(MOST_RANKED),
+                    precision: match count > MOST_RANKED {
+                        true => CountPrecision::AtLeast,
+                        false => CountPrecision::Exact,
+                    },
+                })
+            }
+        };
+        let ranks = rows
+            .iter()
+            .map(|(row, rank)| (row.client.encoded_key.clone(), *rank))
+            .collect();
+        Ok(ClientPage {
+            clients: window.page(rows.into_iter().map(|(row, _)| row).collect()),
+            total,
+            definitions,
+            order: PageOrder::Ranked(ranks),
+        })
     }
 
     /// Returns a page of the clients for which all constraints hold, in the order of creation. At most one search at a
     /// time examines clients one by one.
     ///
     /// # Errors
-    /// The inner error is every problem of the constraints.
+    /// [`Error::Busy`] if too many searches wait to do so. The inner error is every problem of the constraints.
     pub async fn search(
         &self,
         caller: &Caller,
@@ -162,27 +276,34 @@ impl Clients {
             true => self.definitions.current().await?,
             false => self.definitions.latest_known().await?,
         };
-        let dialect = self.db.read().dialect;
-        let search = constraint::search(constraints, dialect, &known, &caller.rights, now.date_naive());
-        let mut search = match search {
+        let connection = self.db.read();
+        let search = match constraint::search(constraints, &known, &caller.rights, now.date_naive()) {
             Ok(search) => search,
             Err(problems) => return Ok(Err(problems)),
         };
-        let share = caller.rights.share(self.db.read()).await?;
-        caller.rights.limit(&mut search.conditions, share);
-        let _permit = match search.is_scan {
+        let is_common = match search.custom_values(connection.dialect) {
+            Some((rows, values)) => {
+                let counted = Total::count(connection, &rows, values).await?;
+                counted.precision == CountPrecision::AtLeast
+            }
+            None => false,
+        };
+        let _permit = match search.is_scan || is_common {
             true => {
-                let flow = Flow::Caller(caller.kind.as_str(), caller.id.clone());
-                self.scans.acquire(flow).await.ok()
+                let permit = self.scans.acquire(caller.flow().unwrap_or(Flow::Internal)).await;
+                Some(permit.map_err(|QueueFull| Error::Busy)?)
             }
             false => None,
         };
-        let (rows, definitions) = self.rows(caller, search.conditions, &window, order, parts).await?;
+        let mut conditions = search.conditions(connection.dialect, is_common);
+        let share = caller.rights.share(connection).await?;
+        caller.rights.limit(&mut conditions, share);
+        let (rows, definitions) = self.rows(caller, conditions, &window, order, parts).await?;
         Ok(Ok(ClientPage {
             clients: window.page(rows),
             total: None,
             definitions,
-            order,
+            order: PageOrder::By(order),
         }))
     }
 
@@ -213,27 +334,27 @@ impl Clients {
         total: bool,
     ) -> Result<Result<(Conditions, Option<Total>), Problem>> {
         let connection = self.db.read();
-        // Only a filter by a custom field needs the definitions before the clients are read.
-        let definitions = match filter.custom_field {
-            Some(_) => Some(self.definitions.current().await?),
-            None => None,
+        if let Some(problem) = filter.too_large() {
+            return Ok(Err(problem));
+        }
+        // Only custom fields and roles need the definitions before the clients are read.
+        let definitions = match filter.needs_definitions() {
+            true => Some(self.definitions.current().await?),
+            false => None,
         };
         let definitions = definitions.as_deref();
-        let problem = definitions.and_then(|definitions| filter.forbidden(&caller.rights, definitions));
+        let problem = definitions.and_then(|definitions| filter.problem(&caller.rights, definitions));
         if let Some(problem) = problem {
             return Ok(Err(problem));
         }
         let dialect = connection.dialect;
         let share = caller.rights.share(connection).await?;
         let limited = |is_common| {
-            let mut conditions = filter.conditions(dialect, definitions, is_common)?;
+            let mut conditions = filter.conditions(dialect, definitions, is_common);
             caller.rights.limit(&mut conditions, share);
-            Ok(conditions)
+            conditions
         };
-        let conditions = match limited(false) {
-            Ok(conditions) => conditions,
-            Err(problem) => return Ok(Err(problem)),
-        };
+        let conditions = limited(false);
         let values = definitions.and_then(|definitions| filter.custom_values(dialect, definitions));
         let same_value = match values {
             Some((rows, values)) if dialect == Dialect::Sqlite || (total && conditions.is_single()) => {
@@ -242,7 +363,7 @@ impl Clients {
             _ => None,
         };
         if same_value.is_some_and(|counted| counted.precision == CountPrecision::AtLeast) {
-            return Ok(limited(true).map(|conditions| (conditions, same_value)));
+            return Ok(Ok((limited(true), same_value)));
         }
         Ok(Ok((conditions, same_value)))
     }

@@ -6,21 +6,31 @@ use clientele::{
     db::{Step, Transaction, Work},
     error::Result,
 };
-use futures_util::future::{join, join_all};
+use futures_util::{
+    StreamExt,
+    future::{join, join_all},
+    stream::FuturesUnordered,
+};
+use serde_json::json;
 use tokio::{
     sync::oneshot::{Receiver, Sender, channel},
     task::yield_now,
 };
 
-use super::{constraint, custom, found, four};
-use crate::harness::TestServer;
+use super::{SEARCH, constraint, custom, found, four};
+use crate::harness::{Backend, TestServer};
 
 on_both!(
     search_takes_one_statement_whatever_the_values,
     waiting_scans_are_all_answered,
+    common_custom_value_is_a_scan_on_sqlite,
+    names_without_regard_to_case_are_found_by_an_index,
 );
 
-on_postgres!(one_scan_runs_at_a_time_and_indexed_searches_pass);
+on_postgres!(
+    one_scan_runs_at_a_time_and_indexed_searches_pass,
+    scans_beyond_the_queue_are_refused,
+);
 
 async fn search_takes_one_statement_whatever_the_values(server: &TestServer) {
     four(server).await;
@@ -146,4 +156,79 @@ async fn one_scan_runs_at_a_time_and_indexed_searches_pass(server: &TestServer) 
     let held = async { server.services.db.write(&lock).await.expect("a transaction") };
     let ((), (first, second)) = join(held, join(first, second)).await;
     assert_eq!((first.as_str(), second.as_str()), ("a", "cd"));
+}
+
+async fn common_custom_value_is_a_scan_on_sqlite(server: &TestServer) {
+    four(server).await;
+    let equal = || [custom("nick", "EQUALS_CASE_SENSITIVE", &["Al"])];
+    let is_scan = async || {
+        server.statements();
+        assert_eq!(found(server, &equal()).await, "a");
+        let statements = server.statements();
+        let reading = statements.last().expect("a statement");
+        reading.contains("EXISTS (SELECT 1 FROM custom_field_value v")
+    };
+    assert!(!is_scan().await, "one row has the value");
+    // As many rows as a count examines, and one more.
+    for (until, expected) in [(9_999, false), (10_000, server.backend == Backend::Sqlite)] {
+        let sql = format!(
+            "INSERT INTO custom_field_value (client_key, field_key, group_index, encoded_key, position, value) \
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {until}) \
+             SELECT v.client_key, v.field_key, n.i, 'v' || CAST(n.i AS TEXT), 9, 'Al' FROM n CROSS JOIN \
+             custom_field_value v WHERE v.value = 'Al' AND v.group_index < 1 ON CONFLICT DO NOTHING"
+        );
+        server.write(&sql).await.expect("sound");
+        assert_eq!(is_scan().await, expected, "{until}");
+    }
+}
+
+async fn names_without_regard_to_case_are_found_by_an_index(server: &TestServer) {
+    four(server).await;
+    for (constraint, column, expected) in [
+        (constraint("FIRST_NAME", "EQUALS", &["ana"]), "first_name", "ab"),
+        (constraint("LAST_NAME", "IN", &["ÖZ", "ben"]), "last_name", "ab"),
+        (constraint("LAST_NAME", "EQUALS", &["oz"]), "last_name", ""),
+        (
+            constraint("EMAIL_ADDRESS", "EQUALS", &["ana.oz@EXAMPLE.test"]),
+            "email",
+            "a",
+        ),
+        (constraint("LAST_NAME", "STARTS_WITH", &["mc"]), "last_name", "cd"),
+        (constraint("LAST_NAME", "STARTS_WITH", &["ö"]), "last_name", "ab"),
+        (constraint("LAST_NAME", "STARTS_WITH", &["o"]), "last_name", ""),
+    ] {
+        server.statements();
+        assert_eq!(found(server, from_ref(&constraint)).await, expected, "{constraint}");
+        let statements = server.statements();
+        let narrowed = format!("c.encoded_key IN (SELECT client_key FROM client_search WHERE {column}");
+        assert!(statements[0].contains(&narrowed), "{statements:#?}");
+    }
+}
+
+async fn scans_beyond_the_queue_are_refused(server: &TestServer) {
+    four(server).await;
+    let (locked, is_locked) = channel();
+    let (release, released) = channel();
+    let lock = LockedAddresses {
+        locked: Mutex::new(Some(locked)),
+        released: Mutex::new(Some(released)),
+    };
+    let body = json!({ "filterConstraints": [constraint("CLIENT_ADDRESS", "EMPTY", &[])] });
+    // One runs and 50 wait.
+    let (answered, refused) = (51, 9);
+    let scans = async {
+        is_locked.await.expect("the lock");
+        let sent = (0..answered + refused).map(|_| async { server.post(SEARCH, body.clone()).await.status });
+        let mut sent: FuturesUnordered<_> = sent.collect();
+        let mut first = Vec::new();
+        while first.len() < refused {
+            first.push(sent.next().await.expect("an answer"));
+        }
+        release.send(()).expect("the transaction waits");
+        let others: Vec<u16> = sent.collect().await;
+        (first, others)
+    };
+    let held = async { server.services.db.write(&lock).await.expect("a transaction") };
+    let ((), (first, others)) = join(held, scans).await;
+    assert_eq!((first, others), (vec![503; refused], vec![200; answered]));
 }

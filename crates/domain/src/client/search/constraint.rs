@@ -2,16 +2,17 @@
 //! constraints, not on their values.
 
 mod comparison;
-mod number;
+pub(super) mod number;
 mod term;
 
 use entity::client;
-use sea_orm::IdenStatic;
+use sea_orm::{IdenStatic, Value};
 
 use self::{
     comparison::{Comparison, Kind, Test},
     term::Subject,
 };
+use super::custom_value::custom_value;
 use crate::{
     caller::Rights,
     definitions::{self, Definitions},
@@ -172,19 +173,49 @@ enum Reach {
     All,
 }
 
-/// The conditions of a search.
+/// The constraints of a search, checked.
 #[derive(Debug)]
 pub(super) struct Search {
-    pub conditions: Conditions,
+    tests: Vec<(Comparison, Subject)>,
     /// True if clients must be examined one by one.
     pub is_scan: bool,
+}
+
+impl Search {
+    /// `is_common` as for [`Self::custom_values`].
+    pub fn conditions(&self, dialect: Dialect, is_common: bool) -> Conditions {
+        let mut conditions = Conditions::new(dialect);
+        for (test, subject) in &self.tests {
+            subject.add(test, is_common, &mut conditions);
+        }
+        conditions
+    }
+
+    /// Selects the rows with the value of a custom field that decides the search on SQLite, with the bound values. If
+    /// more rows have it than a count examines, it is common, and clients must be examined one by one.
+    pub fn custom_values(&self, dialect: Dialect) -> Option<(String, Vec<Value>)> {
+        let is_decided = self
+            .tests
+            .iter()
+            .any(|(test, subject)| subject.reach(test) == Reach::Few);
+        if dialect == Dialect::Postgres || is_decided {
+            return None;
+        }
+        let mut values = self
+            .tests
+            .iter()
+            .filter_map(|(test, subject)| subject.custom_value(test));
+        let (field_key, value) = values.next()?;
+        let mut conditions = Conditions::new(dialect);
+        let rows = custom_value(&mut conditions, field_key, value);
+        Some((rows, conditions.values))
+    }
 }
 
 /// # Errors
 /// Every problem of the constraints, in their order.
 pub(super) fn search(
     constraints: &[Constraint],
-    dialect: Dialect,
     definitions: &Definitions,
     rights: &Rights,
     today: NaiveDate,
@@ -210,11 +241,7 @@ pub(super) fn search(
         [] | [Reach::Range] => false,
         _ => !reaches.contains(&Reach::Few),
     };
-    let mut conditions = Conditions::new(dialect);
-    for (test, subject) in &tests {
-        subject.add(test, &mut conditions);
-    }
-    Ok(Search { conditions, is_scan })
+    Ok(Search { tests, is_scan })
 }
 
 /// The reason to refuse a constraint: its code, the member at fault, and a message.
@@ -275,6 +302,16 @@ impl Selection {
         })
     }
 
+    /// The column of its folded text.
+    fn folded_column(self) -> Option<&'static str> {
+        match self {
+            Self::FirstName => Some("first_name"),
+            Self::LastName => Some("last_name"),
+            Self::EmailAddress => Some("email"),
+            _ => None,
+        }
+    }
+
     /// The reach of a comparison for which an index of its column serves.
     fn reach(self, test: &Test) -> Reach {
         match (self, test) {
@@ -289,6 +326,8 @@ impl Selection {
                 | Self::MobilePhone2,
                 Test::OneOf(_),
             ) => Reach::Few,
+            (Self::FirstName | Self::LastName | Self::EmailAddress, Test::OneOfFolded(_)) => Reach::Few,
+            (Self::FirstName | Self::LastName, Test::BeginsFolded(_)) if test.beginning().is_some() => Reach::Range,
             (Self::BirthDate, Test::Within(days)) if days.is_one_day() => Reach::Few,
             (Self::FirstName | Self::LastName, Test::Begins(_)) => Reach::Range,
             (Self::State | Self::Branch | Self::Centre | Self::User, Test::OneOf(_)) => Reach::Range,

@@ -1,20 +1,28 @@
 //! Filters a list of clients. All members of a filter must match.
 
-use async_graphql::InputObject;
-use sea_orm::Value;
+mod conditions;
 
-use crate::{caller::Rights, definitions::Definitions, enums::ClientState};
+use async_graphql::{InputObject, OneofObject};
+
+use crate::{
+    caller::Rights,
+    definitions::{Definitions, Kind},
+    enums::ClientState,
+};
 use clientele_core::{
     path,
-    problem::{Message, Problem, ProblemCode},
-    scalar::Date,
+    problem::{Message, Problem, ProblemCode, Step},
+    scalar::{Date, Decimal},
 };
-use clientele_storage::{
-    db::Dialect,
-    paging::{Conditions, DateTimeRange},
-};
+use clientele_storage::paging::DateTimeRange;
 
-/// Limits a list of clients: all given fields must match. Text is compared exactly, by code point.
+/// Limit of the filters and the conditions on custom fields in a filter, itself included.
+pub const MOST_FILTERS: usize = 50;
+/// Limit of the levels of a filter: 1 without `and`, `or` and `not`.
+pub const MOST_LEVELS: usize = 5;
+
+/// Limits a list of clients: all given fields must match. Text is compared exactly, by code point, unless a field says
+/// otherwise. A filter has at most 5 levels, and at most 50 filters and conditions on custom fields in all.
 #[derive(InputObject, Clone, Debug, Default)]
 pub struct ClientFilter {
     /// Clients in one of these states.
@@ -23,23 +31,78 @@ pub struct ClientFilter {
     pub first_name_starts_with: Option<String>,
     /// Clients whose last name begins with this text.
     pub last_name_starts_with: Option<String>,
+    /// Clients by their first name, without regard to case and accents.
+    pub first_name: Option<NameFilter>,
+    /// Clients by their last name, without regard to case and accents.
+    pub last_name: Option<NameFilter>,
     /// Clients born on this day.
     pub birth_date: Option<Date>,
+    /// Clients born in this range of days.
+    pub born: Option<DateRange>,
     /// Clients with this e-mail address.
     pub email_address: Option<String>,
+    /// Clients with this e-mail address, without regard to case and accents.
+    pub email: Option<String>,
     /// Clients with this home or mobile phone number, written as it is stored.
     pub phone: Option<String>,
     /// Clients with an identification document of this number.
     pub document_id: Option<String>,
+    /// Clients whose address is in this city, without regard to case and accents.
+    pub city: Option<String>,
+    /// Clients whose address is in this country, without regard to case and accents.
+    pub country: Option<String>,
+    /// Clients of the role with this ID.
+    pub client_role_id: Option<String>,
+    /// Clients of the branch with this key.
+    pub assigned_branch_key: Option<String>,
+    /// Clients of the centre with this key.
+    pub assigned_centre_key: Option<String>,
+    /// Clients of the user with this key.
+    pub assigned_user_key: Option<String>,
     /// Clients with this value for a custom field. You must be allowed to view its values.
     pub custom_field: Option<CustomFieldFilter>,
+    /// Clients whose custom field values meet all these conditions. You must be allowed to view the values.
+    pub custom_fields: Option<Vec<CustomFieldCondition>>,
     /// Clients created in this range of time.
     pub created_at: Option<DateTimeRange>,
     /// Clients last changed in this range of time.
     pub updated_at: Option<DateTimeRange>,
+    /// Clients that match all these filters.
+    pub and: Option<Vec<ClientFilter>>,
+    /// Clients that match at least one of these filters; none if the list is empty.
+    pub or: Option<Vec<ClientFilter>>,
+    /// Clients that don't match this filter.
+    pub not: Option<Box<ClientFilter>>,
     /// Conditions that only the legacy route has.
     #[graphql(skip)]
     pub exactly: Exactly,
+}
+
+/// A name, compared without regard to case and accents, by exactly one of these fields.
+#[derive(OneofObject, Clone, Debug)]
+pub enum NameFilter {
+    /// The whole name.
+    Equals(String),
+    /// The beginning of the name.
+    StartsWith(String),
+}
+
+/// A range of days. Without `from` it has no start, without `to` no end.
+#[derive(InputObject, Copy, Clone, Debug)]
+pub struct DateRange {
+    /// The first day.
+    pub from: Option<Date>,
+    /// The last day.
+    pub to: Option<Date>,
+}
+
+/// A range of numbers. Without `from` it has no start, without `to` no end.
+#[derive(InputObject, Clone, Debug)]
+pub struct NumberRange {
+    /// The least number.
+    pub from: Option<Decimal>,
+    /// The greatest number.
+    pub to: Option<Decimal>,
 }
 
 /// A value of a custom field.
@@ -51,185 +114,151 @@ pub struct CustomFieldFilter {
     pub value: String,
 }
 
+/// A condition on the values of a custom field. A client with a field in a GROUPED set must have one value that meets
+/// it.
+#[derive(InputObject, Clone, Debug)]
+pub struct CustomFieldCondition {
+    /// The ID of the custom field.
+    pub field_id: String,
+    /// The condition.
+    pub value: ValueFilter,
+}
+
+/// A condition on a value of a custom field, by exactly one of these fields.
+#[derive(OneofObject, Clone, Debug)]
+pub enum ValueFilter {
+    /// The value in its stored form; for a link, the key of the linked object.
+    Equals(String),
+    /// Only for a field of the type NUMBER.
+    Numbers(NumberRange),
+    /// Only for a field of the type DATE.
+    Dates(DateRange),
+}
+
 /// Members that must have exactly these values.
 #[derive(Clone, Debug, Default)]
 pub struct Exactly {
     pub first_name: Option<String>,
     pub last_name: Option<String>,
-    pub assigned_branch_key: Option<String>,
-    pub assigned_centre_key: Option<String>,
-    pub assigned_user_key: Option<String>,
-}
-
-/// Adds the condition of texts that begin with `prefix`: a range, so that an index serves it.
-fn prefix(conditions: &mut Conditions, column: &str, prefix: Option<&String>) {
-    conditions.text(prefix, |placeholder| format!("{column} >= {placeholder}"));
-    let end = prefix.and_then(|prefix| end_of_prefix(prefix));
-    conditions.text(end.as_ref(), |placeholder| format!("{column} < {placeholder}"));
-}
-
-/// Adds the condition of clients with this value. SQLite reads all clients of an `IN` first. So if the value is common,
-/// clients are checked one by one: a page, or a count, then ends early.
-pub(super) fn with_custom_value(conditions: &mut Conditions, field_key: &str, value: &str, is_common: bool) {
-    // The key is bound only with the value: PostgreSQL rejects a parameter that the statement doesn't use.
-    if value.contains('\0') {
-        conditions.push("FALSE".to_owned());
-        return;
-    }
-    if is_common && conditions.dialect == Dialect::Sqlite {
-        let (field_key, value) = (conditions.bind(field_key), conditions.bind(value));
-        conditions.push(format!(
-            "EXISTS (SELECT 1 FROM custom_field_value v WHERE v.client_key = c.encoded_key \
-             AND v.field_key = {field_key} AND coalesce(v.value, v.linked_key) = {value})"
-        ));
-        return;
-    }
-    let value = custom_value(conditions, field_key, value);
-    conditions.push(format!("c.encoded_key IN (SELECT client_key FROM {value})"));
-}
-
-/// Selects the rows with this value of a custom field, in the form that the index serves.
-fn custom_value(conditions: &mut Conditions, field_key: &str, value: &str) -> String {
-    let (field_key, value) = (conditions.bind(field_key), conditions.bind(value));
-    let value = conditions.dialect.cast(&value, "text");
-    // The index has the beginning of the value.
-    format!(
-        "custom_field_value WHERE field_key = {field_key} \
-         AND substr(coalesce(value, linked_key), 1, 100) = substr({value}, 1, 100) \
-         AND coalesce(value, linked_key) = {value}"
-    )
 }
 
 impl ClientFilter {
-    /// Refuses a filter on a field whose values the caller may not see.
-    pub(super) fn forbidden(&self, rights: &Rights, definitions: &Definitions) -> Option<Problem> {
-        let field = definitions.field(&self.custom_field.as_ref()?.field_id)?;
-        let message = "You may not see the values of this custom field, nor look clients up by them.";
-        (!field.is_shown(rights)).then(|| {
-            Problem::new(
-                ProblemCode::Forbidden,
-                path!["filter", "customField", "fieldId"],
-                message,
-            )
-        })
+    /// Returns true if its conditions depend on definitions.
+    pub(super) fn needs_definitions(&self) -> bool {
+        self.custom_field.is_some()
+            || self.custom_fields.as_ref().is_some_and(|fields| !fields.is_empty())
+            || self.client_role_id.is_some()
+            || self.nested().any(|(_, filter)| filter.needs_definitions())
     }
 
-    /// Selects the rows with the value of the custom field, with the bound values; none for a value that can't be
-    /// stored.
-    pub(super) fn custom_values(&self, dialect: Dialect, definitions: &Definitions) -> Option<(String, Vec<Value>)> {
-        let CustomFieldFilter { field_id, value } = self.custom_field.as_ref()?;
-        let field = definitions.field(field_id).filter(|_| !value.contains('\0'))?;
-        let mut conditions = Conditions::new(dialect);
-        let rows = custom_value(&mut conditions, &field.row.encoded_key, value);
-        Some((rows, conditions.values))
+    /// The filters of `and`, `or` and `not`, with their paths.
+    fn nested(&self) -> impl Iterator<Item = (Vec<Step>, &Self)> {
+        let lists = [("and", &self.and), ("or", &self.or)];
+        let lists = lists.into_iter().flat_map(|(name, list)| {
+            let filters = list.iter().flatten().enumerate();
+            filters.map(move |(at, filter)| (path![name, at].to_vec(), filter))
+        });
+        lists.chain(self.not.iter().map(|filter| (path!["not"].to_vec(), &**filter)))
     }
 
-    /// `definitions` are needed for a condition on a custom field. Its value is common if more rows have it than a
-    /// count examines.
-    pub(super) fn conditions(
-        &self,
-        dialect: Dialect,
-        definitions: Option<&Definitions>,
-        is_common: bool,
-    ) -> Result<Conditions, Problem> {
-        let Self {
-            states,
-            first_name_starts_with,
-            last_name_starts_with,
-            birth_date,
-            email_address,
-            phone,
-            document_id,
-            custom_field,
-            created_at,
-            updated_at,
-            exactly:
-                Exactly {
-                    first_name,
-                    last_name,
-                    assigned_branch_key,
-                    assigned_centre_key,
-                    assigned_user_key,
-                },
-        } = self;
-        let mut conditions = Conditions::new(dialect);
-        if let Some(states) = states {
-            let states = serde_json::to_string(states).expect("states are texts");
-            let placeholder = conditions.bind(states);
-            conditions.push(dialect.is_one_of("c.state", &placeholder));
+    /// Refuses a filter that is too large.
+    pub(super) fn too_large(&self) -> Option<Problem> {
+        let refuse = |message| Some(Problem::new(ProblemCode::TooMany, path!["filter"], message));
+        // The levels first: they bound the recursion.
+        if self.levels() > MOST_LEVELS {
+            return refuse(format!(
+                "filter must have at most {MOST_LEVELS} levels of and, or and not."
+            ));
         }
-        prefix(&mut conditions, "c.first_name", first_name_starts_with.as_ref());
-        prefix(&mut conditions, "c.last_name", last_name_starts_with.as_ref());
-        if let Some(Date(date)) = birth_date {
-            let placeholder = conditions.bind(date.to_string());
-            conditions.push(format!("c.birth_date = {}", dialect.cast(&placeholder, "date")));
+        if self.size() > MOST_FILTERS {
+            return refuse(format!(
+                "filter must have at most {MOST_FILTERS} filters and conditions on custom fields."
+            ));
         }
-        for (column, text) in [
-            ("c.email_address", email_address),
-            ("c.first_name", first_name),
-            ("c.last_name", last_name),
-            ("c.assigned_branch_key", assigned_branch_key),
-            ("c.assigned_centre_key", assigned_centre_key),
-            ("c.assigned_user_key", assigned_user_key),
-        ] {
-            conditions.text(text.as_ref(), |placeholder| format!("{column} = {placeholder}"));
-        }
-        conditions.text(phone.as_ref(), |placeholder| {
-            format!(
-                "(c.mobile_phone1 = {placeholder} OR c.mobile_phone2 = {placeholder} OR c.home_phone = {placeholder})"
+        None
+    }
+
+    fn levels(&self) -> usize {
+        1 + self
+            .nested()
+            .map(|(_, filter)| filter.levels())
+            .max()
+            .unwrap_or_default()
+    }
+
+    fn size(&self) -> usize {
+        let own = 1 + self.custom_fields.as_ref().map_or(0, Vec::len);
+        own + self.nested().map(|(_, filter)| filter.size()).sum::<usize>()
+    }
+
+    /// The custom fields that it names, with the paths of their ids.
+    fn named_fields(&self) -> Vec<(Vec<Step>, &str, Option<&ValueFilter>)> {
+        let single = self.custom_field.iter();
+        let single = single.map(|field| (path!["customField", "fieldId"].to_vec(), &*field.field_id, None));
+        let several = self.custom_fields.iter().flatten().enumerate();
+        let several = several.map(|(at, field)| {
+            (
+                path!["customFields", at, "fieldId"].to_vec(),
+                &*field.field_id,
+                Some(&field.value),
             )
         });
-        conditions.text(document_id.as_ref(), |placeholder| {
-            format!("c.encoded_key IN (SELECT client_key FROM id_document WHERE document_id = {placeholder})")
-        });
-        if let Some(CustomFieldFilter { field_id, value }) = custom_field {
-            let Some(field) = definitions.and_then(|definitions| definitions.field(field_id)) else {
+        let mut fields: Vec<_> = single.chain(several).collect();
+        for (path, filter) in self.nested() {
+            for (rest, id, value) in filter.named_fields() {
+                fields.push(([&path[..], &rest].concat(), id, value));
+            }
+        }
+        fields
+    }
+
+    /// The roles that it names, with the paths of their ids.
+    fn named_roles(&self) -> Vec<(Vec<Step>, &str)> {
+        let own = self.client_role_id.iter();
+        let mut roles: Vec<_> = own.map(|id| (path!["clientRoleId"].to_vec(), &**id)).collect();
+        for (path, filter) in self.nested() {
+            for (rest, id) in filter.named_roles() {
+                roles.push(([&path[..], &rest].concat(), id));
+            }
+        }
+        roles
+    }
+
+    /// Refuses a filter by a custom field whose values the caller may not see, wherever it occurs, or by a definition
+    /// that doesn't exist, or by values of another type.
+    pub(super) fn problem(&self, rights: &Rights, definitions: &Definitions) -> Option<Problem> {
+        let problem =
+            |code, path: Vec<Step>, message: Message| Some(Problem::new(code, path, message).below(path!["filter"]));
+        for (path, id, _) in self.named_fields() {
+            let field = definitions.field(id);
+            if field.is_some_and(|field| !field.is_shown(rights)) {
+                let message = "You may not see the values of this custom field, nor look clients up by them.";
+                return problem(ProblemCode::Forbidden, path, message.into());
+            }
+        }
+        for (mut path, id, value) in self.named_fields() {
+            let Some(field) = definitions.field(id) else {
                 let message = Message::from("There is no custom field with this id").listed_by("customFieldSets");
-                return Err(Problem::new(
-                    ProblemCode::NotFound,
-                    path!["filter", "customField", "fieldId"],
-                    message,
-                ));
+                return problem(ProblemCode::NotFound, path, message);
             };
-            with_custom_value(&mut conditions, &field.row.encoded_key, value, is_common);
+            let (member, kind) = match value {
+                Some(ValueFilter::Numbers(_)) => ("numbers", Kind::Number),
+                Some(ValueFilter::Dates(_)) => ("dates", Kind::Date),
+                Some(ValueFilter::Equals(_)) | None => continue,
+            };
+            if field.kind != kind {
+                path.pop();
+                path.extend(path!["value", member]);
+                let message = format!("{member} needs a custom field of the type {}.", kind.as_str());
+                return problem(ProblemCode::Invalid, path, message.into());
+            }
         }
-        conditions.range("c.created_at", *created_at);
-        conditions.range("c.updated_at", *updated_at);
-        Ok(conditions)
-    }
-}
-
-/// Returns the smallest text that is greater than all that begin with `prefix`; none if there is no such text.
-pub(super) fn end_of_prefix(prefix: &str) -> Option<String> {
-    let mut characters: Vec<char> = prefix.chars().collect();
-    while let Some(last) = characters.pop() {
-        // Surrogates aren't characters: U+E000 follows U+D7FF.
-        let next = match last {
-            '\u{D7FF}' => Some('\u{E000}'),
-            last => char::from_u32(u32::from(last) + 1),
-        };
-        if let Some(next) = next {
-            characters.push(next);
-            return Some(characters.into_iter().collect());
+        for (path, id) in self.named_roles() {
+            if !definitions.roles.iter().any(|role| role.role_id == id) {
+                let message = Message::from("There is no client role with this id").listed_by("clientRoles");
+                return problem(ProblemCode::NotFound, path, message);
+            }
         }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::end_of_prefix;
-
-    #[test]
-    fn a_prefix_ends_before_the_next_character() {
-        for (prefix, end) in [
-            ("Ab", Some("Ac")),
-            ("A\u{D7FF}", Some("A\u{E000}")),
-            ("A\u{10FFFF}", Some("B")),
-            ("\u{10FFFF}", None),
-            ("", None),
-        ] {
-            assert_eq!(end_of_prefix(prefix).as_deref(), end, "{prefix:?}");
-        }
+        None
     }
 }

@@ -3,6 +3,7 @@
 use chrono::{Datelike, Days, Months, NaiveDate};
 
 use super::{Constraint, Element, MOST_VALUES, Refusal, number::Number};
+use crate::client::search::folding::fold;
 use clientele_core::{
     problem::{Message, ProblemCode},
     scalar::Date,
@@ -50,6 +51,20 @@ pub(super) enum Test {
     MoreThan(Number),
     LessThan(Number),
     Between(Number, Number),
+}
+
+impl Test {
+    /// The folded beginning of all texts for which a test by their beginning holds. None if there isn't one: a mark of
+    /// some scripts changes the letter before it.
+    pub fn beginning(&self) -> Option<String> {
+        let Self::BeginsFolded(prefixes) = self else {
+            return None;
+        };
+        let is_simple = |text: &String| text.chars().all(|character| character < '\u{900}');
+        let mut folded = prefixes.iter().map(|prefix| fold(prefix));
+        let first = folded.next().filter(|first| !first.is_empty())?;
+        (prefixes.iter().all(is_simple) && folded.all(|other| other == first)).then_some(first)
+    }
 }
 
 /// A span of days: without `from` it has no start, without `until` no end. `until` isn't part of it.

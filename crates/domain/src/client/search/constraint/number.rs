@@ -6,7 +6,7 @@ use clientele_storage::{db::Dialect, paging::Conditions};
 
 /// A decimal number, in parts that order like it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Number {
+pub(in crate::client::search) struct Number {
     is_negative: bool,
     /// One more than the digits before the point.
     point: i32,
@@ -54,7 +54,7 @@ impl Number {
 }
 
 /// A number bound to the placeholders of a statement.
-pub(super) struct Bound {
+pub(in crate::client::search) struct Bound {
     dialect: Dialect,
     is_negative: bool,
     point: String,

@@ -1,5 +1,7 @@
 //! Writes the conditions of constraints as SQL.
 
+use std::collections::BTreeSet;
+
 use chrono::NaiveDate;
 use entity::instant;
 
@@ -11,7 +13,7 @@ use super::{
 };
 use crate::{
     caller::Rights,
-    client::search::filter::{end_of_prefix, with_custom_value},
+    client::search::{custom_value::with_custom_value, folding::fold, prefix::end_of_prefix},
     definitions::Definitions,
 };
 use clientele_core::problem::ProblemCode;
@@ -74,13 +76,27 @@ impl Subject {
         }
     }
 
-    /// Adds the condition.
-    pub fn add(&self, Comparison { test, is_negated }: &Comparison, conditions: &mut Conditions) {
-        let holds = match (&self.place, test) {
+    /// The key of a custom field that must have exactly one value, and the value.
+    pub fn custom_value<'a>(&'a self, Comparison { test, is_negated }: &'a Comparison) -> Option<(&'a str, &'a str)> {
+        match (&self.place, test) {
             (Place::CustomField(key), Test::OneOf(values)) if !is_negated && values.len() == 1 => {
-                with_custom_value(conditions, key, &values[0], false);
-                return;
+                Some((key, &values[0]))
             }
+            _ => None,
+        }
+    }
+
+    /// Adds the condition. `is_common` as for [`Search::custom_values`](super::Search::custom_values).
+    pub fn add(&self, comparison: &Comparison, is_common: bool, conditions: &mut Conditions) {
+        if let Some((key, value)) = self.custom_value(comparison) {
+            with_custom_value(conditions, key, value, is_common);
+            return;
+        }
+        let Comparison { test, is_negated } = comparison;
+        if !is_negated && let Place::Member(selection) = self.place {
+            narrow(selection, test, conditions);
+        }
+        let holds = match (&self.place, test) {
             (Place::CustomField(key), test) => {
                 let key = conditions.bind(key.as_str());
                 let term = term(test, self.kind, true, conditions);
@@ -114,6 +130,31 @@ impl Subject {
             false => holds,
         });
     }
+}
+
+/// Adds a condition that an index serves and that holds if the test does: other accents pass it as well.
+fn narrow(selection: Selection, test: &Test, conditions: &mut Conditions) {
+    let Some(column) = selection.folded_column() else {
+        return;
+    };
+    let condition = match test {
+        Test::OneOfFolded(spellings) => {
+            let folded: BTreeSet<String> = spellings.iter().map(|text| fold(text)).collect();
+            let folded = bind_list(&Vec::from_iter(folded), conditions);
+            conditions.dialect.is_one_of(column, &folded)
+        }
+        // The statement doesn't depend on the text.
+        Test::BeginsFolded(_) => {
+            let from = test.beginning().unwrap_or_default();
+            let until = end_of_prefix(&from).unwrap_or_else(|| char::MAX.to_string());
+            let (from, until) = (conditions.bind(from), conditions.bind(until));
+            format!("{column} >= {from} AND {column} < {until}")
+        }
+        _ => return,
+    };
+    conditions.push(format!(
+        "c.encoded_key IN (SELECT client_key FROM client_search WHERE {condition})"
+    ));
 }
 
 /// Binds the values of a test. In custom values, dates are texts.

@@ -1,0 +1,224 @@
+//! The statements of a search by words. It finds at most [`MOST_RANKED`] clients besides those of which the whole text
+//! is an id, an address or a number, and lists them by their rank and key.
+//!
+//! The words are found by an index of trigrams. PostgreSQL compares their similarity, too; SQLite can't.
+
+use std::collections::BTreeSet;
+
+use clientele_storage::{
+    db::Dialect,
+    paging::{Conditions, Order, Window},
+};
+
+use super::{
+    prefix::begins,
+    text::{SearchText, Word, WordKind},
+};
+use crate::client::aggregate::{ClientParts, select_ranked};
+
+/// Limit of the clients that are ranked. If more have all words, the database decides which of them are.
+pub const MOST_RANKED: i64 = 1_000;
+
+/// Limit of the trigrams that SQLite looks up. The found texts are compared with the words anyway.
+const MOST_TRIGRAMS: usize = 40;
+
+/// Exact matches first, then the most similar ones.
+pub(super) const BY_RANK: Order = Order {
+    name: "rank",
+    columns: &["rank", "client_key"],
+    descending: false,
+};
+
+/// Writes the statement that reads a window of the found clients for which the conditions hold, with their ranks, and
+/// binds its values.
+pub(super) fn page(search: &SearchText, window: &Window, parts: ClientParts, conditions: &mut Conditions) -> String {
+    let (found, join) = (found(search, MOST_RANKED, conditions), join(conditions));
+    let clauses = window.clauses(&BY_RANK, "f", conditions);
+    format!(
+        "{found}, page AS (SELECT f.client_key, f.rank FROM found f{join} {clauses}) {} ORDER BY {}",
+        select_ranked(conditions.dialect, parts),
+        window.order_by(&BY_RANK, "f")
+    )
+}
+
+/// Writes the statement that counts the found clients for which the conditions hold, up to one more than are ranked.
+pub(super) fn count(search: &SearchText, conditions: &mut Conditions) -> String {
+    let limit = MOST_RANKED + 1;
+    let (found, join) = (found(search, limit, conditions), join(conditions));
+    format!(
+        "{found} SELECT count(*) FROM (SELECT 1 FROM found f{join} {} LIMIT {limit}) counted",
+        conditions.clause()
+    )
+}
+
+/// The client of a found row, if conditions need it.
+fn join(conditions: &Conditions) -> &'static str {
+    match conditions.terms().is_empty() {
+        true => "",
+        false => " JOIN client c ON c.encoded_key = f.client_key",
+    }
+}
+
+/// The table of found clients with their ranks.
+///
+/// The clients of which a name begins with the only word come first, in the order of an index. If they reach the limit,
+/// PostgreSQL doesn't look for others. Without the fence of a materialized table, it would expect the limit to be
+/// reached soon anyway, and examine clients one by one.
+fn found(search: &SearchText, limit: i64, conditions: &mut Conditions) -> String {
+    let materialized = match conditions.dialect {
+        Dialect::Postgres => "MATERIALIZED ",
+        Dialect::Sqlite => "",
+    };
+    let mut words = Words::default();
+    let beginnings = match &search.words[..] {
+        [word] => Some(beginnings(&word.folded, conditions)),
+        _ => None,
+    };
+    let (mut ctes, mut selects) = (String::new(), Vec::new());
+    if let Some([last, first]) = &beginnings {
+        for (holds, order) in [
+            (last.clone(), "s.last_name, s.first_name, s.client_key"),
+            (format!("{first} AND NOT {last}"), "s.first_name, s.client_key"),
+        ] {
+            let matching = matching(&["client_search s"], &[holds], conditions.terms());
+            selects.push(format!("{matching} ORDER BY {order} LIMIT {limit}"));
+        }
+        words.holds.push(format!("NOT {last} AND NOT {first}"));
+    }
+    let is_all = beginnings.is_some() && search.words[0].kind == WordKind::Beginning;
+    if !is_all {
+        search.words.iter().for_each(|word| words.add(word, conditions));
+        let tables = words.tables(conditions);
+        let matching = matching(&tables, &words.holds, conditions.terms());
+        ctes = format!("matching AS {materialized}({matching}), ");
+        selects.push("SELECT client_key, words, text FROM matching".to_owned());
+    }
+    let selects = selects.iter().enumerate();
+    let selects: Vec<String> = selects
+        .map(|(at, select)| format!("SELECT * FROM ({select}) m{at}"))
+        .collect();
+    let exact = exact(search, conditions);
+    format!(
+        "WITH {ctes}found AS (SELECT client_key, min(rank) AS rank FROM ({exact} UNION ALL \
+         SELECT client_key, {} FROM ({} LIMIT {limit}) m) every GROUP BY client_key)",
+        words.ranks.join(" + "),
+        selects.join(" UNION ALL ")
+    )
+}
+
+/// Selects the clients of which the whole text is the id, the e-mail address, a phone number or that of a document.
+fn exact(search: &SearchText, conditions: &mut Conditions) -> String {
+    let [id, email, phone, document] =
+        [&search.client_id, &search.email, &search.phone, &search.document_id].map(|value| {
+            let placeholder = conditions.bind(value.clone());
+            conditions.dialect.cast(&placeholder, "text")
+        });
+    let phones = ["home_phone", "mobile_phone1", "mobile_phone2"].map(|column| format!("{column} = {phone}"));
+    let selects = [
+        format!("client_id_claim WHERE client_id = {id}"),
+        format!("client_search WHERE email = {email}"),
+        format!("client_search WHERE {}", phones.join(" OR ")),
+        format!("id_document_search WHERE document_id = {document}"),
+    ];
+    let selects = selects.iter().enumerate().map(|(at, rows)| {
+        format!("SELECT client_key, 0 AS rank FROM (SELECT client_key FROM {rows} LIMIT {MOST_RANKED}) e{at}")
+    });
+    selects.collect::<Vec<_>>().join(" UNION ALL ")
+}
+
+/// Selects the clients for which all conditions hold, those of the filter included.
+fn matching(tables: &[&str], holds: &[String], filter: &[String]) -> String {
+    let (mut tables, mut holds) = (tables.to_vec(), holds.to_vec());
+    if !filter.is_empty() {
+        tables.push("client c");
+        holds.push("c.encoded_key = s.client_key".to_owned());
+        holds.extend_from_slice(filter);
+    }
+    // SQLite reads the tables of a cross join in their order.
+    format!(
+        "SELECT s.client_key, s.words, s.text FROM {} WHERE {}",
+        tables.join(" CROSS JOIN "),
+        holds.join(" AND ")
+    )
+}
+
+/// The conditions that the last name begins with a word, and the first name.
+fn beginnings(word: &str, conditions: &mut Conditions) -> [String; 2] {
+    ["s.last_name", "s.first_name"].map(|name| begins(name, word, conditions))
+}
+
+/// The conditions of words, and their ranks: the sum is 1 if each is a word of the client.
+struct Words {
+    holds: Vec<String>,
+    ranks: Vec<String>,
+    /// For the full-text index of SQLite.
+    trigrams: BTreeSet<String>,
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Self {
+            holds: Vec::new(),
+            ranks: vec!["1".to_owned()],
+            trigrams: BTreeSet::new(),
+        }
+    }
+}
+
+impl Words {
+    fn add(&mut self, word: &Word, conditions: &mut Conditions) {
+        let dialect = conditions.dialect;
+        let Word { kind, folded, ascii } = word;
+        let column = match kind {
+            WordKind::Beginning => {
+                self.holds
+                    .push(format!("({})", beginnings(folded, conditions).join(" OR ")));
+                return;
+            }
+            WordKind::Part => "text",
+            WordKind::Similar => "words",
+        };
+        let position = match dialect {
+            Dialect::Postgres => "strpos",
+            Dialect::Sqlite => "instr",
+        };
+        let bound = conditions.bind(ascii.as_str());
+        let bound = dialect.cast(&bound, "text");
+        if *kind == WordKind::Similar && dialect == Dialect::Postgres {
+            self.holds.push(format!("{bound} <% s.words"));
+            self.ranks
+                .push(format!("100 - round(100 * word_similarity({bound}, m.words))::int"));
+            return;
+        }
+        self.holds.push(match dialect {
+            // Of letters and digits only.
+            Dialect::Postgres => format!("s.{column} LIKE {}", conditions.bind(format!("%{ascii}%"))),
+            Dialect::Sqlite => {
+                let trigrams = ascii.as_bytes().windows(3).map(String::from_utf8_lossy);
+                self.trigrams.extend(trigrams.map(|trigram| trigram.into_owned()));
+                format!("instr(s.{column}, {bound}) > 0")
+            }
+        });
+        self.ranks.push(format!(
+            "CASE WHEN {position}(' ' || m.{column} || ' ', ' ' || {bound} || ' ') > 0 THEN 0 \
+             WHEN {position}(' ' || m.{column}, ' ' || {bound}) > 0 THEN 25 ELSE 50 END"
+        ));
+    }
+
+    /// The tables to read: the full-text index first.
+    fn tables(&mut self, conditions: &mut Conditions) -> Vec<&'static str> {
+        if self.trigrams.is_empty() {
+            return vec!["client_search s"];
+        }
+        let terms: Vec<String> = self
+            .trigrams
+            .iter()
+            .take(MOST_TRIGRAMS)
+            .map(|trigram| format!("\"{trigram}\""))
+            .collect();
+        let terms = conditions.bind(terms.join(" AND "));
+        self.holds.push("s.number = client_search_index.rowid".to_owned());
+        self.holds.push(format!("client_search_index MATCH {terms}"));
+        vec!["client_search_index", "client_search s"]
+    }
+}
