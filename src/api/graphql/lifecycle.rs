@@ -179,7 +179,7 @@ impl LifecycleMutation {
             idempotency_key: input.idempotency_key,
         };
         let (clients, loaders, caller) = (context.data::<Clients>()?, loaders(context)?, caller(context)?);
-        let outcome = clients.merge(caller, &merge, wanted(selections), super::now());
+        let outcome = clients.merge(caller, &merge, selected_parts(selections), super::now());
         match outcome.await? {
             Ok(_) if merge.validate_only => answer(context, Err(&Vec::new()), client_mutation_id),
             Ok(merged) => {

@@ -229,7 +229,7 @@ impl Loading<'_> {
             }
         }
         if !level.merged.is_empty() {
-            let merged = rows.clients().map(|client| client.client.merged_into_key.clone());
+            let merged = rows.clients().map(|(client, _)| client.client.merged_into_key.clone());
             keys.extend(merged.flatten());
         }
         if !level.recipients.is_empty() {

@@ -126,21 +126,27 @@ impl Restricted for Found {
 
 /// The beginning of a statement that reads clients: `SELECT … FROM client c`.
 pub(super) fn select(dialect: Dialect, parts: ClientParts) -> &'static str {
-    &selects(dialect, parts).0
+    &selects(dialect, parts).plain
 }
 
 /// The end of a statement that reads the clients of the table `page`, with their ranks.
 pub(super) fn select_ranked(dialect: Dialect, parts: ClientParts) -> &'static str {
-    &selects(dialect, parts).2
+    &selects(dialect, parts).ranked
 }
 
 /// The same for a client to change: also reads the end of its audit chain, which no other reader needs.
 pub(crate) fn select_for_change(dialect: Dialect, parts: ClientParts) -> &'static str {
-    &selects(dialect, parts).1
+    &selects(dialect, parts).for_change
 }
 
-fn selects(dialect: Dialect, parts: ClientParts) -> &'static (String, String, String) {
-    static SELECTS: LazyLock<HashMap<(bool, ClientParts), (String, String, String)>> = LazyLock::new(|| {
+struct Selects {
+    plain: String,
+    for_change: String,
+    ranked: String,
+}
+
+fn selects(dialect: Dialect, parts: ClientParts) -> &'static Selects {
+    static SELECTS: LazyLock<HashMap<(bool, ClientParts), Selects>> = LazyLock::new(|| {
         let mut selects = HashMap::new();
         for (dialect, bits) in [Dialect::Postgres, Dialect::Sqlite]
             .into_iter()
@@ -152,10 +158,15 @@ fn selects(dialect: Dialect, parts: ClientParts) -> &'static (String, String, St
                 custom_values: bits & 4 != 0,
             };
             let columns = write_columns(dialect, parts);
-            let select = format!("{columns} FROM client c");
+            let plain = format!("{columns} FROM client c");
             let for_change = format!("{columns}, c.history_head, c.history_count FROM client c");
             let ranked = format!("{columns}, f.rank FROM page f JOIN client c ON c.encoded_key = f.client_key");
-            selects.insert((dialect == Dialect::Postgres, parts), (select, for_change, ranked));
+            let of_parts = Selects {
+                plain,
+                for_change,
+                ranked,
+            };
+            selects.insert((dialect == Dialect::Postgres, parts), of_parts);
         }
         selects
     });

@@ -319,7 +319,10 @@ impl Reclaim {
             return Ok(());
         }
         let dialect = transaction.dialect;
-        let sql = format!("DELETE FROM custom_field_claim WHERE {}", Claim::is_one_of(dialect, "$1"));
+        let sql = format!(
+            "DELETE FROM custom_field_claim WHERE {}",
+            Claim::is_one_of(dialect, "$1")
+        );
         transaction.run(sql, [json(&self.released)?.into()]).await?;
         let columns = custom_field_claim::Entity::columns();
         let sql = format!(
