@@ -145,7 +145,8 @@ async fn large_response_to_a_refused_list_is_not_reported_as_stored(server: &Tes
 
 /// A list can have a thousand times the problems of one client.
 async fn problems_of_a_list_take_its_memory(server: &TestServer) {
-    let small = &bounded(server, 400_000, 64 * MIB).await;
+    // A quarter of it is for the results.
+    let small = &bounded(server, 4 * MIB, 64 * MIB).await;
     let value = json!({ "fieldId": "nothing", "value": "x" });
     let bad = json!({ "client": { "firstName": "Ines", "lastName": "Okafor" },
         "customInformation": vec![value; 100] });
@@ -159,7 +160,7 @@ async fn problems_of_a_list_take_its_memory(server: &TestServer) {
         .iter()
         .position(|result| result["userErrors"] == json!([{ "code": "NOT_CARRIED_OUT" }]));
     let left = left.unwrap_or_else(|| panic!("{:.300}", answer.text));
-    assert!((1..=20).contains(&left), "{left}");
+    assert!((15..60).contains(&left), "{left}");
     assert!(
         results[..left]
             .iter()
