@@ -187,8 +187,15 @@ fn recipe_of_a_client_field_lists_every_file() {
     let own = expected.extract_if(.., |path| path.starts_with("migration/"));
     assert_eq!(own.count(), 2);
     expected.insert("migration/src/m20261122_clients.rs".to_owned());
-    // Data for benchmarks.
-    expected.insert("crates/domain/src/client/seed.rs".to_owned());
+    // Data for benchmarks, and lists of clients, which keep the longest text in memory only if it is requested.
+    for own in [
+        "crates/domain/src/client/seed.rs",
+        "crates/domain/src/upsert/many.rs",
+        "crates/domain/src/upsert/many/progress.rs",
+        "src/api/graphql/many.rs",
+    ] {
+        expected.insert(own.to_owned());
+    }
     let folders = ["src", "crates", "entity/src", "migration/src"];
     let sources = folders.iter().flat_map(|folder| sources(folder));
     let is_production = |name: &str| !name.split('/').any(|part| ["tests", "tests.rs"].contains(&part));

@@ -58,6 +58,7 @@ fn role(row: &client_role::Model) -> UpsertClientRole {
         id_pattern: given(&row.id_pattern),
         allows_addresses: Some(row.allows_addresses),
         requires_id_document: Some(row.requires_id_document),
+        created_at: row.created_at,
         client_mutation_id: None,
     }
 }

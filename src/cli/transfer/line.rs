@@ -145,7 +145,7 @@ pub(super) fn parse(text: &str) -> Result<Line, Refusal> {
     let is_one = line.len() == 1;
     let mut only = |name: &str| line.remove(name).filter(|_| is_one);
     if let Some(role) = only("clientRole") {
-        return Ok(Line::Role(input(role, "clientRole")?));
+        return Ok(Line::Role(role_of(role)?));
     }
     if let Some(template) = only("idDocumentTemplate") {
         return Ok(Line::DocumentTemplate(input(template, "idDocumentTemplate")?));
@@ -174,6 +174,21 @@ pub(super) fn parse(text: &str) -> Result<Line, Refusal> {
              idDocumentTemplate, customFieldSet or messageTemplate.",
         )),
     }
+}
+
+fn role_of(mut role: Json) -> Result<UpsertClientRole, Refusal> {
+    let created_at = role.as_object_mut().and_then(|role| role.remove("createdAt"));
+    let created_at = serde_json::from_value(created_at.unwrap_or_default());
+    let not_a_time = |_| {
+        Refusal::malformed(
+            "clientRole.createdAt",
+            "createdAt must be a time such as 2026-01-31T09:30:00Z.",
+        )
+    };
+    Ok(UpsertClientRole {
+        created_at: created_at.map_err(not_a_time)?,
+        ..input(role, "clientRole")?
+    })
 }
 
 /// The key of the client on a line, or its id, if it has the form of one.

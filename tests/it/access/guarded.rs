@@ -58,6 +58,21 @@ const GUARDED: &[Guarded] = &[
         "mutation($message: ID!) { resendMessages(input: { ids: [$message] }) { messages { recipient } } }",
         || json!(["resendMessages", "messages"]),
     ),
+    // The second time, the first merge is undone before.
+    (
+        "MergeClientsPayload.client",
+        ViewClient,
+        "mutation { changeClientState(input: { by: { clientId: \"ana\" }, state: INACTIVE }) { userErrors { code } }
+            mergeClients(input: { from: { clientId: \"ana\" }, into: { clientId: \"bob\" } }) { client { clientId } } }",
+        || json!(["mergeClients", "client"]),
+    ),
+    (
+        "Client.mergedInto",
+        ViewClient,
+        "mutation { upsertClient(input: { matchOn: CLIENT_ID, client: { clientId: \"ana\" } }) {
+            client { mergedInto { clientId } } } }",
+        || json!(["upsertClient", "client", "mergedInto"]),
+    ),
 ];
 
 const FAILED: &str = "UPDATE message SET state = 'FAILED', due_at = NULL, failed_at = '2026-01-02T03:04:05.000000Z', \

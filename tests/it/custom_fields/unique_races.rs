@@ -181,7 +181,7 @@ async fn one_of_many_concurrent_lists_gets_each_value(server: &TestServer) {
     let other = server.another(Default::default()).await;
     for round in 0..3 {
         let lists = (0..6).map(|list: usize| {
-            let server = if list % 2 == 0 { server } else { &other };
+            let server = if list.is_multiple_of(2) { server } else { &other };
             let client = |value: usize| {
                 let passport = json!({ "fieldId": "passport", "value": format!("{round} {value}") });
                 ana(json!([passport, { "fieldId": "tax", "value": format!("{round}{value}{list}") }]))

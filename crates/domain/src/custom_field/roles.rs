@@ -52,6 +52,10 @@ pub struct UpsertClientRole {
     /// documents. False by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requires_id_document: Option<bool>,
+    /// The time at which an imported role was created; now by default.
+    #[graphql(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<DateTime<Utc>>,
     /// An ID of your choice, which the payload returns unchanged.
     #[serde(skip)]
     pub client_mutation_id: Option<String>,
@@ -127,6 +131,7 @@ fn check(
         id_pattern,
         allows_addresses,
         requires_id_document,
+        created_at,
         client_mutation_id: _,
     } = input;
     let mut problems = Problems::default();
@@ -161,7 +166,7 @@ fn check(
         id_pattern: member.text("idPattern", id_pattern, stored.and_then(|role| role.id_pattern.clone())),
         allows_addresses: allows_addresses.unwrap_or(stored.is_none_or(|role| role.allows_addresses)),
         requires_id_document: requires_id_document.unwrap_or(stored.is_some_and(|role| role.requires_id_document)),
-        created_at: stored.map_or(Some(now), |role| role.created_at),
+        created_at: stored.map_or(Some(created_at.unwrap_or(now)), |role| role.created_at),
     };
     let is_stored = stored.is_some_and(|stored| stored.id_pattern == role.id_pattern);
     if let Some(pattern) = role.id_pattern.clone().filter(|_| !is_stored)

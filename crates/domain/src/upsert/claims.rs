@@ -10,6 +10,7 @@ use super::{
     match_field::{HOLDER, MEMBER},
 };
 use crate::{
+    caller::Rights,
     client::Aggregate,
     definitions::{Definitions, Field},
 };
@@ -126,7 +127,7 @@ impl Upsert<'_> {
         if transaction.run(sql, [rows.into()]).await? == claimed.len() as u64 {
             return Ok(None);
         }
-        let taken = taken(key, &claimed, transaction).await?;
+        let taken = taken(key, &claimed, &Rights::all(), transaction).await?;
         // A value has been released since it was found to be taken, or another request has just created the client
         // that this one names by its value.
         if taken.is_empty() {
@@ -175,7 +176,7 @@ impl Upsert<'_> {
             return Ok(problems);
         }
         let key = stored.map_or("", |stored| &*stored.client.encoded_key);
-        let taken = taken(key, &claims, transaction).await?;
+        let taken = taken(key, &claims, &self.caller.rights, transaction).await?;
         problems.extend(values_taken(input, &taken, definitions));
         problems.sort_by_key(Problem::section);
         Ok(problems)
@@ -188,11 +189,22 @@ impl Upsert<'_> {
     }
 }
 
-/// Returns those claims that other clients than this one have.
-async fn taken(client_key: &str, claims: &impl Serialize, transaction: &Transaction) -> Result<Vec<Claim>> {
+/// Returns those claims that other clients of these rights have.
+async fn taken(
+    client_key: &str,
+    claims: &impl Serialize,
+    rights: &Rights,
+    transaction: &Transaction,
+) -> Result<Vec<Claim>> {
+    let mut values = vec![client_key.into(), json(claims)?.into()];
+    let limit = rights.and_limit(transaction.dialect, "c", &mut values);
+    let owner = match limit.is_empty() {
+        true => String::new(),
+        false => format!(" AND client_key IN (SELECT c.encoded_key FROM client c WHERE TRUE{limit})"),
+    };
     let which = Claim::is_one_of(transaction.dialect, "$2");
-    let sql = format!("SELECT field_key, value FROM custom_field_claim WHERE client_key <> $1 AND {which}");
-    let rows = transaction.all(sql, [client_key.into(), json(claims)?.into()]).await?;
+    let sql = format!("SELECT field_key, value FROM custom_field_claim WHERE client_key <> $1 AND {which}{owner}");
+    let rows = transaction.all(sql, values).await?;
     let claim = |(field_key, value)| Claim { field_key, value };
     rows.iter().map(|row| Ok(claim(row.try_get_many_by_index()?))).collect()
 }

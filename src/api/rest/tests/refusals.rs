@@ -78,12 +78,8 @@ async fn r8_refused_submissions_change_nothing() {
             4,
             "client.assignedUserKey: assignedUserKey must be a key of 1 to 32 letters and digits.",
         ),
-        (
-            json!({"client": [], "addresses": []}),
-            4,
-            "client: client must be an object.",
-        ),
-        (json!({"addresses": {}}), 4, "addresses: addresses must be a list."),
+        (json!({"client": [], "addresses": []}), 4, "client must be an object."),
+        (json!({"addresses": {}}), 4, "addresses must be a list."),
         (
             json!({"addresses": [5]}),
             4,

@@ -31,10 +31,11 @@ async fn duplicates_are_refused_by_checks_that_are_errors(server: &TestServer) {
     file(&directory, "new", lines(&clients));
     let import = |file: &'static str, level: &str| {
         let check = format!("clients.duplicates.email_address={level}");
+        let report = format!("{file} {level}");
         run(
             &directory,
             &url,
-            &["import", file, "--report", "report", "--set", &check],
+            &["import", file, "--report", &report, "--set", &check],
         )
     };
     let (stdout, _, code) = import("new", "ERROR");

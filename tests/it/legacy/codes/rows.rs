@@ -362,9 +362,19 @@ fn clients() -> Vec<Row> {
     ]
 }
 
+/// A legacy code and its name, the error's source, the custom field value, and the GraphQL code with its path.
+type ValueRow = (
+    u16,
+    &'static str,
+    &'static str,
+    Value,
+    &'static str,
+    &'static [&'static str],
+);
+
 /// The codes of custom field values, each of one value in the list.
 fn custom_values() -> Vec<Row> {
-    let rows: [(u16, &str, &'static str, Value, &'static str, &'static [&'static str]); 14] = [
+    let rows: [ValueRow; 14] = [
         (
             901,
             "INCONSISTENT_VALUE_WITH_CUSTOM_FIELD_TYPE",
