@@ -259,10 +259,8 @@ async fn members_of_wrong_types_are_refused(server: &TestServer) {
         let answer = change(server, body).await;
         assert_code(&answer, 400, 4, path);
         let source = answer.body["errorSource"].as_str().unwrap_or_default();
-        assert!(
-            source.starts_with(&format!("{path}: ")),
-            "{path} isn't at the start of {source}"
-        );
+        let begins = [": ", " "].iter().any(|end| source.starts_with(&format!("{path}{end}")));
+        assert!(begins, "{path} isn't at the start of {source}");
     }
 }
 
@@ -409,9 +407,8 @@ async fn unknown_paths_and_methods_are_refused(server: &TestServer) {
         let answer = server.get(path).await;
         assert_code(&answer, 404, 3, path);
         let source = answer.body["errorSource"].as_str().unwrap_or_default();
-        let name = path.replace("<key 1>", "");
         assert!(
-            source.starts_with("There is no route GET /api") && (source.len() > name.len() + 21),
+            source.starts_with("There is no route GET ") && source.contains("/api") && !source.contains("<key 1>"),
             "{source}"
         );
     }

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, path::Path};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use clientele::{
     caller::{Permission, Rights},
-    client::ClientSettings,
+    client::{CheckLevel, ClientSettings, DuplicateChecks},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -131,7 +131,7 @@ enum Server {
     Open,
     /// Requires credentials.
     SignedIn,
-    /// Accepts only documents that name a template.
+    /// Accepts only documents that name a template, and no e-mail address of another client.
     Strict,
     /// The caller may only view clients.
     Viewer,
@@ -165,6 +165,10 @@ async fn every_code_is_answered_through_both_apis(server: &TestServer) {
     let strict = Settings {
         clients: ClientSettings {
             other_id_documents: false,
+            duplicates: DuplicateChecks {
+                email_address: CheckLevel::Error,
+                ..DuplicateChecks::default()
+            },
             ..ClientSettings::default()
         },
         ..Settings::default()
@@ -181,7 +185,7 @@ async fn every_code_is_answered_through_both_apis(server: &TestServer) {
             Server::Viewer => &viewer,
         };
         let before = server.snapshot().await;
-        let named = |text: &str| text.replace("<key of C-2>", &key);
+        let named = |text: &str| text.replace("<key of C-3>", &key);
         let wrong = format!("Basic {}", BASE64_STANDARD.encode("ana:wrong"));
         let credentials = |request: reqwest::RequestBuilder| match number {
             2 => request.header("authorization", &wrong),
@@ -244,7 +248,7 @@ async fn every_code_is_answered_through_both_apis(server: &TestServer) {
 }
 
 /// Stores definitions with every rule, and three clients: C-1 that C-3 links to, and C-2, which is blacklisted. Returns
-/// the key of C-2.
+/// the key of C-3.
 async fn prepare(server: &TestServer) -> String {
     for role in [
         json!({ "roleId": "firm", "encodedKey": "firmKey", "name": "Firm", "allowsAddresses": false,
@@ -282,7 +286,10 @@ async fn prepare(server: &TestServer) -> String {
         ("C-2", json!([])),
         ("C-3", json!([])),
     ] {
-        let body = json!({ "client": ana(json!({ "id": id })), "customInformation": values });
+        let body = json!({
+            "client": ana(json!({ "id": id, "emailAddress": format!("{id}@example.test") })),
+            "customInformation": values,
+        });
         let request = server
             .request(Method::POST, CLIENTS)
             .header("idempotency-key", if id == "C-1" { "k" } else { id });
@@ -297,5 +304,5 @@ async fn prepare(server: &TestServer) -> String {
         server.send_json(Method::PATCH, "/api/clients/C-2", state).await.status,
         200
     );
-    keys.remove(1)
+    keys.remove(2)
 }

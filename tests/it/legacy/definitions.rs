@@ -134,7 +134,7 @@ async fn roles_are_listed_in_order(server: &TestServer) {
     answer.data(json!({ "upsertClientRole": { "userErrors": [] } }));
     let guest = merged(
         role("guestKey", "guest", "Guest"),
-        json!({ "description": "Looks around" }),
+        json!({ "description": "Looks around", "creationDate": "<time>" }),
     );
     for path in ["/api/clienttypes?for=CLIENTS", "/api/clienttypes/?appkey=K"] {
         server.get(path).await.is(200, json!([first, guest]));

@@ -219,7 +219,7 @@ fn clients() -> Vec<Row> {
                 &["client", "encodedKey"],
             ),
         )
-        .json(&json!({ "client": { "encodedKey": "<key of C-2>" } })),
+        .json(&json!({ "client": { "encodedKey": "<key of C-3>" } })),
         row(
             (404, 301, "INVALID_CLIENT_ID"),
             "There is no client with this id or key.",
@@ -320,7 +320,7 @@ fn clients() -> Vec<Row> {
             CHANGE,
             Problem(
                 "upsertClient",
-                json!({ "client": { "encodedKey": "<key of C-2>", "clientId": "other" } }),
+                json!({ "client": { "encodedKey": "<key of C-3>", "clientId": "other" } }),
                 "NOT_EDITABLE",
                 &["client", "clientId"],
             ),
@@ -528,6 +528,14 @@ fn lists() -> Vec<Row> {
             "REQUIRED",
             &["idDocuments"],
         ),
+        row(
+            (310, "DUPLICATE_CLIENT"),
+            "client.emailAddress: Another client has this e-mail address: C-1.",
+            json!({ "client": ana(json!({ "emailAddress": "c-1@example.test" })) }),
+            "DUPLICATE_CLIENT",
+            &["client", "emailAddress"],
+        )
+        .to(Server::Strict),
         row(
             (952, "ADDING_OTHER_ID_DOCUMENTS_IS_DISABLED"),
             "idDocuments[0].identificationDocumentTemplateKey: A document must name one of the templates by \

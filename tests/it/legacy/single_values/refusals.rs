@@ -174,7 +174,7 @@ async fn bad_list_by_patch_is_refused(server: &TestServer) {
             list(json!({})),
             4,
             "INVALID_PARAMETERS",
-            "customInformation: customInformation must be a list.",
+            "customInformation must be a list.",
         ),
         (
             json!({ "client": { "firstName": "A" }, "customInformation": [] }),

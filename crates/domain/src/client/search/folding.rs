@@ -82,7 +82,7 @@ pub fn in_ascii(word: &str) -> String {
             continue;
         }
         // Neighbours in the alphabet differ in all three.
-        let mut code = u32::from(character) * 23_753 % 46_656;
+        let mut code = u64::from(u32::from(character)) * 23_753 % 46_656;
         for _ in 0..3 {
             ascii.push(char::from(DIGITS[code as usize % 36]));
             code /= 36;
