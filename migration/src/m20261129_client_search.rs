@@ -2,7 +2,7 @@
 
 use sea_orm_migration::{
     prelude::*,
-    sea_orm::{DbBackend, Statement},
+    sea_orm::{DbBackend, RuntimeErr, Statement},
 };
 
 #[derive(DeriveMigrationName)]
@@ -83,6 +83,15 @@ const SQLITE: &[&str] = &[
 const EXTENSION: &str = "SELECT n.nspname::text, n.nspname = ANY (current_schemas(true)) FROM pg_extension e
     JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_trgm'";
 
+/// The words of the database, without those of its driver.
+fn reason(error: &DbErr) -> String {
+    let of_driver = match error {
+        DbErr::Exec(RuntimeErr::SqlxError(error)) => error.as_database_error(),
+        _ => None,
+    };
+    of_driver.map_or_else(|| error.to_string(), |error| error.message().to_owned())
+}
+
 async fn create_extension(connection: &SchemaManagerConnection<'_>) -> Result<(), DbErr> {
     let find = || Statement::from_string(connection.get_database_backend(), EXTENSION);
     if connection.query_one_raw(find()).await?.is_none() {
@@ -90,6 +99,7 @@ async fn create_extension(connection: &SchemaManagerConnection<'_>) -> Result<()
             .execute_unprepared("CREATE EXTENSION IF NOT EXISTS pg_trgm")
             .await;
         created.map_err(|error| {
+            let error = reason(&error);
             DbErr::Migration(format!(
                 "the extension pg_trgm, by which clients are searched, can't be created ({error}). Nothing was changed. \
                  Install PostgreSQL's contrib package if the extension isn't available, and run `CREATE EXTENSION \

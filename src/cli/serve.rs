@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::listening::Signals;
+use super::open_error::failure;
 use super::store::{self, OpenMode};
 use super::{Failure, audit, listening, print, worker};
 use crate::api::authentication::{Authentication, Guard};
@@ -16,7 +17,7 @@ use crate::api::metrics::ApiMetrics;
 use crate::api::{self, health, origin, playground, unmatched};
 use crate::config::{Config, LogFormat};
 use crate::services::Services;
-use clientele_core::secret::Secret;
+use clientele_core::{error::Error, secret::Secret};
 use clientele_domain::idempotency;
 use clientele_domain::{
     access::{Accounts, FIRST},
@@ -161,9 +162,13 @@ impl SignIn {
 
 async fn sign_in(accounts: &Accounts, config: &Config) -> Result<SignIn, Failure> {
     let made = accounts.make_first_user(&Caller::operator(), store::now()).await;
-    let made = made.map_err(|error| Failure::new(format!("can't look up users: {}", error.kind())))?;
+    let first = match made {
+        Ok(first) => first,
+        Err(error @ Error::ReadOnly) => return Err(failure("store the first user in", config, &error).await),
+        Err(error) => return Err(Failure::new(format!("can't look up users: {}", error.kind()))),
+    };
     Ok(SignIn::of(
-        made,
+        first,
         stdout().is_terminal() && config.log.format == LogFormat::Text,
     ))
 }
