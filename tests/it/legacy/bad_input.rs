@@ -426,7 +426,11 @@ async fn unknown_paths_and_methods_are_refused(server: &TestServer) {
     let strange = server.get("/api/%3Cb%3E").await;
     strange.is(
         404,
-        refusal(3, "INVALID_API_OPERATION", "There is no route of this method and path."),
+        refusal(
+            3,
+            "INVALID_API_OPERATION",
+            "There is no route GET of this path below /api.",
+        ),
     );
     for (method, path) in [(Method::PUT, CLIENTS), (Method::DELETE, CLIENTS), (Method::PUT, FIRST)] {
         assert_code(&server.send(server.request(method, path)).await, 405, 5, path);

@@ -253,6 +253,7 @@ async fn hidden_field_is_refused_wherever_it_occurs(server: &TestServer) {
     store(server, ana, "version").await;
     let caller = server.as_caller(&Rights {
         view_sets: Sets::These(["open".to_owned()].into()),
+        edit_sets: Sets::These([].into()),
         ..Rights::all()
     });
     let by = |id: &str, value: Value| json!({ "customFields": [{ "fieldId": id, "value": value }] });

@@ -177,7 +177,7 @@ impl Run {
             | Change::Length(field) => {
                 let set = definitions::SETS[definitions::set_of(field)];
                 let payload = definitions.define_set(&self.server, set).await;
-                answers::assert_effect(&payload, effect.as_ref());
+                answers::assert_effect(&self.server, &payload, effect.as_ref());
             }
             Change::Template(_) => {
                 for template in &definitions.templates {

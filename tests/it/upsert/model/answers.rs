@@ -173,11 +173,13 @@ pub async fn assert_read(server: &TestServer, model: &mut Model, client: &mut Cl
 }
 
 /// Asserts the effect of a change of definitions.
-pub fn assert_effect(payload: &Value, effect: Option<&Effect>) {
+pub fn assert_effect(server: &TestServer, payload: &Value, effect: Option<&Effect>) {
     let expected = |effect: &Effect, found: &Value| {
         // The order of clients that were created in one list is that of their keys.
         let ids = found["clientIds"].as_array().cloned().unwrap_or_default();
-        let are_of_them = ids.iter().all(|id| effect.ids.iter().any(|of_effect| id == of_effect));
+        let are_of_them = ids
+            .iter()
+            .all(|id| effect.ids.iter().any(|of_effect| *id == server.reveal(of_effect)));
         assert!(
             are_of_them && ids.len() == effect.ids.len().min(3),
             "{effect:?} {payload:#}"

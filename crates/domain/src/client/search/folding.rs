@@ -232,6 +232,7 @@ mod tests {
         assert_eq!(text(&["ada", "byron", "ada"]), "ada byron");
         let long = "x".repeat(LONGEST_WORDS - 5);
         assert_eq!(text(&[&long, "abc", "d"]).len(), LONGEST_WORDS - 1);
-        assert_eq!(text(&[&long, "abcd", "d"]).len(), LONGEST_WORDS - 5);
+        assert_eq!(text(&[&long, "abcd", "d"]).len(), LONGEST_WORDS);
+        assert_eq!(text(&[&long, "abcde", "d"]).len(), LONGEST_WORDS - 5);
     }
 }
