@@ -80,8 +80,9 @@ try {
   const passed = [
     run('audits.mjs', `${address}/graphql`),
     run('browser.mjs', `${address}/playground`, process.env.SCREENSHOT ?? join(folder, 'playground.png')),
-    start(join(import.meta.dirname, 'schemathesis', 'run'), `${address}/graphql`),
     start(join(import.meta.dirname, 'mambupy', 'run'), address),
+    // Last: the generated requests also change the definitions that all clients follow.
+    start(join(import.meta.dirname, 'schemathesis', 'run'), `${address}/graphql`),
   ];
   server.kill('SIGTERM');
   const [code, signal] = await ended;
