@@ -101,9 +101,9 @@ async fn create_extension(connection: &SchemaManagerConnection<'_>) -> Result<()
         created.map_err(|error| {
             let error = reason(&error);
             DbErr::Migration(format!(
-                "the extension pg_trgm, by which clients are searched, can't be created ({error}). Nothing was changed. \
-                 Install PostgreSQL's contrib package if the extension isn't available, and run `CREATE EXTENSION \
-                 pg_trgm` in this database as its owner or as a superuser, then start again"
+                "the extension pg_trgm, by which clients are searched, can't be created ({error}). Nothing was \
+                 changed. Install PostgreSQL's contrib package if the extension isn't available, and run `CREATE \
+                 EXTENSION pg_trgm` in this database as its owner or as a superuser, then start again"
             ))
         })?;
     }

@@ -158,7 +158,8 @@ pub struct VersionConflict {
     pub client_key: Option<String>,
 }
 
-/// The clients whose data doesn't allow a change, such as those that link to a client to delete, or that match a new one.
+/// The clients whose data doesn't allow a change, such as those that link to a client to delete, or that match a new
+/// one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConcernedClients {
     pub count: i64,

@@ -225,7 +225,8 @@ async fn deletion_does_not_name_links_of_other_branches(server: &TestServer) {
         userErrors { code clientIds clientCount } } }";
     let refused = |ids: &[&str]| {
         let count = Some(ids.len()).filter(|count| *count > 0);
-        json!({ "deleteClient": { "userErrors": [{ "code": "STILL_LINKED", "clientIds": ids, "clientCount": count }] } })
+        let error = json!({ "code": "STILL_LINKED", "clientIds": ids, "clientCount": count });
+        json!({ "deleteClient": { "userErrors": [error] } })
     };
     link("hidden", "south").await;
     let answer = caller.graphql(delete, json!({})).await;

@@ -63,7 +63,8 @@ const GUARDED: &[Guarded] = &[
         "MergeClientsPayload.client",
         ViewClient,
         "mutation { changeClientState(input: { by: { clientId: \"ana\" }, state: INACTIVE }) { userErrors { code } }
-            mergeClients(input: { from: { clientId: \"ana\" }, into: { clientId: \"bob\" } }) { client { clientId } } }",
+            mergeClients(input: { from: { clientId: \"ana\" }, into: { clientId: \"bob\" } }) {
+                client { clientId } } }",
         || json!(["mergeClients", "client"]),
     ),
     (

@@ -226,8 +226,8 @@ async fn request_with_an_erased_outcome_is_not_executed_again(server: &TestServe
         assert_eq!(erase(&server.services, key).await.records, 1);
     }
     let before = server.snapshot().await;
-    let sentence = "The request with this idempotency key was carried out, and its result is no longer available: it is \
-                    not carried out again.";
+    let sentence = "The request with this idempotency key was carried out, and its result is no longer available: \
+                    it is not carried out again.";
     let answer = post().await;
     let refused = json!({ "returnCode": 4, "returnStatus": "INVALID_PARAMETERS", "errorSource": sentence });
     assert_eq!((answer.status, answer.body), (422, refused));

@@ -286,7 +286,8 @@ fn new_database_is_intact_after_its_migration() {
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
         without_time(text(output.stdout))
     };
-    let intact = "2 records in 2 chains, 0 of them erased; 0 clients without records; under this key since TIME\nthe history is intact\n";
+    let intact = "2 records in 2 chains, 0 of them erased; 0 clients without records; under this key since TIME\n\
+                  the history is intact\n";
     for _ in 0..2 {
         assert_eq!(succeeds(&["migrate"]), "the database is up to date\n");
         assert_eq!(succeeds(&["audit", "verify"]), intact);

@@ -158,8 +158,8 @@ async fn erased_requests_leave_nothing_to_compare_guesses_with(server: &TestServ
         BTreeMap::from(kept.map(|(key, length)| (key.to_owned(), length)))
     );
     // Whatever is sent under these keys, nothing is carried out again, and the answer doesn't depend on it.
-    let sentence = "The request with this idempotency key was carried out, and its result is no longer available: it is \
-                    not carried out again.";
+    let sentence = "The request with this idempotency key was carried out, and its result is no longer available: \
+                    it is not carried out again.";
     let refused = refusal(4, "INVALID_PARAMETERS", sentence);
     for (key, method, path, body) in [
         ("create", Method::POST, "/api/clients", &create),

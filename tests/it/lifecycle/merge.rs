@@ -69,7 +69,7 @@ async fn create_with(server: &TestServer, id: &str, others: Value) -> String {
     store_key(server, with(json!({ "client": named(id, id) }), others)).await
 }
 
-/// What a client has, by its id.
+/// The contents of a client, by its id.
 async fn show(server: &TestServer, id: &str, selection: &str) -> Value {
     let query = format!("query($id: String!) {{ client(by: {{ clientId: $id }}) {{ {selection} }} }}");
     data(server, &query, json!({ "id": id })).await["client"].take()

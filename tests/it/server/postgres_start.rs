@@ -498,7 +498,8 @@ async fn extension_that_cannot_be_used_is_named() {
             assert_eq!(migrate(&as_plain), (String::new(), sentence, Some(1)));
         };
         refused(
-            "can't be created (permission denied to create extension \"pg_trgm\"). Nothing was changed. Install PostgreSQL's contrib package if the extension isn't \
+            "can't be created (permission denied to create extension \"pg_trgm\"). Nothing was changed. Install \
+             PostgreSQL's contrib package if the extension isn't \
              available, and run `CREATE EXTENSION pg_trgm` in this database as its owner or as a superuser",
         );
         let elsewhere = ["CREATE SCHEMA elsewhere", "CREATE EXTENSION pg_trgm SCHEMA elsewhere"];

@@ -79,7 +79,7 @@ pub(crate) async fn change(
     input: &impl DefinitionInput,
     now: DateTime<Utc>,
 ) -> Result<Result<ChangedDefinitions, Vec<Problem>>> {
-    // What a change is allowed to do, and does, depends on the values of all clients.
+    // The effects of a change, and the reasons to refuse it, depend on the values of all clients.
     if caller.rights.are_limited() {
         let message = "Definitions apply to all clients: you can't change them while your rights are limited to \
                        branches or centres.";

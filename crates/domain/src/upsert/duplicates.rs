@@ -191,7 +191,8 @@ async fn lock(compared: &[Compared], most: usize, transaction: &Transaction) -> 
 }
 
 /// Returns the ids of the clients with each of these values, without the one with this key and merged clients: at most
-/// one more than [`MOST_MATCHES`] of each place of a value. [`HIDDEN`] stands for those that don't exist for the caller.
+/// one more than [`MOST_MATCHES`] of each place of a value. [`HIDDEN`] stands for those that don't exist for the
+/// caller.
 async fn matches(
     compared: &[Compared],
     client_key: &str,

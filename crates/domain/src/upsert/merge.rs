@@ -50,8 +50,9 @@ pub enum MergeMode {
     /// Nothing: both clients keep what they have.
     #[default]
     Keep,
-    /// What `into` lacks: its address if it has none, documents of a type and number that it doesn't have, values of
-    /// fields that it has no value for, and all groups of GROUPED sets, after its own. The rest stays with `from`.
+    /// The parts that `into` lacks: its address if it has none, documents of a type and number that it doesn't have,
+    /// values of fields that it has no value for, and all groups of GROUPED sets, after its own. The rest stays with
+    /// `from`.
     Add,
     /// Everything, in place of what `into` has. If `from` has nothing, `into` loses what it has.
     Replace,

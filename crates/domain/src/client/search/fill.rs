@@ -2,8 +2,8 @@
 //! upgrade of the program.
 //!
 //! The clients are taken in the order of their keys, in short transactions. The position is stored, so that an
-//! interrupted fill goes on where it ended, and two servers that start together share the work. Changes of clients write
-//! these rows themselves, also while a fill runs.
+//! interrupted fill goes on where it ended, and two servers that start together share the work. Changes of clients
+//! write these rows themselves, also while a fill runs.
 
 use entity::{client_search, id_document_search};
 

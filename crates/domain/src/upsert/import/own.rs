@@ -1,4 +1,4 @@
-//! What an imported client brings of its own: keys, dates, its state, its version and its stored values.
+//! The parts of an imported client that it brings itself: keys, dates, its state, its version and its stored values.
 
 use std::collections::HashSet;
 
