@@ -1,6 +1,7 @@
 //! The caller of a request: its kind, its rights, and the proof of its password. Every entry point of the domain takes
 //! a [`Caller`], so that no API can omit the permission check.
 
+mod limit;
 mod limits;
 mod proof;
 mod rights;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 pub(crate) use self::limits::Share;
 pub use self::{
-    limits::Limit,
+    limit::Limit,
     proof::{CredentialHasher, CredentialKey, PasswordProof},
     rights::{Permission, Permissions, Rights, Sets},
 };
