@@ -4,6 +4,7 @@
 //! that can be undone alone. If a transaction fails, its clients are tried again one by one.
 
 mod progress;
+mod size;
 mod together;
 
 use std::sync::Arc;

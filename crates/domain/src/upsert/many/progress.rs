@@ -2,15 +2,13 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    io,
     sync::Arc,
 };
-
-use serde::Serialize;
 
 use super::{
     super::{Outcome, Upserted, replay::Replayed},
     List, Many, Shown, Stored,
+    size::{size, size_of_problem},
     together::{Done, Part, Together},
 };
 use crate::{
@@ -21,7 +19,7 @@ use crate::{
 use clientele_core::{
     budget::{self, RequestBudget},
     error::{Cause, Error, Result},
-    problem::{Message, Part as Words, Problem, ProblemCode, Step},
+    problem::{Problem, ProblemCode},
 };
 
 /// Limit of the clients in one transaction. Beyond 64 parts of a transaction, PostgreSQL slows down all readers.
@@ -315,47 +313,7 @@ fn may_be_committed(error: &Error) -> bool {
     matches!(error, Error::Unavailable(cause) if *cause != Cause::NoFreeConnection)
 }
 
-/// The bytes of a result in memory, about.
-pub(super) fn size_of_answer(part: &Part) -> usize {
-    match part {
-        Part::New(Ok(upserted)) => size(&upserted.client),
-        Part::New(Err(problems)) => problems.iter().map(size_of_problem).sum(),
-        Part::Replayed(replayed) => size(&replayed.client),
-    }
-}
-
 /// The bytes of definitions that only one client is shown with, about.
 fn size_of_definitions(definitions: &Definitions) -> usize {
     definitions.fields.len() * FIELD_BYTES
-}
-
-/// The bytes of a problem in memory.
-fn size_of_problem(problem: &Problem) -> usize {
-    let Message(parts) = &problem.message;
-    let words = parts.iter().map(|part| match part {
-        Words::Text(text) => size_of::<Words>() + text.len(),
-        Words::Member(_) | Words::ListedBy(_) => size_of::<Words>(),
-    });
-    // The path grows by the steps to the client.
-    size_of::<Problem>() + words.sum::<usize>() + (problem.path.len() + 2) * size_of::<Step>()
-}
-
-/// The bytes of a client as JSON, which are about those of its rows.
-fn size(client: &impl Serialize) -> usize {
-    struct Counter(usize);
-    impl io::Write for Counter {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut counter = Counter(0);
-    match serde_json::to_writer(&mut counter, client) {
-        Ok(()) => counter.0,
-        Err(_) => usize::MAX,
-    }
 }

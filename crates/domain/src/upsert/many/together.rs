@@ -13,7 +13,7 @@ use std::{
 use super::{
     super::{Answer, ClientMatch, claims::Claim, replay::Replayed},
     List, Upsert,
-    progress::size_of_answer,
+    size::{size, size_of_problem},
 };
 use crate::{
     client_by::ClientBy,
@@ -315,4 +315,13 @@ async fn lock_claims(claims: &BTreeSet<String>, transaction: &Transaction) -> Re
     );
     let claims = serde_json::to_string(claims).map_err(Error::internal)?;
     transaction.all(sql, [claims.into()]).await.map(|_| ())
+}
+
+/// The bytes of a result in memory, about.
+fn size_of_answer(part: &Part) -> usize {
+    match part {
+        Part::New(Ok(upserted)) => size(&upserted.client),
+        Part::New(Err(problems)) => problems.iter().map(size_of_problem).sum(),
+        Part::Replayed(replayed) => size(&replayed.client),
+    }
 }
