@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use moka::{policy::EvictionPolicy, sync::Cache};
+use moka::{ops::compute::Op, policy::EvictionPolicy, sync::Cache};
 use ring::digest;
 
 use clientele_core::network::Network;
@@ -107,18 +107,17 @@ impl Throttle {
     /// # Errors
     /// Those of [`Self::charge`].
     pub fn charge_key(&self, address: IpAddr, key: &str, now: Instant) -> Result<Charge, Duration> {
-        let (network, nanos_now) = (network(address), self.nanos(now));
-        let key = name(&network, Concern::Key(key));
-        if self
-            .accounts
-            .get(&key)
-            .is_some_and(|until| until.load(Relaxed) > nanos_now)
-        {
-            return Ok(Charge::default());
-        }
-        let charge = self.charge_unknown_key(address, now)?;
-        let until = nanos_now.saturating_add(nanos(self.per_address.window));
-        self.accounts.insert(key, Arc::new(AtomicU64::new(until)));
+        let (key, nanos_now) = (name(&network(address), Concern::Key(key)), self.nanos(now));
+        let mut charge = Charge::default();
+        // Concurrent requests with the same key wait for each other here, so that only one of them is charged.
+        self.accounts.entry(key).and_try_compute_with(|charged| {
+            if charged.is_some_and(|until| until.value().load(Relaxed) > nanos_now) {
+                return Ok(Op::Nop);
+            }
+            charge = self.charge_unknown_key(address, now)?;
+            let until = nanos_now.saturating_add(nanos(self.per_address.window));
+            Ok::<_, Duration>(Op::Put(Arc::new(AtomicU64::new(until))))
+        })?;
         Ok(charge)
     }
 
@@ -227,6 +226,7 @@ fn nanos(duration: Duration) -> u64 {
 mod tests {
     use std::{
         net::IpAddr,
+        sync::Barrier,
         time::{Duration, Instant},
     };
 
@@ -321,6 +321,22 @@ mod tests {
         throttle.charge_key(there, "made up 3", now).expect("another network");
         let later = now + 61 * SECOND;
         throttle.charge_key(here, "made up 3", later).expect("forgiven");
+    }
+
+    #[test]
+    fn concurrent_requests_with_one_unknown_key_are_charged_once() {
+        let here = address("192.0.2.1");
+        for _ in 0..200 {
+            let (throttle, now, start) = (throttle(100, 1), Instant::now(), Barrier::new(4));
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        start.wait();
+                        throttle.charge_key(here, "valid", now).expect("the same key");
+                    });
+                }
+            });
+        }
     }
 
     #[test]
