@@ -70,9 +70,9 @@ impl Key {
         &self.0
     }
 
-    /// The key of one part of a request. It has a line break, so that no caller can send it.
+    /// The key of one part of a request, which no caller can send.
     pub fn of_part(&self, index: usize) -> Self {
-        Self(format!("{}\n{index}", self.0))
+        Self(format!("{}{PART}{index}", self.0))
     }
 }
 
@@ -137,6 +137,9 @@ pub struct StoredOutcome {
     pub definition_version: i64,
     pub expires_at: DateTime<Utc>,
 }
+
+/// Separates the key of a request from the index of its part.
+const PART: char = '\n';
 
 /// The outcome of a request whose parts have outcomes of their own.
 const IN_PARTS: &str = "{}";
@@ -248,6 +251,17 @@ impl IdempotencyEntry {
         }])
     }
 
+    /// Adds an entry to the batch by which the outcome is erased with the data of this client, too.
+    pub fn erase_with(&self, client_key: &str, batch: &mut Batch) -> Result<()> {
+        batch.put::<idempotency_record::Entity>(&[&idempotency_record::Model {
+            key: Key(self.record.key.clone()).of_part(0).0,
+            fingerprint: String::new(),
+            client_key: Some(client_key.to_owned()),
+            outcome: Some(IN_PARTS.to_owned()),
+            ..self.record.clone()
+        }])
+    }
+
     /// Adds the outcome to the batch. With `client_key`, it is erased with that client's data.
     pub fn fill(&self, client_key: Option<&str>, outcome: String, batch: &mut Batch) -> Result<()> {
         batch.put::<idempotency_record::Entity>(&[&idempotency_record::Model {
@@ -258,10 +272,17 @@ impl IdempotencyEntry {
     }
 }
 
-/// Erases the outcomes and the fingerprints of requests about a client.
+/// Erases the outcomes and the fingerprints of requests about a client, and of requests that have a part about it.
 pub(crate) async fn erase(client_key: &str, transaction: &Transaction) -> Result<()> {
-    let sql = "UPDATE idempotency_record SET outcome = NULL, client_key = NULL, fingerprint = '' WHERE client_key = $1";
-    transaction.run(sql, [client_key.into()]).await?;
+    let erase = "UPDATE idempotency_record SET outcome = NULL, client_key = NULL, fingerprint = ''";
+    let sql = format!("{erase} WHERE client_key = $1 RETURNING caller, key");
+    for row in transaction.all(sql, [client_key.into()]).await? {
+        let (caller, key): (String, String) = row.try_get_many_by_index()?;
+        if let Some((whole, _)) = key.split_once(PART) {
+            let sql = format!("{erase} WHERE caller = $1 AND key = $2");
+            transaction.run(sql, [caller.into(), whole.into()]).await?;
+        }
+    }
     Ok(())
 }
 

@@ -19,6 +19,7 @@ on_both!(
     erased_client_leaves_its_key_to_the_links,
     erasure_can_be_repeated,
     erased_requests_leave_nothing_to_compare_guesses_with,
+    erasure_of_one_client_covers_lists_and_merges,
 );
 
 async fn erased_client_leaves_its_key_to_the_links(server: &TestServer) {
@@ -138,12 +139,7 @@ async fn erased_requests_leave_nothing_to_compare_guesses_with(server: &TestServ
     let erased = server.graphql(ERASE, by_id.clone()).await;
     assert_eq!(*user_errors(&erased, "eraseClient"), json!([]));
     let snapshot = server.snapshot().await;
-    let mut fingerprints = BTreeMap::new();
-    for row in snapshot.rows("idempotency_record") {
-        let row: Value = serde_json::from_str(row).expect("a row is JSON");
-        let text = |at: usize| row[at].as_str().expect("a text").to_owned();
-        fingerprints.insert(text(1), text(2).len());
-    }
+    let fingerprints: BTreeMap<String, usize> = snapshot.rows("idempotency_record").into_iter().map(entry).collect();
     let kept = [
         ("by id", 0),
         ("by key", 64),
@@ -187,4 +183,59 @@ async fn erased_requests_leave_nothing_to_compare_guesses_with(server: &TestServ
     );
     assert_eq!(server.snapshot().await, snapshot);
     assert_eq!(findings(server).await, [""; 0]);
+}
+
+/// The key of an idempotency entry and the length of its fingerprint.
+fn entry(row: &str) -> (String, usize) {
+    let row: Value = serde_json::from_str(row).expect("a row is JSON");
+    let text = |at: usize| row[at].as_str().expect("a text").to_owned();
+    (text(1), text(2).len())
+}
+
+async fn erasure_of_one_client_covers_lists_and_merges(server: &TestServer) {
+    let names = |id: &str| json!({ "clientId": id, "firstName": "Trevor", "lastName": "Linden" });
+    let list = |ids: &[&str], key: &str| {
+        let clients: Vec<Value> = ids.iter().map(|id| json!({ "client": names(id) })).collect();
+        json!({ "input": { "clients": clients, "idempotencyKey": key } })
+    };
+    let many = "mutation($input: UpsertClientsInput!) { upsertClients(input: $input) { userErrors { code } } }";
+    let merge = "mutation($input: MergeClientsInput!) { mergeClients(input: $input) { userErrors { code } } }";
+    for (ids, key) in [(["A", "B"], "list"), (["C", "D"], "other")] {
+        let stored = server.graphql(many, list(&ids, key)).await;
+        stored.data(json!({ "upsertClients": { "userErrors": [] } }));
+    }
+    let merged = |from: &str, into: &str| json!({ "input": { "from": { "clientId": from }, "into": { "clientId": into }, "idempotencyKey": from } });
+    for (from, into) in [("A", "B"), ("C", "D")] {
+        let answer = server.graphql(merge, merged(from, into)).await;
+        answer.data(json!({ "mergeClients": { "userErrors": [] } }));
+    }
+    let by = json!({ "input": { "by": { "clientId": "A" } } });
+    let erased = server.graphql(ERASE, by).await;
+    assert_eq!(*user_errors(&erased, "eraseClient"), json!([]));
+    let before = server.snapshot().await;
+    let lengths: BTreeMap<String, usize> = before.rows("idempotency_record").into_iter().map(entry).collect();
+    let kept = [
+        ("A", 0),
+        ("A\n0", 0),
+        ("C", 64),
+        ("C\n0", 0),
+        ("list", 0),
+        ("list\n0", 0),
+        ("list\n1", 64),
+        ("other", 64),
+        ("other\n0", 64),
+        ("other\n1", 64),
+    ];
+    assert_eq!(
+        lengths,
+        BTreeMap::from(kept.map(|(key, length)| (key.to_owned(), length)))
+    );
+    let erased = json!([{ "code": "OUTCOME_ERASED" }]);
+    for (ids, key, errors) in [(["A", "B"], "list", erased), (["C", "D"], "other", json!([]))] {
+        let again = server.graphql(many, list(&ids, key)).await;
+        again.data(json!({ "upsertClients": { "userErrors": errors } }));
+        let again = server.graphql(merge, merged(ids[0], ids[1])).await;
+        again.data(json!({ "mergeClients": { "userErrors": errors } }));
+    }
+    assert_eq!(server.snapshot().await, before);
 }
