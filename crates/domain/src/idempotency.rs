@@ -20,7 +20,7 @@ use clientele_core::{
     path,
     problem::{Problem, ProblemCode},
 };
-use clientele_storage::db::{Batch, Database, Transaction};
+use clientele_storage::db::{Batch, Database, Dialect, Transaction};
 
 /// Settings of idempotent requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -206,7 +206,8 @@ impl IdempotencyEntry {
         let Some(outcome) = outcome else {
             return Ok(Acquired::Refused(outcome_unavailable()));
         };
-        if fingerprint != self.record.fingerprint {
+        // A list without fingerprint had a client that was erased since: the fingerprints of its parts recognise it.
+        if fingerprint != self.record.fingerprint && !(fingerprint.is_empty() && outcome == IN_PARTS) {
             let message = "This idempotency key has been used for another request: give each request a key of its own.";
             return Ok(refused(ProblemCode::IdempotencyKeyReused, message));
         }
@@ -251,10 +252,11 @@ impl IdempotencyEntry {
         }])
     }
 
-    /// Adds an entry to the batch by which the outcome is erased with the data of this client, too.
-    pub fn erase_with(&self, client_key: &str, batch: &mut Batch) -> Result<()> {
+    /// Adds the entry of a part of the request to the batch that has no outcome of its own: with the data of its client,
+    /// the outcome of the request is erased.
+    pub fn fill_part(&self, index: usize, client_key: &str, batch: &mut Batch) -> Result<()> {
         batch.put::<idempotency_record::Entity>(&[&idempotency_record::Model {
-            key: Key(self.record.key.clone()).of_part(0).0,
+            key: Key(self.record.key.clone()).of_part(index).0,
             fingerprint: String::new(),
             client_key: Some(client_key.to_owned()),
             outcome: Some(IN_PARTS.to_owned()),
@@ -274,16 +276,19 @@ impl IdempotencyEntry {
 
 /// Erases the outcomes and the fingerprints of requests about a client, and of requests that have a part about it.
 pub(crate) async fn erase(client_key: &str, transaction: &Transaction) -> Result<()> {
-    let erase = "UPDATE idempotency_record SET outcome = NULL, client_key = NULL, fingerprint = ''";
-    let sql = format!("{erase} WHERE client_key = $1 RETURNING caller, key");
-    for row in transaction.all(sql, [client_key.into()]).await? {
-        let (caller, key): (String, String) = row.try_get_many_by_index()?;
-        if let Some((whole, _)) = key.split_once(PART) {
-            let sql = format!("{erase} WHERE caller = $1 AND key = $2");
-            transaction.run(sql, [caller.into(), whole.into()]).await?;
-        }
-    }
-    Ok(())
+    let whole = match transaction.dialect {
+        Dialect::Postgres => "split_part(key, chr(10), 1)",
+        Dialect::Sqlite => "substr(key, 1, instr(key, char(10)) - 1)",
+    };
+    // After the whole has expired, its key may belong to another request.
+    let of_wholes = format!(
+        "UPDATE idempotency_record SET outcome = CASE outcome WHEN '{IN_PARTS}' THEN outcome END, fingerprint = '' \
+         WHERE (caller, key, expires_at) IN \
+         (SELECT caller, {whole}, expires_at FROM idempotency_record WHERE client_key = $1)"
+    );
+    transaction.run(of_wholes, [client_key.into()]).await?;
+    let sql = "UPDATE idempotency_record SET outcome = NULL, client_key = NULL, fingerprint = '' WHERE client_key = $1";
+    transaction.run(sql, [client_key.into()]).await.map(|_| ())
 }
 
 /// Acquires entries of one caller, and returns the keys of those that didn't exist: the others must be

@@ -20,6 +20,7 @@ on_both!(
     erasure_can_be_repeated,
     erased_requests_leave_nothing_to_compare_guesses_with,
     erasure_of_one_client_covers_lists_and_merges,
+    erasure_leaves_a_later_request_under_the_key_of_a_list,
 );
 
 async fn erased_client_leaves_its_key_to_the_links(server: &TestServer) {
@@ -139,7 +140,8 @@ async fn erased_requests_leave_nothing_to_compare_guesses_with(server: &TestServ
     let erased = server.graphql(ERASE, by_id.clone()).await;
     assert_eq!(*user_errors(&erased, "eraseClient"), json!([]));
     let snapshot = server.snapshot().await;
-    let fingerprints: BTreeMap<String, usize> = snapshot.rows("idempotency_record").into_iter().map(entry).collect();
+    let entries = snapshot.rows("idempotency_record").into_iter().map(entry);
+    let fingerprints: BTreeMap<String, usize> = entries.map(|(key, fingerprint)| (key, fingerprint.len())).collect();
     let kept = [
         ("by id", 0),
         ("by key", 64),
@@ -185,57 +187,88 @@ async fn erased_requests_leave_nothing_to_compare_guesses_with(server: &TestServ
     assert_eq!(findings(server).await, [""; 0]);
 }
 
-/// The key of an idempotency entry and the length of its fingerprint.
-fn entry(row: &str) -> (String, usize) {
+/// The key of an idempotency entry and its fingerprint.
+fn entry(row: &str) -> (String, String) {
     let row: Value = serde_json::from_str(row).expect("a row is JSON");
     let text = |at: usize| row[at].as_str().expect("a text").to_owned();
-    (text(1), text(2).len())
+    (text(1), text(2))
 }
 
 async fn erasure_of_one_client_covers_lists_and_merges(server: &TestServer) {
     let names = |id: &str| json!({ "clientId": id, "firstName": "Trevor", "lastName": "Linden" });
     let list = |ids: &[&str], key: &str| {
-        let clients: Vec<Value> = ids.iter().map(|id| json!({ "client": names(id) })).collect();
+        let mut clients: Vec<Value> = ids.iter().map(|id| json!({ "client": names(id) })).collect();
+        clients[0]["idempotencyKey"] = json!(format!("own {}", ids[0]));
         json!({ "input": { "clients": clients, "idempotencyKey": key } })
     };
     let many = "mutation($input: UpsertClientsInput!) { upsertClients(input: $input) { userErrors { code } } }";
     let merge = "mutation($input: MergeClientsInput!) { mergeClients(input: $input) { userErrors { code } } }";
-    for (ids, key) in [(["A", "B"], "list"), (["C", "D"], "other")] {
+    let merged = |from: &str, into: &str| {
+        let by = |id: &str| json!({ "clientId": id });
+        json!({ "input": { "from": by(from), "into": by(into), "idempotencyKey": format!("merge {from}") } })
+    };
+    for (ids, key) in [(["A", "B"], "list 1"), (["C", "D"], "list 2"), (["E", "F"], "list 3")] {
         let stored = server.graphql(many, list(&ids, key)).await;
         stored.data(json!({ "upsertClients": { "userErrors": [] } }));
     }
-    let merged = |from: &str, into: &str| json!({ "input": { "from": { "clientId": from }, "into": { "clientId": into }, "idempotencyKey": from } });
     for (from, into) in [("A", "B"), ("C", "D")] {
         let answer = server.graphql(merge, merged(from, into)).await;
         answer.data(json!({ "mergeClients": { "userErrors": [] } }));
     }
-    let by = json!({ "input": { "by": { "clientId": "A" } } });
-    let erased = server.graphql(ERASE, by).await;
-    assert_eq!(*user_errors(&erased, "eraseClient"), json!([]));
+    for id in ["A", "F"] {
+        let erased = server
+            .graphql(ERASE, json!({ "input": { "by": { "clientId": id } } }))
+            .await;
+        assert_eq!(*user_errors(&erased, "eraseClient"), json!([]));
+    }
     let before = server.snapshot().await;
-    let lengths: BTreeMap<String, usize> = before.rows("idempotency_record").into_iter().map(entry).collect();
-    let kept = [
-        ("A", 0),
-        ("A\n0", 0),
-        ("C", 64),
-        ("C\n0", 0),
-        ("list", 0),
-        ("list\n0", 0),
-        ("list\n1", 64),
-        ("other", 64),
-        ("other\n0", 64),
-        ("other\n1", 64),
-    ];
+    let fingerprints: BTreeMap<String, String> = before.rows("idempotency_record").into_iter().map(entry).collect();
+    let kept: Vec<&str> = fingerprints
+        .iter()
+        .filter(|(_, fingerprint)| !fingerprint.is_empty())
+        .map(|(key, _)| key.as_str())
+        .collect();
     assert_eq!(
-        lengths,
-        BTreeMap::from(kept.map(|(key, length)| (key.to_owned(), length)))
+        kept,
+        ["list 1\n1", "list 2", "list 2\n1", "merge C", "own C", "own E"],
+        "{fingerprints:?}"
     );
+    assert_ne!(fingerprints["list 2\n1"], fingerprints["list 2"]);
     let erased = json!([{ "code": "OUTCOME_ERASED" }]);
-    for (ids, key, errors) in [(["A", "B"], "list", erased), (["C", "D"], "other", json!([]))] {
-        let again = server.graphql(many, list(&ids, key)).await;
-        again.data(json!({ "upsertClients": { "userErrors": errors } }));
-        let again = server.graphql(merge, merged(ids[0], ids[1])).await;
+    let again = "mutation($input: UpsertClientsInput!) { upsertClients(input: $input) {
+        results { client { clientId } userErrors { code } } userErrors { code } } }";
+    let result = |id: &str| json!({ "client": { "clientId": id }, "userErrors": [] });
+    let gone = json!({ "client": null, "userErrors": erased });
+    for (ids, key, results) in [
+        (["A", "B"], "list 1", json!([gone, result("B")])),
+        (["C", "D"], "list 2", json!([result("C"), result("D")])),
+        (["E", "F"], "list 3", json!([result("E"), gone])),
+    ] {
+        let answer = server.graphql(again, list(&ids, key)).await;
+        answer.data(json!({ "upsertClients": { "results": results, "userErrors": [] } }));
+    }
+    for (from, into, errors) in [("A", "B", erased), ("C", "D", json!([]))] {
+        let again = server.graphql(merge, merged(from, into)).await;
         again.data(json!({ "mergeClients": { "userErrors": errors } }));
     }
     assert_eq!(server.snapshot().await, before);
+}
+
+async fn erasure_leaves_a_later_request_under_the_key_of_a_list(server: &TestServer) {
+    let many = "mutation($input: UpsertClientsInput!) { upsertClients(input: $input) { userErrors { code } } }";
+    let list = |ids: &[&str]| {
+        let names = |id: &&str| json!({ "client": { "clientId": id, "firstName": "Trevor", "lastName": "Linden" } });
+        let clients: Vec<Value> = ids.iter().map(names).collect();
+        json!({ "input": { "clients": clients, "idempotencyKey": "list" } })
+    };
+    let stored = json!({ "upsertClients": { "userErrors": [] } });
+    server.graphql(many, list(&["A", "B"])).await.data(stored.clone());
+    let expire = "UPDATE idempotency_record SET expires_at = '2026-01-01T00:00:00.000000Z' WHERE key LIKE 'list%'";
+    server.write(expire).await.expect("the statement is sound");
+    server.graphql(many, list(&["C"])).await.data(stored.clone());
+    let erased = server
+        .graphql(ERASE, json!({ "input": { "by": { "clientId": "B" } } }))
+        .await;
+    assert_eq!(*user_errors(&erased, "eraseClient"), json!([]));
+    server.graphql(many, list(&["C"])).await.data(stored);
 }

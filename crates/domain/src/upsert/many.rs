@@ -155,7 +155,7 @@ impl Clients {
             return Err(Problem::new(ProblemCode::IdempotencyKeyReused, place, message));
         }
         let of_list = key.filter(|_| !input.validate_only && input.idempotency_key.is_none());
-        let entry = own.or_else(|| of_list.map(|key| key.of_part(index)));
+        let entry = own.or_else(|| of_list.map(|key| key.of_part(index, input)));
         Ok(Upsert {
             clients: self,
             caller,
@@ -184,7 +184,6 @@ type Prepared<'a> = Result<Upsert<'a>, Problem>;
 struct ListKey<'a> {
     caller: &'a Caller,
     key: Key,
-    request: Fingerprint,
     expires_at: DateTime<Utc>,
     /// Recognises the list.
     entry: IdempotencyEntry,
@@ -195,16 +194,16 @@ impl<'a> ListKey<'a> {
         let expires_at = clients.idempotency.expiry(now);
         Self {
             caller,
-            request,
             expires_at,
             entry: IdempotencyEntry::of_parts(caller, &key, request, expires_at),
             key,
         }
     }
 
-    /// The entry of the client at this index.
-    fn of_part(&self, index: usize) -> IdempotencyEntry {
-        IdempotencyEntry::new(self.caller, &self.key.of_part(index), self.request, self.expires_at)
+    /// The entry of the client at this index. Its fingerprint covers no other client, whose data may be erased.
+    fn of_part(&self, index: usize, input: &UpsertClient) -> IdempotencyEntry {
+        let key = self.key.of_part(index);
+        IdempotencyEntry::new(self.caller, &key, input.fingerprint(), self.expires_at)
     }
 }
 

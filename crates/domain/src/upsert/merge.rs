@@ -410,7 +410,7 @@ impl Merge<'_> {
             };
             let record = serde_json::to_string(&record).map_err(Error::internal)?;
             entry.fill(Some(&into_key), record, &mut batch)?;
-            entry.erase_with(&merged.from_key, &mut batch)?;
+            entry.fill_part(0, &merged.from_key, &mut batch)?;
         }
         transaction.write(batch).await?;
         Ok(Step::Commit(Ok(Attempted { merged, queued })))

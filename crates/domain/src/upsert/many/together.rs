@@ -16,6 +16,7 @@ use super::{
     size::{size, size_of_problem},
 };
 use crate::{
+    client::Aggregate,
     client_by::ClientBy,
     definitions::{self, Definitions},
     idempotency::{Acquired, IdempotencyEntry, acquire_all, release},
@@ -24,7 +25,7 @@ use clientele_core::{
     error::{Error, Result},
     problem::Problem,
 };
-use clientele_storage::db::{Dialect, Step, Transaction, Work};
+use clientele_storage::db::{Batch, Dialect, Step, Transaction, Work};
 
 /// After this time, no further client joins a transaction: its locks stop other writers.
 const LONGEST: Duration = Duration::from_millis(500);
@@ -78,6 +79,7 @@ impl<'a> Together<'a> {
 
 /// The entries of a transaction.
 struct Entries {
+    of_list: Option<IdempotencyEntry>,
     /// Those of the clients, in order.
     of_clients: Vec<Option<IdempotencyEntry>>,
     /// The keys of those that this transaction has acquired.
@@ -145,29 +147,53 @@ impl Together<'_> {
     async fn acquire(&self, transaction: &Transaction) -> Result<Result<Entries, Step<Done>>> {
         let entry = |index: &usize| self.list.upserts[*index].as_ref().ok()?.entry.clone();
         let mut of_clients: Vec<_> = self.indexes.iter().map(entry).collect();
-        let key = self.list.key;
-        let of_list = key.iter().map(|key| &key.entry);
-        let all: Vec<_> = of_list.chain(of_clients.iter().flatten()).collect();
+        let mut of_list = self.list.key.map(|key| key.entry.clone());
+        let all: Vec<_> = of_list.iter().chain(of_clients.iter().flatten()).collect();
         let mut acquired = acquire_all(&all, transaction).await?;
-        if let Some(key) = key
-            && !acquired.remove(key.entry.key())
+        if let Some(entry) = &of_list
+            && !acquired.remove(entry.key())
         {
-            match key.entry.read(self.list.now, transaction).await? {
+            match entry.read(self.list.now, transaction).await? {
                 Acquired::First => {}
                 Acquired::Stored(stored) => {
                     // The outcomes of all clients of a list are kept for the same time.
+                    of_list.iter_mut().for_each(|entry| entry.expire_at(stored.expires_at));
                     let of_parts = of_clients.iter_mut().zip(self.indexes);
-                    for (entry, index) in of_parts {
-                        if let Some(entry) = entry.as_mut().filter(|entry| entry.key() == key.of_part(*index).key()) {
-                            entry.expire_at(stored.expires_at);
-                        }
+                    for (entry, _) in of_parts.filter(|(_, index)| !self.has_own_key(**index)) {
+                        entry.iter_mut().for_each(|entry| entry.expire_at(stored.expires_at));
                     }
                 }
                 Acquired::Refused(problem) => return Ok(Err(Step::Discard(Done::Refused(problem)))),
                 Acquired::Again => return Ok(Err(Step::Again)),
             }
         }
-        Ok(Ok(Entries { of_clients, acquired }))
+        Ok(Ok(Entries {
+            of_list,
+            of_clients,
+            acquired,
+        }))
+    }
+
+    /// Fills the part of the list's entry for a client with a key of its own, whose entry erases only itself.
+    async fn fill_part(
+        &self,
+        at: usize,
+        client: &Aggregate,
+        entries: &Entries,
+        transaction: &Transaction,
+    ) -> Result<()> {
+        let index = self.indexes[at];
+        let mut batch = Batch::new(transaction.dialect);
+        if let Some(of_list) = entries.of_list.as_ref().filter(|_| self.has_own_key(index)) {
+            of_list.fill_part(index, &client.client.encoded_key, &mut batch)?;
+        }
+        transaction.write(batch).await
+    }
+
+    /// Returns true if the client has an idempotency key of its own, beside that of the list.
+    fn has_own_key(&self, index: usize) -> bool {
+        let upsert = self.list.upserts[index].as_ref();
+        upsert.is_ok_and(|upsert| upsert.input.idempotency_key.is_some())
     }
 
     /// Carries out the client at this place of the transaction, or returns its stored outcome.
@@ -187,7 +213,10 @@ impl Together<'_> {
                 Acquired::Stored(stored) => {
                     let replayed = upsert.replayed(&stored, transaction).await?;
                     return Ok(Step::Discard(match replayed {
-                        Ok(replayed) => Part::Replayed(replayed),
+                        Ok(replayed) => {
+                            self.fill_part(at, &replayed.client, entries, transaction).await?;
+                            Part::Replayed(replayed)
+                        }
                         Err(problem) => Part::New(Err(vec![problem])),
                     }));
                 }
@@ -201,8 +230,11 @@ impl Together<'_> {
             ..upsert.clone()
         };
         let step = transaction.part(upsert.attempt(transaction)).await?;
-        if let (Step::Commit(_), Some(entry)) = (&step, &upsert.entry) {
+        if let (Step::Commit(answer), Some(entry)) = (&step, &upsert.entry) {
             entries.acquired.remove(entry.key());
+            if let Ok(upserted) = answer {
+                self.fill_part(at, &upserted.client, entries, transaction).await?;
+            }
         }
         Ok(match step {
             Step::Commit(answer) => Step::Commit(Part::New(answer)),
