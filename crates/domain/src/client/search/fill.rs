@@ -57,16 +57,23 @@ impl Work for Fill {
         let keys = format!(
             "SELECT encoded_key FROM client WHERE encoded_key > $1 ORDER BY encoded_key LIMIT {CLIENTS}{of_clients}"
         );
-        let keys = transaction.all(keys, [filled_to.clone().into()]).await?;
-        let last: Option<String> = keys.last().map(|row| row.try_get_by_index(0)).transpose()?;
+        let rows = transaction.all(keys, [filled_to.into()]).await?;
+        let keys = rows.iter().map(|row| row.try_get_by_index(0));
+        let keys: Vec<String> = keys.collect::<Result<_, _>>()?;
+        let last = keys.last();
         let state = "UPDATE client_search_fill SET form = $1, filled_to = $2 WHERE id = 1";
-        transaction.run(state, [FORM.into(), last.clone().into()]).await?;
-        let Some(last) = last else {
+        transaction.run(state, [FORM.into(), last.cloned().into()]).await?;
+        if keys.is_empty() {
             return Ok(Step::Commit(None));
-        };
+        }
+        // Only those that are locked: the row of another one could be of its state before a change.
         let select = select(transaction.dialect, SEARCHED);
-        let sql = format!("{select} WHERE c.encoded_key > $1 AND c.encoded_key <= $2");
-        let clients = within(transaction, sql, [filled_to.into(), last.into()]).await?;
+        let sql = format!(
+            "{select} WHERE {}",
+            transaction.dialect.is_one_of("c.encoded_key", "$1")
+        );
+        let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
+        let clients = within(transaction, sql, [keys.into()]).await?;
         let (searched, numbers) = SearchRows::split(clients.iter().map(SearchRows::of));
         let mut batch = Batch::new(transaction.dialect);
         batch.put::<client_search::Entity>(&Vec::from_iter(&searched))?;
