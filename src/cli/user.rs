@@ -72,7 +72,8 @@ pub(super) struct Grant {
     /// the default of a new user or token.
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     pub(super) view_sets: Option<Vec<String>>,
-    /// Ids of the custom field sets whose values can be edited; * for all, the default of a new user or token.
+    /// Ids of the custom field sets whose values can be edited; * for all. The default of a new user or token are those
+    /// that can be viewed.
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     pub(super) edit_sets: Option<Vec<String>>,
     /// Keys of the branches to which clients are limited: others don't exist; * for no limit, the default of a new user

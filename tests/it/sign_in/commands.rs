@@ -51,7 +51,7 @@ fn users_and_tokens_are_managed_at_the_command_line() {
     assert_eq!(said(&add, good), failed("There is a user of this name already."));
     assert_eq!(
         said(&["user", "list"], ""),
-        ok("ana  VIEW_CLIENT,AUDIT  view sets facts  edit sets *\n")
+        ok("ana  VIEW_CLIENT,AUDIT  view sets facts  edit sets facts\n")
     );
     let set = [
         "user",
@@ -60,6 +60,8 @@ fn users_and_tokens_are_managed_at_the_command_line() {
         "--permissions",
         "ALL",
         "--view-sets",
+        "*",
+        "--edit-sets",
         "*",
         "--active",
         "true",

@@ -110,22 +110,23 @@ pub(super) fn user_named(name: &str) -> Select<api_user::Entity> {
 }
 
 pub(super) fn user_rights(row: &api_user::Model) -> Result<Rights> {
-    Ok(Rights {
-        permissions: permissions(&row.permissions)?,
-        view_sets: Sets::of_column(row.view_sets.as_deref())?,
-        edit_sets: Sets::of_column(row.edit_sets.as_deref())?,
-        branches: Limit::of_column(row.branches.as_deref())?,
-        centres: Limit::of_column(row.centres.as_deref())?,
-    })
+    let limits = [&row.view_sets, &row.edit_sets, &row.branches, &row.centres];
+    rights(&row.permissions, limits)
 }
 
 pub(super) fn token_rights(row: &api_token::Model) -> Result<Rights> {
+    let limits = [&row.view_sets, &row.edit_sets, &row.branches, &row.centres];
+    rights(&row.permissions, limits)
+}
+
+/// The rights of these columns of a user or token.
+fn rights(granted: &str, [view_sets, edit_sets, branches, centres]: [&Option<String>; 4]) -> Result<Rights> {
     Ok(Rights {
-        permissions: permissions(&row.permissions)?,
-        view_sets: Sets::of_column(row.view_sets.as_deref())?,
-        edit_sets: Sets::of_column(row.edit_sets.as_deref())?,
-        branches: Limit::of_column(row.branches.as_deref())?,
-        centres: Limit::of_column(row.centres.as_deref())?,
+        permissions: permissions(granted)?,
+        view_sets: Sets::of_column(view_sets.as_deref())?,
+        edit_sets: Sets::of_column(edit_sets.as_deref())?,
+        branches: Limit::of_column(branches.as_deref())?,
+        centres: Limit::of_column(centres.as_deref())?,
     })
 }
 

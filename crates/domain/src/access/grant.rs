@@ -13,7 +13,7 @@ const MOST_SETS: usize = 1_000;
 pub const MOST_PLACES: usize = 1_000;
 
 /// The rights in an input for a user or token. An absent member keeps its value; null means all sets, branches or
-/// centres.
+/// centres. Sets to edit can be viewed, too: when only the sets to view are sent, they limit those to edit.
 pub(super) struct SentRights<'a> {
     pub permissions: &'a MaybeUndefined<Vec<Permission>>,
     pub view_sets: &'a MaybeUndefined<Vec<String>>,
@@ -26,7 +26,7 @@ pub(super) struct SentRights<'a> {
 pub(super) fn rights(sent: &SentRights<'_>, stored: Option<&Rights>, problems: &mut Problems) -> Rights {
     let SentRights {
         permissions,
-        view_sets,
+        view_sets: sent_view_sets,
         edit_sets,
         branches,
         centres,
@@ -46,14 +46,17 @@ pub(super) fn rights(sent: &SentRights<'_>, stored: Option<&Rights>, problems: &
             Sets::These(ids)
         }
     };
-    let view_sets = sets("viewSets", view_sets, stored.map(|rights| &rights.view_sets));
-    let edit_sets = sets("editSets", edit_sets, stored.map(|rights| &rights.edit_sets));
+    let view_sets = sets("viewSets", sent_view_sets, stored.map(|rights| &rights.view_sets));
+    let mut sets_to_edit = sets("editSets", edit_sets, stored.map(|rights| &rights.edit_sets));
+    if edit_sets.is_undefined() && sent_view_sets.is_value() && sets_to_edit == Sets::All {
+        sets_to_edit = view_sets.clone();
+    }
     let branches = limit("branches", branches, stored.map(|rights| &rights.branches), problems);
     let centres = limit("centres", centres, stored.map(|rights| &rights.centres), problems);
     Rights {
         permissions: permissions.unwrap_or_else(|| stored.map(|rights| rights.permissions).unwrap_or_default()),
         view_sets,
-        edit_sets,
+        edit_sets: sets_to_edit,
         branches,
         centres,
     }

@@ -79,7 +79,8 @@ pub struct CreateToken {
     /// The IDs of the custom field sets whose values the token can view, in addition to those in `editSets`. All sets
     /// by default.
     pub view_sets: Option<Vec<String>>,
-    /// The IDs of the custom field sets whose values the token can view and change. All sets by default.
+    /// The IDs of the custom field sets whose values the token can view and change. Those in `viewSets` by default, or
+    /// all.
     pub edit_sets: Option<Vec<String>>,
     /// The keys of the branches to which the token is limited: clients of other branches, and clients without a branch,
     /// don't exist for the token. At most 1,000; `[]` leaves no client. No limit by default. You can't grant branches

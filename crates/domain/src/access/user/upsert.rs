@@ -44,8 +44,8 @@ pub struct UpsertUser {
     /// Replaces the IDs of the custom field sets whose values the user can view, in addition to those in `editSets`.
     /// All sets if null, or if omitted on creation.
     pub view_sets: MaybeUndefined<Vec<String>>,
-    /// Replaces the IDs of the custom field sets whose values the user can view and change. All sets if null, or if
-    /// omitted on creation.
+    /// Replaces the IDs of the custom field sets whose values the user can view and change. All sets if null. If
+    /// omitted, a new user, and one who could change all sets, can change those in `viewSets`.
     pub edit_sets: MaybeUndefined<Vec<String>>,
     /// Replaces the keys of the branches to which the user is limited: clients of other branches, and clients without a
     /// branch, don't exist for the user. At most 1,000; `[]` leaves no client. No limit if null, or if omitted on
