@@ -42,6 +42,7 @@ use super::{
     report::Reason,
     tls::Certificates,
     tracked_body::{Streams, TrackedBody},
+    unread_body::UnreadBody,
     watched::Watched,
 };
 
@@ -157,13 +158,15 @@ impl<A: Application> Service<Request<Incoming>> for Answering<A> {
     type Error = std::convert::Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
         let connections = &self.connections;
+        let version = request.version();
+        let mut request = request.map(|body| UnreadBody::new(body, version));
         let running = self.activity.request(request.body().size_hint().exact());
         let settled = host::settle(&mut request);
         let Some(running) = running.filter(|_| settled) else {
             connections.application.refused(Reason::Malformed);
-            return Box::pin(std::future::ready(Ok(refused(request.version()))));
+            return Box::pin(std::future::ready(Ok(refused(version))));
         };
         let address = proxy::address(self.peer.ip(), request.headers(), &connections.settings);
         if let Some(refused) = connections.admission.refuse_at_once(&mut request, address) {

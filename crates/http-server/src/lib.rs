@@ -36,6 +36,7 @@ mod settings;
 mod tests;
 mod tls;
 mod tracked_body;
+mod unread_body;
 mod watched;
 
 use std::{future::Future, sync::Arc, time::Duration};

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::{Router, body::Body, http::StatusCode, routing};
 use clientele::api::metrics::ApiMetrics;
 use clientele::server::{HttpSettings, Server};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 
-use super::{PATIENCE, connect, reading};
+use super::{
+    PATIENCE, connect,
+    http2_frames::{DATA, END_HEADERS, END_STREAM, HEADERS, PING, Peer, RST_STREAM, frame},
+    reading,
+};
 use crate::harness::net;
 
 struct Caller {
@@ -64,6 +68,28 @@ async fn shutdown_is_announced_and_ends_the_connection() {
         .await
         .expect("ended in time")
         .expect("no panic");
+}
+
+#[tokio::test]
+async fn refusal_of_an_unread_body_resets_no_stream() {
+    let refusal = routing::post(async || (StatusCode::UNAUTHORIZED, "Sign in."));
+    let (address, _net) = super::serve(HttpSettings::default(), Router::new().route("/", refusal)).await;
+    let mut peer = Peer::connect(address, 65_535).await;
+    // POST / with a content-length of 4.
+    let head = [0x83, 0x86, 0x84, 0x01, 1, b'a', 0x0f, 0x0d, 1, b'4'];
+    for stream in (1..).step_by(2).take(50) {
+        let [head, body] = [
+            frame(HEADERS, END_HEADERS, stream, &head),
+            frame(DATA, END_STREAM, stream, b"four"),
+        ];
+        peer.send(&[head, body].concat()).await;
+        let answer = peer.next_of(&[DATA, RST_STREAM]).await.expect("the connection lives");
+        assert_eq!((answer.kind, answer.stream), (DATA, stream));
+        // The answer to the ping comes after a reset.
+        peer.send(&frame(PING, 0, 0, b"8 bytes.")).await;
+        let next = peer.next_of(&[PING, RST_STREAM]).await.expect("the connection lives");
+        assert_eq!((next.kind, next.stream), (PING, 0));
+    }
 }
 
 #[tokio::test]
