@@ -3,7 +3,7 @@
 mod races;
 
 use clientele::{
-    caller::{Permission, Rights},
+    caller::{Limit, Permission, Rights},
     client::{CheckLevel, ClientSettings, DuplicateChecks},
     db::{Dialect, Step, Transaction, Work},
     error::Result,
@@ -33,6 +33,8 @@ on_both!(
     at_most_100_matches_are_counted,
     erased_and_merged_clients_do_not_match,
     exited_clients_match,
+    matches_beyond_the_callers_limits_hide_no_others,
+    many_matches_beyond_the_callers_limits_are_examined,
     legacy_api_refuses_last_and_ignores_warnings,
     lists_are_checked_client_by_client,
     checked_input_shows_errors_and_warnings,
@@ -370,6 +372,99 @@ async fn exited_clients_match(server: &TestServer) {
     strict.stop().await;
 }
 
+/// Stores clients with the same names in the branches.
+async fn store_in_branches(server: &TestServer, branches: impl IntoIterator<Item = (&str, usize)>) {
+    let query = "mutation($input: UpsertClientsInput!) { upsertClients(input: $input) { results { userErrors { code } \
+        } userErrors { code } } }";
+    for (branch, count) in branches {
+        let client =
+            |number: usize| someone(json!({ "clientId": format!("{branch}{number}"), "assignedBranchKey": branch }));
+        let clients: Vec<Value> = (0..count).map(client).collect();
+        let answer = data(server, query, json!({ "input": { "clients": clients } })).await;
+        let results = vec![json!({ "userErrors": [] }); count];
+        assert_eq!(answer["upsertClients"], json!({ "results": results, "userErrors": [] }));
+    }
+}
+
+fn in_branch(key: &str) -> Rights {
+    Rights {
+        branches: Limit::To([key.to_owned()].into()),
+        ..Rights::all()
+    }
+}
+
+async fn matches_beyond_the_callers_limits_hide_no_others(server: &TestServer) {
+    store_in_branches(server, [("south", 150), ("north", 2)]).await;
+    let of_names = |names: CheckLevel| DuplicateChecks {
+        names,
+        ..Default::default()
+    };
+    let warning = checking(server, of_names(CheckLevel::Warning)).await;
+    let strict = checking(server, of_names(CheckLevel::Error)).await;
+    let input = |branch: &str| {
+        let client = someone(json!({ "assignedBranchKey": branch }));
+        with(client, json!({ "validateOnly": true }))
+    };
+    for (branch, warned, refused) in [
+        (
+            "north",
+            Some("client.lastName 2 [\"north0\",\"north1\"]"),
+            "client.lastName 2 [\"north0\",\"north1\"]",
+        ),
+        (
+            "south",
+            Some("client.lastName 100 [\"south0\",\"south1\",\"south10\"]"),
+            "client.lastName 100 [\"south0\",\"south1\",\"south10\"]",
+        ),
+        ("west", None, "client.lastName 0 []"),
+    ] {
+        let caller = warning.as_caller(&in_branch(branch));
+        let answer = upsert(&caller, input(branch)).await;
+        assert_eq!(shown(&answer, "warnings"), Vec::from_iter(warned), "{branch}");
+        assert_eq!(shown(&answer, "userErrors"), [""; 0], "{branch}");
+        let caller = strict.as_caller(&in_branch(branch));
+        let answer = upsert(&caller, input(branch)).await;
+        assert_eq!(shown(&answer, "userErrors"), [refused], "{branch}");
+    }
+    warning.stop().await;
+    strict.stop().await;
+}
+
+async fn many_matches_beyond_the_callers_limits_are_examined(server: &TestServer) {
+    store_in_branches(server, [("south", 1)]).await;
+    // 9,998 more of them: 10,000 with that of the other branch, whose key is the last.
+    let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9998)";
+    let copied = "state, first_name, last_name, preferred_language, client_role_key, assigned_branch_key, created_at, \
+        updated_at, version";
+    let searched = "first_name, last_name, words, text, form";
+    for sql in [
+        format!(
+            "INSERT INTO client (encoded_key, client_id, {copied}) {numbers} \
+             SELECT '00' || (100000 + i), 'S' || i, {copied} FROM n, client WHERE client_id = 'south0'"
+        ),
+        format!(
+            "INSERT INTO client_search (client_key, {searched}) {numbers} \
+             SELECT '00' || (100000 + i), {searched} FROM n, client_search"
+        ),
+    ] {
+        server.write(&sql).await.expect("written");
+    }
+    store_in_branches(server, [("north", 1)]).await;
+    let of_names = DuplicateChecks {
+        names: CheckLevel::Warning,
+        ..Default::default()
+    };
+    let warning = checking(server, of_names).await;
+    let caller = warning.as_caller(&in_branch("north"));
+    let input = with(
+        someone(json!({ "assignedBranchKey": "north" })),
+        json!({ "validateOnly": true }),
+    );
+    let answer = upsert(&caller, input).await;
+    assert_eq!(shown(&answer, "warnings"), ["client.lastName 1 [\"north0\"]"]);
+    warning.stop().await;
+}
+
 async fn legacy_api_refuses_last_and_ignores_warnings(server: &TestServer) {
     store_key(server, ines()).await;
     let mixed = DuplicateChecks {
@@ -532,20 +627,30 @@ async fn checks_of_a_client_take_one_statement_and_no_scan(server: &TestServer) 
         counts.push(strict.statements());
     }
     assert_eq!(counts[1].len(), counts[2].len(), "{counts:#?}");
-    let of_checks: Vec<&String> = counts[1]
-        .iter()
-        .filter(|sql| sql.contains("merged_into_key IS NULL"))
-        .collect();
-    let [sql] = of_checks[..] else { panic!("{counts:#?}") };
-    let values: Vec<sea_orm::Value> = ["key"]
-        .into_iter()
-        .chain([r#"[["0","a","1990-01-01"]]"#; 6])
-        .map(Into::into)
-        .collect();
+    assert_no_scan(server, &counts[1], &["key"]).await;
+    let caller = strict.as_caller(&in_branch("north"));
+    strict.statements();
+    let full = json!({ "assignedBranchKey": "north", "emailAddress": "n@example.test", "homePhone": "41",
+        "mobilePhone1": "42", "mobilePhone2": "43", "birthDate": "1990-01-31", "firstName": "N" });
+    let documents = json!({ "idDocuments": [{ "documentType": "P", "documentId": "N" }] });
+    let answer = upsert(&caller, with(someone(full), documents)).await;
+    assert_eq!(answer.body["data"]["upsertClient"]["created"], true, "{}", answer.text);
+    assert_no_scan(server, &strict.statements(), &["key", "north"]).await;
+    strict.stop().await;
+}
+
+/// Asserts that one statement has all checks, with these values and one of each check, and reads no whole table.
+async fn assert_no_scan(server: &TestServer, statements: &[String], values: &[&str]) {
+    let of_checks = statements.iter().filter(|sql| sql.contains("merged_into_key IS NULL"));
+    let of_checks: Vec<&String> = of_checks.collect();
+    let [sql] = of_checks[..] else {
+        panic!("{statements:#?}")
+    };
+    let of_each = [r#"[["0","a","1990-01-01"]]"#; 6];
+    let values: Vec<sea_orm::Value> = values.iter().chain(&of_each).map(|value| (*value).into()).collect();
     let plan = server.services.db.write(&Plan { sql, values }).await.expect("a plan");
     let scans: Vec<&String> = plan.iter().filter(|step| is_scan(step)).collect();
     assert_eq!(scans, Vec::<&String>::new(), "{plan:#?}");
-    strict.stop().await;
 }
 
 /// The query plan of a statement, as for large tables.
@@ -573,8 +678,9 @@ impl Work for Plan<'_> {
     }
 }
 
-/// True if a step of a plan reads a whole table. The lists of the parameters and of the matches are none.
+/// True if a step of a plan reads a whole table. The lists of the parameters, the examined clients and the matches are
+/// none.
 fn is_scan(step: &str) -> bool {
     step.contains("Seq Scan")
-        || step.starts_with("SCAN") && !["SCAN k ", "SCAN m"].iter().any(|own| step.starts_with(own))
+        || step.starts_with("SCAN") && !["SCAN k ", "SCAN e", "SCAN m"].iter().any(|own| step.starts_with(own))
 }

@@ -25,6 +25,8 @@ use clientele_storage::db::{Dialect, Step, Transaction};
 const MOST_MATCHES: usize = 100;
 /// Limit of the matching clients that a problem names.
 const MOST_NAMED: usize = 3;
+/// Limit of the clients with one value among which those that exist for a limited caller are found.
+const MOST_EXAMINED: usize = 10_000;
 /// Stands for matching clients that don't exist for the caller. No client has this id.
 const HIDDEN: &str = "";
 /// Limit of the values that a client locks one by one. A client with more locks all values at once.
@@ -191,18 +193,19 @@ async fn lock(compared: &[Compared], most: usize, transaction: &Transaction) -> 
 }
 
 /// Returns the ids of the clients with each of these values, without the one with this key and merged clients: at most
-/// one more than [`MOST_MATCHES`] of each place of a value. [`HIDDEN`] stands for those that don't exist for the
-/// caller.
+/// one more than [`MOST_MATCHES`] of each place of a value, among the first [`MOST_EXAMINED`] for a limited caller. If
+/// the check of a value is an error, [`HIDDEN`] stands for those that don't exist for the caller, and can stand there
+/// without them.
 async fn matches(
     compared: &[Compared],
     client_key: &str,
     rights: &Rights,
     transaction: &Transaction,
 ) -> Result<Vec<BTreeSet<String>>> {
-    let mut by_check: BTreeMap<Check, Vec<serde_json::Value>> = BTreeMap::new();
+    let mut by_check: BTreeMap<Check, (CheckLevel, Vec<serde_json::Value>)> = BTreeMap::new();
     for (index, value) in compared.iter().enumerate() {
         let [a, b] = &value.values;
-        let rows = by_check.entry(value.check).or_default();
+        let (_, rows) = by_check.entry(value.check).or_insert((value.level, Vec::new()));
         rows.push(json!([index.to_string(), a, b]));
     }
     let mut found = vec![BTreeSet::new(); compared.len()];
@@ -212,11 +215,7 @@ async fn matches(
     let dialect = transaction.dialect;
     let (mut parts, mut values) = (Vec::new(), vec![client_key.into()]);
     let limit = rights.and_limit(dialect, "c", &mut values);
-    let id = match limit.is_empty() {
-        true => "c.client_id".to_owned(),
-        false => format!("CASE WHEN TRUE{limit} THEN c.client_id ELSE '{HIDDEN}' END AS client_id"),
-    };
-    for (check, rows) in by_check {
+    for (check, (level, rows)) in by_check {
         values.push(serde_json::to_string(&rows).map_err(Error::internal)?.into());
         let placeholder = values.len();
         let rows = match dialect {
@@ -225,14 +224,29 @@ async fn matches(
         };
         let ids = dialect.cast_to_text(&dialect.json_collect("m.client_id", "m.client_id"));
         let (table, conditions) = check.places("(k.value ->> 1)", "(k.value ->> 2)", dialect);
-        parts.extend(conditions.into_iter().map(|condition| {
-            format!(
-                "SELECT k.value ->> 0, (SELECT {ids} FROM (SELECT {id} FROM {table} s \
-                 JOIN client c ON c.encoded_key = s.client_key \
-                 WHERE {condition} AND s.client_key <> $1 AND c.merged_into_key IS NULL LIMIT {}) m) FROM {rows}",
+        for condition in conditions {
+            let others = format!("{condition} AND s.client_key <> $1");
+            let clients = |of: &str| {
+                format!("{of} JOIN client c ON c.encoded_key = {of}.client_key WHERE c.merged_into_key IS NULL")
+            };
+            let all = format!("{table} {} AND {others}", clients("s"));
+            let examined = match limit.is_empty() {
+                true => all.clone(),
+                false => {
+                    let first = format!("(SELECT s.client_key FROM {table} s WHERE {others} LIMIT {MOST_EXAMINED})");
+                    format!("{first} {}{limit}", clients("e"))
+                }
+            };
+            parts.push(format!(
+                "SELECT k.value ->> 0, (SELECT {ids} FROM (SELECT c.client_id FROM {examined} LIMIT {}) m) FROM {rows}",
                 MOST_MATCHES + 1
-            )
-        }));
+            ));
+            if !limit.is_empty() && level == CheckLevel::Error {
+                parts.push(format!(
+                    "SELECT k.value ->> 0, '[\"{HIDDEN}\"]' FROM {rows} WHERE EXISTS (SELECT 1 FROM {all})"
+                ));
+            }
+        }
     }
     for row in transaction.all(parts.join(" UNION ALL "), values).await? {
         let (index, ids): (String, String) = row.try_get_many_by_index()?;
@@ -243,14 +257,13 @@ async fn matches(
     Ok(found)
 }
 
-/// Returns the problems of errors, and those of warnings. Nobody is warned of a client that doesn't exist for them.
+/// Returns the problems of errors, and those of warnings. [`HIDDEN`] is neither counted nor named.
 fn problems(compared: &[Compared], matches: &[BTreeSet<String>], caller: &Caller) -> (Vec<Problem>, Vec<Problem>) {
     let (mut errors, mut warnings) = (Vec::new(), Vec::new());
     for (value, found) in compared.iter().zip(matches).filter(|(_, found)| !found.is_empty()) {
         let ids: Vec<&String> = found.iter().filter(|id| *id != HIDDEN).collect();
         match value.level {
             CheckLevel::Error => errors.push(value.problem(&ids, caller)),
-            CheckLevel::Warning | CheckLevel::None if ids.is_empty() => {}
             CheckLevel::Warning | CheckLevel::None => warnings.push(value.problem(&ids, caller)),
         }
     }
