@@ -1,6 +1,7 @@
 //! Creates or changes a client with all that belongs to it: one transaction, everything or nothing.
 //!
-//! lock → read → check → compare → write. Every API calls [`Clients::upsert`], and nothing else writes clients.
+//! lock → read → check → compare → write. Every API creates and changes clients with [`Clients::upsert`]; merges and
+//! imports check them by the same rules.
 
 mod check;
 mod claims;
@@ -38,7 +39,7 @@ pub(crate) use {
 
 use self::{
     check::{ValidationContext, check, id_taken, ids_used_up},
-    duplicates::with_warnings,
+    duplicates::{ValueLocks, with_warnings},
 };
 use crate::{
     audit::{self, Action, Chain, Change, Head, Subject},
@@ -120,7 +121,7 @@ impl Clients {
             // A stored outcome may have to be shown in full later.
             parts: if entry.is_some() { ClientParts::ALL } else { parts },
             entry,
-            is_acquired: false,
+            shared: None,
             now,
         };
         let mut answer = self.db.write(&upsert).await?;
@@ -138,8 +139,8 @@ struct Upsert<'a> {
     input: &'a UpsertClient,
     parts: ClientParts,
     entry: Option<IdempotencyEntry>,
-    /// True if the transaction has acquired the entry already.
-    is_acquired: bool,
+    /// The locks of a transaction that several clients share, which has acquired the entry already.
+    shared: Option<&'a ValueLocks>,
     now: DateTime<Utc>,
 }
 
@@ -148,7 +149,7 @@ impl Work for Upsert<'_> {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Answer>> {
         if let Some(entry) = &self.entry
-            && !self.is_acquired
+            && self.shared.is_none()
             && let Some(end) = self.replay(entry, transaction).await?
         {
             return Ok(end);
@@ -207,13 +208,17 @@ impl Work for Upsert<'_> {
         }
         context.is_id_taken = self.claims_id(client) && self.is_id_taken(transaction).await?;
         match check(&input, &context) {
-            Ok(after) => match self.duplicates(client, &after, transaction).await? {
-                Ok(warnings) => {
-                    let step = self.write(stored, after, definitions, transaction).await?;
-                    Ok(with_warnings(step, warnings))
+            Ok(after) => {
+                let matched = matched.as_ref().map(|(field, value)| (*field, value.as_str()));
+                match self.duplicates(client, &after, matched, transaction).await? {
+                    Some(Ok(warnings)) => {
+                        let step = self.write(stored, after, definitions, transaction).await?;
+                        Ok(with_warnings(step, warnings))
+                    }
+                    Some(Err(problems)) => Ok(Step::Discard(Err(problems))),
+                    None => Ok(Step::Again),
                 }
-                Err(problems) => Ok(Step::Discard(Err(problems))),
-            },
+            }
             Err(problems) => {
                 let problems = self.with_taken_values(problems, &input, client, &definitions, transaction);
                 Ok(Step::Discard(Err(self.input.at_matched(problems.await?))))

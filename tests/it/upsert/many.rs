@@ -11,6 +11,7 @@ use clientele::{
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+pub use self::races::assert_undisturbed;
 use super::create_trevor;
 use crate::harness::{
     Answer, Settings, TestServer,

@@ -3,7 +3,10 @@
 //! All checks of a client take one statement, which uses an index for each value. On PostgreSQL, values whose check is
 //! an error are locked first, so that of two clients with one value at the same time, one is refused.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+};
 
 use entity::{client_search, id_document_search};
 use ring::digest::{Context, SHA256};
@@ -13,6 +16,7 @@ use super::{Answer, Upsert};
 use crate::{
     caller::{Caller, Permission, Rights},
     client::{Aggregate, CheckLevel, DuplicateChecks, search::SearchRows},
+    definitions::Field,
 };
 use clientele_core::{
     error::{Error, Result},
@@ -29,9 +33,10 @@ const MOST_NAMED: usize = 3;
 const MOST_EXAMINED: usize = 10_000;
 /// Stands for matching clients that don't exist for the caller. No client has this id.
 const HIDDEN: &str = "";
-/// Limit of the values that a client locks one by one. A client with more locks all values at once.
-const MOST_LOCKS: usize = 16;
-/// The lock of all values, shared by those who lock some.
+/// Limit of the values that clients lock in one transaction: PostgreSQL keeps these locks in shared memory. A client
+/// has fewer.
+const MOST_LOCKS: usize = 256;
+/// The lock of all values, which imports take. Clients that lock some values share it.
 const ALL_VALUES: i64 = 0x636c_6965_6475_706c;
 
 /// The kinds of values that are compared.
@@ -168,28 +173,75 @@ fn compared(before: Option<&Aggregate>, after: &Aggregate, checks: &DuplicateChe
     found
 }
 
-/// Locks these values until the end of the transaction, as far as their checks are errors: no other client gets one of
-/// them meanwhile. Locks all values if they are more than `most`.
-async fn lock(compared: &[Compared], most: usize, transaction: &Transaction) -> Result<()> {
-    let errors = compared.iter().filter(|value| value.level == CheckLevel::Error);
-    // In order, so that two clients with the same values don't wait for each other.
-    let keys: BTreeSet<i64> = errors.map(Compared::lock).collect();
+/// The locks of a transaction in which several clients are stored.
+#[derive(Debug, Default)]
+pub(super) struct ValueLocks {
+    /// The number of locked values.
+    count: AtomicUsize,
+    /// True once a client is written.
+    is_written: AtomicBool,
+}
+
+impl ValueLocks {
+    /// Others may wait for this transaction from now on, so it must not wait for their locks.
+    pub fn set_written(&self) {
+        self.is_written.store(true, Relaxed);
+    }
+
+    /// Returns true if the transaction must not store further clients.
+    pub fn are_used_up(&self) -> bool {
+        self.count.load(Relaxed) >= MOST_LOCKS
+    }
+}
+
+/// Locks those values whose checks are errors until the end of the transaction: no other client gets one of them
+/// meanwhile.
+async fn lock(compared: &[Compared], transaction: &Transaction) -> Result<()> {
+    let keys = lock_keys(compared);
     // SQLite has one writer.
     if transaction.dialect == Dialect::Sqlite || keys.is_empty() {
         return Ok(());
     }
-    if keys.len() > most {
-        let all = format!("SELECT pg_advisory_xact_lock({ALL_VALUES})");
-        transaction.one(all, []).await?;
-        return Ok(());
-    }
     let shared = format!("SELECT pg_advisory_xact_lock_shared({ALL_VALUES})");
     transaction.one(shared, []).await?;
-    let keys: Vec<String> = keys.iter().map(i64::to_string).collect();
+    // In order, so that two clients with the same values don't wait for each other.
     let sql = "SELECT pg_advisory_xact_lock(value::bigint) FROM json_array_elements_text($1::json)";
-    let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
-    transaction.all(sql, [keys.into()]).await?;
+    transaction.all(sql, [json_of(&keys)?.into()]).await?;
     Ok(())
+}
+
+/// Does the same for a client that shares its transaction. Returns false if the transaction must end before this
+/// client: it has written others, and another transaction has locked a value, or it would have too many locks. If it
+/// waited, each of two transactions could wait for the other.
+async fn lock_shared(compared: &[Compared], locks: &ValueLocks, transaction: &Transaction) -> Result<bool> {
+    let keys = lock_keys(compared);
+    if transaction.dialect == Dialect::Sqlite || keys.is_empty() {
+        return Ok(true);
+    }
+    if !locks.is_written.load(Relaxed) {
+        locks.count.store(keys.len(), Relaxed);
+        lock(compared, transaction).await?;
+        return Ok(true);
+    }
+    if locks.count.fetch_add(keys.len(), Relaxed) + keys.len() > MOST_LOCKS {
+        return Ok(false);
+    }
+    let sql = format!(
+        "SELECT pg_try_advisory_xact_lock_shared({ALL_VALUES}) AND \
+         (SELECT bool_and(pg_try_advisory_xact_lock(value::bigint)) FROM json_array_elements_text($1::json))"
+    );
+    let row = transaction.one(sql, [json_of(&keys)?.into()]).await?;
+    Ok(row.map_or(Ok(false), |row| row.try_get_by_index(0))?)
+}
+
+fn lock_keys(compared: &[Compared]) -> BTreeSet<i64> {
+    let errors = compared.iter().filter(|value| value.level == CheckLevel::Error);
+    errors.map(Compared::lock).collect()
+}
+
+fn json_of(keys: &BTreeSet<i64>) -> Result<String> {
+    let keys: Vec<String> = keys.iter().map(i64::to_string).collect();
+    serde_json::to_string(&keys).map_err(Error::internal)
 }
 
 /// Returns the ids of the clients with each of these values, without the one with this key and merged clients: at most
@@ -310,7 +362,8 @@ impl Compared {
 }
 
 impl Upsert<'_> {
-    /// Checks the new and changed values of a client.
+    /// Checks the new and changed values of a client. Returns none to start over: the transaction must end before this
+    /// client, or another request has just created the client that the submission names.
     ///
     /// # Errors
     /// The inner error has the problems of values that other clients must not have. Otherwise returns the warnings.
@@ -318,19 +371,26 @@ impl Upsert<'_> {
         &self,
         before: Option<&Aggregate>,
         after: &Aggregate,
+        matched: Option<(&Field, &str)>,
         transaction: &Transaction,
-    ) -> Result<Result<Vec<Problem>, Vec<Problem>>> {
+    ) -> Result<Option<Result<Vec<Problem>, Vec<Problem>>>> {
         let compared = compared(before, after, &self.clients.settings.duplicates);
         if compared.is_empty() {
-            return Ok(Ok(Vec::new()));
+            return Ok(Some(Ok(Vec::new())));
         }
-        lock(&compared, MOST_LOCKS, transaction).await?;
+        match self.shared {
+            None => lock(&compared, transaction).await?,
+            Some(locks) if lock_shared(&compared, locks, transaction).await? => {}
+            Some(_) => return Ok(None),
+        }
         let matches = matches(&compared, &after.client.encoded_key, &self.caller.rights, transaction).await?;
         let (errors, warnings) = problems(&compared, &matches, self.caller);
-        Ok(match errors.is_empty() {
-            true => Ok(warnings),
-            false => Err(errors),
-        })
+        if errors.is_empty() {
+            return Ok(Some(Ok(warnings)));
+        }
+        // The client that was locked with the value may be the one that the submission names.
+        let is_created = before.is_none() && self.target_exists(matched, transaction).await?;
+        Ok((!is_created).then_some(Err(errors)))
     }
 }
 
@@ -364,7 +424,10 @@ pub(super) async fn of_new(
     };
     let of_clients: Vec<Vec<Compared>> = clients.iter().copied().map(errors).collect();
     let all = of_clients.concat();
-    lock(&all, 0, transaction).await?;
+    if transaction.dialect == Dialect::Postgres && !all.is_empty() {
+        let sql = format!("SELECT pg_advisory_xact_lock({ALL_VALUES})");
+        transaction.one(sql, []).await?;
+    }
     let mut stored = matches(&all, "", &caller.rights, transaction).await?.into_iter();
     let mut earlier: HashMap<(Check, [String; 2]), BTreeSet<String>> = HashMap::new();
     let mut found = Vec::with_capacity(clients.len());

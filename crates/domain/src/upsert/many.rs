@@ -165,7 +165,7 @@ impl Clients {
                 None => parts.unwrap_or_default(),
             },
             entry,
-            is_acquired: false,
+            shared: None,
             now,
         })
     }

@@ -427,7 +427,7 @@ impl Merge<'_> {
                 None => self.parts,
             },
             entry: None,
-            is_acquired: false,
+            shared: None,
             now: self.now,
         }
     }

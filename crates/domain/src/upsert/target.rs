@@ -8,6 +8,7 @@ use crate::{
     caller::{Caller, Permission},
     client::Aggregate,
     client_by::ClientBy,
+    definitions::Field,
 };
 use clientele_core::{
     error::Result,
@@ -164,6 +165,26 @@ impl Upsert<'_> {
         let mut values = vec![key.into()];
         let limit = self.caller.rights.and_limit(transaction.dialect, "c", &mut values);
         let sql = format!("SELECT 1 FROM client c WHERE c.encoded_key = $1{limit}");
+        Ok(transaction.one(sql, values).await?.is_some())
+    }
+
+    /// Returns true if the client that the submission names, by its id or by the value that must be unique, exists for
+    /// the caller.
+    pub(super) async fn target_exists(
+        &self,
+        matched: Option<(&Field, &str)>,
+        transaction: &Transaction,
+    ) -> Result<bool> {
+        let Some(by) = self.input.target() else {
+            return match matched {
+                Some(matched) => Ok(self.holder(matched, transaction).await?.is_some()),
+                None => Ok(false),
+            };
+        };
+        let (condition, name) = by.condition();
+        let mut values = vec![name.into()];
+        let limit = self.caller.rights.and_limit(transaction.dialect, "c", &mut values);
+        let sql = format!("SELECT 1 FROM client c WHERE {condition}{limit}");
         Ok(transaction.one(sql, values).await?.is_some())
     }
 

@@ -62,7 +62,7 @@ fn both_orders(clients: Vec<Value>) -> [Vec<Value>; 2] {
 }
 
 /// Asserts that the database has refused no statement: it ends a deadlock by refusing one.
-async fn assert_undisturbed(server: &TestServer) {
+pub async fn assert_undisturbed(server: &TestServer) {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(server.services.db.metrics()));
     let mut text = String::new();

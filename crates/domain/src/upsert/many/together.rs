@@ -1,8 +1,9 @@
 //! Clients of a list that share a transaction.
 //!
 //! Two lists can concern the same clients, and claim the same ids and values, in different orders. On PostgreSQL each
-//! transaction therefore locks everything before its first client, in one order: idempotency entries, the definitions,
-//! clients, and what is unique.
+//! transaction therefore locks these before its first client, in one order: idempotency entries, the definitions,
+//! clients, and what is unique. The values of duplicate checks are known only when their client is checked: after the
+//! first client that is written, the transaction ends instead of waiting for one.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -11,7 +12,7 @@ use std::{
 };
 
 use super::{
-    super::{Answer, ClientMatch, claims::Claim, replay::Replayed},
+    super::{Answer, ClientMatch, claims::Claim, duplicates::ValueLocks, replay::Replayed},
     List, Upsert,
     size::{size, size_of_problem},
 };
@@ -98,14 +99,16 @@ impl Work for Together<'_> {
         };
         let most = self.lock_in_order(transaction).await?;
         let (mut parts, mut bytes, mut is_written) = (Vec::new(), 0_usize, false);
+        let locks = ValueLocks::default();
         for (at, index) in self.indexes.iter().take(most).enumerate() {
             let part = match &self.list.upserts[*index] {
                 Err(problem) => Step::Discard(Part::New(Err(vec![problem.clone()]))),
-                Ok(upsert) => self.part(upsert, at, &mut entries, transaction).await?,
+                Ok(upsert) => self.part(upsert, at, &mut entries, &locks, transaction).await?,
             };
             let part = match part {
                 Step::Commit(part) => {
                     is_written = true;
+                    locks.set_written();
                     part
                 }
                 Step::Discard(part) => part,
@@ -114,7 +117,7 @@ impl Work for Together<'_> {
             };
             bytes = bytes.saturating_add(size_of_answer(&part));
             parts.push(part);
-            if bytes > self.bytes || begun.elapsed() > LONGEST {
+            if bytes > self.bytes || begun.elapsed() > LONGEST || locks.are_used_up() {
                 break;
             }
         }
@@ -202,6 +205,7 @@ impl Together<'_> {
         upsert: &Upsert<'_>,
         at: usize,
         entries: &mut Entries,
+        locks: &ValueLocks,
         transaction: &Transaction,
     ) -> Result<Step<Part>> {
         let entry = entries.of_clients[at].clone();
@@ -226,7 +230,7 @@ impl Together<'_> {
         }
         let upsert = Upsert {
             entry,
-            is_acquired: true,
+            shared: Some(locks),
             ..upsert.clone()
         };
         let step = transaction.part(upsert.attempt(transaction)).await?;
