@@ -33,6 +33,7 @@ on_both!(
     at_most_100_matches_are_counted,
     erased_and_merged_clients_do_not_match,
     exited_clients_match,
+    client_whose_merge_is_undone_is_checked,
     matches_beyond_the_callers_limits_hide_no_others,
     many_matches_beyond_the_callers_limits_are_examined,
     legacy_api_refuses_last_and_ignores_warnings,
@@ -370,6 +371,70 @@ async fn exited_clients_match(server: &TestServer) {
         );
     }
     strict.stop().await;
+}
+
+/// The value of a merged client may have gone to another one.
+async fn client_whose_merge_is_undone_is_checked(server: &TestServer) {
+    store_key(server, ines()).await;
+    store_key(server, someone(json!({ "clientId": "into" }))).await;
+    let merge = "mutation { mergeClients(input: { from: { clientId: \"INES\" }, into: { clientId: \"into\" } }) { \
+        userErrors { code } } }";
+    assert_eq!(
+        data(server, merge, json!({})).await,
+        json!({ "mergeClients": { "userErrors": [] } })
+    );
+    let twice = with(
+        ines(),
+        json!({ "client": with(ines()["client"].clone(), json!({ "clientId": "C" })) }),
+    );
+    let of_documents = DuplicateChecks {
+        document: CheckLevel::Error,
+        ..checks(CheckLevel::Warning)
+    };
+    let undo = "mutation { changeClientState(input: { by: { clientId: \"INES\" }, state: INACTIVE }) { client { state \
+        } userErrors { code message path clientCount clientIds } } }";
+    let strict = checking(server, checks(CheckLevel::Error)).await;
+    let documents = checking(server, of_documents).await;
+    let warning = checking(server, checks(CheckLevel::Warning)).await;
+    store_key(&strict, twice).await;
+    let error = |message: &str| {
+        json!({ "code": "DUPLICATE_CLIENT", "message": message, "path": ["input", "state"], "clientCount": 1,
+            "clientIds": ["C"] })
+    };
+    let refused = |errors: Value| json!({ "changeClientState": { "client": null, "userErrors": errors } });
+    let all = [
+        "Another client has this home phone number: C.",
+        "Another client has this mobile phone number: C.",
+        "Another client has this mobile phone number: C.",
+        "Another client has this e-mail address: C.",
+        "Another client has this first and last name: C.",
+        "Another client has this last name and date of birth: C.",
+        "Another client has this identification document: C.",
+    ];
+    let before = server.snapshot().await;
+    strict
+        .graphql(undo, json!({}))
+        .await
+        .data(refused(all.map(error).into()));
+    documents
+        .graphql(undo, json!({}))
+        .await
+        .data(refused(json!([error(all[6])])));
+    let patch = documents.request(Method::PATCH, "/api/clients/INES");
+    let answer = documents.send(patch.json(&json!({ "client": { "state": "INACTIVE" } })));
+    let source = "idDocuments[0].documentId: Another client has this identification document: C.";
+    let refusal = json!({ "returnCode": 310, "returnStatus": "DUPLICATE_CLIENT", "errorSource": source });
+    answer.await.is(400, refusal);
+    assert_eq!(server.snapshot().await, before);
+    let stored = |state: &str| json!({ "changeClientState": { "client": { "state": state }, "userErrors": [] } });
+    warning.graphql(undo, json!({})).await.data(stored("INACTIVE"));
+    // Other changes of the state bring nothing back.
+    let exit = undo.replace("INACTIVE", "EXITED");
+    strict.graphql(&exit, json!({})).await.data(stored("EXITED"));
+    strict.graphql(undo, json!({})).await.data(stored("INACTIVE"));
+    for other in [strict, documents, warning] {
+        other.stop().await;
+    }
 }
 
 /// Stores clients with the same names in the branches.

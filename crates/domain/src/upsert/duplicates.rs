@@ -108,12 +108,19 @@ struct Compared {
     path: Vec<PathStep>,
 }
 
-/// Returns the values of a client that are new or changed, as far as they are checked.
+/// Returns the values of a client that are new or changed, as far as they are checked. All values of a client whose
+/// merge is undone are new: other clients may have got them meanwhile.
 fn compared(before: Option<&Aggregate>, after: &Aggregate, checks: &DuplicateChecks) -> Vec<Compared> {
     if *checks == DuplicateChecks::default() {
         return Vec::new();
     }
-    let new = SearchRows::of(after);
+    let is_merged = |client: &Aggregate| client.client.merged_into_key.is_some();
+    let (before, kept) = match before {
+        Some(before) if is_merged(before) && !is_merged(after) => (None, before.id_documents.as_deref()),
+        before => (before, None),
+    };
+    let id_documents = after.id_documents.as_deref().or(kept).unwrap_or_default();
+    let new = SearchRows::of_parts(&after.client, None, id_documents);
     let (old, old_documents) = match before.map(SearchRows::of) {
         Some(rows) => (Some(rows.client), rows.id_documents),
         None => (None, Vec::new()),

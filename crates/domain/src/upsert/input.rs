@@ -146,7 +146,8 @@ impl UpsertClient {
 }
 
 impl UpsertClient {
-    /// Returns true if it can change the rows by which a client is searched.
+    /// Returns true if it can change the rows by which a client is searched and compared, or end the merge of a client,
+    /// which is then compared again.
     pub(super) fn is_searched(&self) -> bool {
         let ClientInput {
             client_id,
@@ -162,7 +163,9 @@ impl UpsertClient {
         } = &self.client;
         let names = [client_id, first_name, middle_name, last_name];
         let addresses = [email_address, home_phone, mobile_phone1, mobile_phone2];
-        !self.addresses.is_undefined()
+        let changes_state = self.scope != Scope::Upsert && !self.client.state.is_undefined();
+        changes_state
+            || !self.addresses.is_undefined()
             || !self.id_documents.is_undefined()
             || !birth_date.is_undefined()
             || names.into_iter().chain(addresses).any(|text| !text.is_undefined())

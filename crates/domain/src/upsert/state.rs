@@ -16,7 +16,7 @@ use crate::{
 use clientele_core::{
     error::{Error, Result},
     path,
-    problem::Problem,
+    problem::{Problem, ProblemCode},
     text::is_blank,
 };
 
@@ -90,9 +90,10 @@ impl ChangeClientState {
     }
 }
 
-/// The state isn't in an object of the client's members here.
+/// The state isn't in an object of the client's members here. It also brings back the values of a merged client, which
+/// the input doesn't have.
 fn in_own_input(problem: Problem) -> Problem {
-    match problem.path == path!["client", "state"] {
+    match problem.path == path!["client", "state"] || problem.code == ProblemCode::DuplicateClient {
         true => Problem {
             path: path!["state"].to_vec(),
             ..problem
