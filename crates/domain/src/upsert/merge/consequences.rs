@@ -70,7 +70,8 @@ pub(super) async fn put(
 
 impl Clients {
     /// Points the clients that were merged into one that is removed to the client that this one was merged into. If it
-    /// wasn't, they refer to none.
+    /// wasn't, they refer to none. Earlier versions imported clients that were merged into themselves or in a circle:
+    /// no client refers to itself afterwards.
     pub(crate) async fn release_merged(
         &self,
         caller: &Caller,
@@ -84,11 +85,12 @@ impl Clients {
             Dialect::Postgres => " FOR UPDATE OF c",
             Dialect::Sqlite => "",
         };
-        let sql = format!("{select} WHERE c.merged_into_key = $1 ORDER BY c.encoded_key{lock}");
+        let sql = format!("{select} WHERE c.merged_into_key = $1 AND c.encoded_key <> $1 ORDER BY c.encoded_key{lock}");
         let merged = read_all_for_change(transaction, sql, [(&removed.encoded_key).into()]).await?;
         let changes = merged.into_iter().map(|(before, head)| {
             let mut after = before.clone();
-            after.client.merged_into_key.clone_from(&removed.merged_into_key);
+            let into = removed.merged_into_key.as_ref();
+            after.client.merged_into_key = into.filter(|into| **into != after.client.encoded_key).cloned();
             ((before, head), after)
         });
         let (changes, mut batch) = (changes.collect(), Batch::new(transaction.dialect));
