@@ -42,7 +42,7 @@ pub use settings::{DatabaseSettings, Synchronous, postgres_options};
 
 use self::{
     availability::Availability, connection::retry_on_lost_connection, metrics::UsageGuard, probe::Access,
-    sqlite_file::SqliteFile, transaction::TransactionConnection,
+    settings::Purpose, sqlite_file::SqliteFile, transaction::TransactionConnection,
 };
 use clientele_core::{
     budget::{ConnectionPermit, Connections, RequestBudget},
@@ -208,6 +208,7 @@ impl Database {
             let begun = TransactionConnection::begin(
                 &self.writer.inner,
                 self.writer.dialect,
+                Purpose::Writing,
                 Some(self.writer.metrics.clone()),
             )
             .await?;
@@ -215,15 +216,23 @@ impl Database {
             Ok((begun, permit))
         });
         let (inner, permit) = self.writer.watched(Access::Write, begin).await?;
-        let transaction = Connection {
-            inner,
-            dialect: self.writer.dialect,
-            pooled: false,
-            interrupter: None,
-            availability: self.writer.availability.clone(),
-            metrics: self.writer.metrics.clone(),
+        Ok((self.writer.of_transaction(inner), permit))
+    }
+
+    /// Begins a transaction that reads the database as it is at its first statement, whatever is written meanwhile. It
+    /// has no time limit. End it with [`Transaction::end_reading`]; if dropped, its connection is closed.
+    ///
+    /// For commands: on SQLite it would fail when a server interrupts the reads of others.
+    pub async fn snapshot(&self) -> Result<Transaction> {
+        let reader = &self.reader;
+        let begin = || {
+            let metrics = Some(reader.metrics.clone());
+            let begun = TransactionConnection::begin(&reader.inner, reader.dialect, Purpose::Reading, metrics);
+            reader.watched(Access::Read, async { Ok::<_, Error>(begun.await?) })
         };
-        Ok((transaction, permit))
+        let transaction = reader.of_transaction(retry_on_lost_connection(begin).await?);
+        transaction.take_any_time().await?;
+        Ok(transaction)
     }
 
     /// Waits for SQLite's writer, fairly among callers: its pool would serve requests in order of arrival, so that one

@@ -12,6 +12,7 @@ use super::super::{Failure, store};
 use super::progress::Progress;
 use super::{FORMAT, VERSION, definitions, line};
 use crate::services::Services;
+use clientele_core::error::Error;
 use clientele_core::scalar::DateTime;
 use clientele_domain::caller::Caller;
 
@@ -52,15 +53,20 @@ impl Output {
         let mut partial = file.clone().into_os_string();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        // Like the database, for its owner only.
-        let mut options = OpenOptions::new();
-        let opened = options
+        // Like the database, for its owner only. An existing file may be that of another export or, as a link, lead
+        // anywhere.
+        let opened = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&partial);
-        let writer = opened.map_err(|error| unwritable(&partial, &error))?;
+        let writer = opened.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Failure::new(format!(
+                "{} exists: another export writes it, or was killed. Then remove it and export again",
+                partial.display()
+            )),
+            _ => unwritable(&partial, &error),
+        })?;
         Ok(Self::File {
             writer: BufWriter::new(writer),
             partial,
@@ -139,28 +145,27 @@ fn to_standard_output(error: &io::Error) -> Failure {
 }
 
 pub(super) async fn write(services: &Services, output: &mut Output) -> Result<(), Failure> {
-    let operator = Caller::operator();
+    let failed = |error: Error| Failure::new(format!("can't read the clients: {}", error.kind()));
+    let snapshot = services.clients.snapshot(&Caller::operator()).await;
+    let mut snapshot = snapshot.map_err(failed)?;
+    let definitions = snapshot.definitions().clone();
     let at = DateTime::text(&store::now());
     output.line(&json!({ "format": FORMAT, "version": VERSION, "stored": true, "exportedAt": at }).to_string())?;
-    let known = services.definitions.current().await.map_err(Failure::internal)?;
-    for definition in definitions::lines(&known)? {
+    for definition in definitions::lines(&definitions)? {
         output.line(&definition.to_string())?;
     }
-    let (mut after, mut clients, mut progress) = (String::new(), 0, Progress::new());
+    let (mut clients, mut progress) = (0, Progress::new());
     loop {
-        let page = services.clients.export(&operator, &after, PAGE).await;
-        let (page, now) = page.map_err(|error| Failure::new(format!("can't read the clients: {}", error.kind())))?;
-        let Some(last) = page.last() else { break };
-        if now.version != known.version {
-            let sentence = "the definitions have been changed during the export: export again";
-            return Err(Failure::new(sentence));
+        let page = snapshot.next(PAGE).await.map_err(failed)?;
+        if page.is_empty() {
+            break;
         }
-        after.clone_from(&last.client.encoded_key);
         for client in &page {
-            output.line(&line::of_client(client, &known)?)?;
+            output.line(&line::of_client(client, &definitions)?)?;
         }
         clients += page.len() as u64;
         progress.show(clients, None);
     }
+    snapshot.end().await.map_err(failed)?;
     output.line(&json!({ "end": { "clients": clients } }).to_string())
 }

@@ -3,13 +3,13 @@
 //! Another run skips the clients that are stored, so that an import that was stopped goes on where it ended.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write, stdin};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write, stdin};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::task::JoinHandle;
 
@@ -151,21 +151,18 @@ impl Report {
     /// Reports a line with its reasons, one entry for each.
     fn refuse(&mut self, line: u64, reasons: &[Refusal]) -> Result<(), Failure> {
         self.refused += 1;
-        for Refusal {
-            code,
-            path,
-            message,
-            id,
-        } in reasons
-        {
-            let entry = json!({ "line": line, "code": code.as_str(), "path": path, "message": message, "client": id });
-            match &mut self.file {
-                Some((path, writer)) => writeln!(writer, "{entry}").map_err(|error| unwritable(path, &error))?,
-                // Without a reader, only the number of refused lines remains.
-                None => drop(writeln!(io::stderr().lock(), "{entry}")),
+        reasons.iter().try_for_each(|reason| self.write(&entry(line, reason)))
+    }
+
+    fn write(&mut self, entry: &Json) -> Result<(), Failure> {
+        match &mut self.file {
+            Some((path, writer)) => writeln!(writer, "{entry}").map_err(|error| unwritable(path, &error)),
+            // Without a reader, only the number of entries remains.
+            None => {
+                drop(writeln!(io::stderr().lock(), "{entry}"));
+                Ok(())
             }
         }
-        Ok(())
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
@@ -173,6 +170,45 @@ impl Report {
             Some((path, writer)) => writer.flush().map_err(|error| unwritable(path, &error)),
             None => Ok(()),
         }
+    }
+}
+
+/// An entry of the report.
+fn entry(line: u64, reason: &Refusal) -> Json {
+    let Refusal {
+        code,
+        path,
+        message,
+        id,
+    } = reason;
+    json!({ "line": line, "code": code.as_str(), "path": path, "message": message, "client": id })
+}
+
+/// The references of clients to others, which may come later in the file. They wait for its end in a file without a
+/// name, so that memory doesn't grow with their number.
+#[derive(Default)]
+struct References {
+    file: Option<BufWriter<File>>,
+}
+
+impl References {
+    /// Keeps a reference to the client of this key, with the entry to report if there is none.
+    fn keep(&mut self, key: &str, entry: &Json) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(BufWriter::new(tempfile::tempfile()?)),
+        };
+        writeln!(file, "{}", json!([key, entry]))
+    }
+
+    /// Returns the references that were kept, one a line.
+    fn lines(&mut self) -> io::Result<Option<io::Lines<BufReader<File>>>> {
+        let Some(file) = self.file.take() else {
+            return Ok(None);
+        };
+        let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.rewind()?;
+        Ok(Some(BufReader::new(file).lines()))
     }
 }
 
@@ -192,10 +228,13 @@ pub(super) async fn read(services: &Services, mut lines: Lines, report: &mut Rep
         checking: None,
         stored: 0,
         known: 0,
+        references: References::default(),
+        lost: 0,
         end: None,
     };
-    let first = services.clients.export(&import.operator, "", 1).await;
-    import.is_empty = first.map_err(|error| import.stopped(&error))?.0.is_empty();
+    import.is_empty = is_empty(services, &import.operator)
+        .await
+        .map_err(|error| import.stopped(&error))?;
     let (mut progress, mut bytes) = (Progress::new(), 0);
     while let Some(part) = import.next(&mut lines).await? {
         let part = part.map_err(|error| Failure::new(format!("can't read the file: {error}")))?;
@@ -208,7 +247,18 @@ pub(super) async fn read(services: &Services, mut lines: Lines, report: &mut Rep
     }
     drop(progress);
     import.store_all().await?;
+    if import.end.is_some() {
+        import.check_references().await?;
+    }
     import.finish()
+}
+
+/// Returns true if no client is stored.
+async fn is_empty(services: &Services, operator: &Caller) -> Result<bool, Error> {
+    let mut snapshot = services.clients.snapshot(operator).await?;
+    let is_empty = snapshot.next(1).await?.is_empty();
+    snapshot.end().await?;
+    Ok(is_empty)
 }
 
 /// A task that checks clients, with the numbers of their lines.
@@ -230,6 +280,9 @@ struct Import<'a> {
     checking: Option<Checking>,
     stored: u64,
     known: u64,
+    references: References,
+    /// The references that lead to no client.
+    lost: u64,
     /// The number of clients that the last line states.
     end: Option<u64>,
 }
@@ -252,6 +305,12 @@ impl Import<'_> {
         let Some(line) = line else { return Ok(()) };
         if self.rules.is_none() {
             return self.first(line);
+        }
+        if self.end.is_some() {
+            let message = "The line is after the last one, which has the number of clients: import other files by \
+                themselves.";
+            let refusal = Refusal::new(ProblemCode::Invalid, "", message);
+            return self.report.refuse(self.number, &[refusal]);
         }
         match line {
             Ok(Line::Client(client)) => {
@@ -375,17 +434,46 @@ impl Import<'_> {
         let imported = self.services.clients.import(&self.operator, &checked).await;
         let imported = imported.map_err(|error| self.stopped(&error))?;
         for ((number, client), imported) in numbers.iter().zip(checked.list()).zip(imported) {
+            let id = client
+                .key()
+                .or(client.input.client.client_id.value().map(String::as_str));
             match imported {
                 Imported::Stored => self.stored += 1,
                 Imported::Known => self.known += 1,
                 Imported::Refused(problems) => {
-                    let key = client.row.get("encoded_key").and_then(|key| key.as_str());
-                    let id = key.or(client.input.client.client_id.value().map(String::as_str));
                     self.report.refuse(*number, &reasons(&problems, id))?;
+                    continue;
                 }
+            }
+            for (key, problem) in checked.references(client) {
+                let entry = entry(*number, &reason(&problem, id));
+                self.references.keep(key, &entry).map_err(not_kept)?;
             }
         }
         self.report.flush()
+    }
+
+    /// Reports the references that lead to no client.
+    async fn check_references(&mut self) -> Result<(), Failure> {
+        let Some(mut lines) = self.references.lines().map_err(not_kept)? else {
+            return Ok(());
+        };
+        loop {
+            let lines: io::Result<Vec<String>> = lines.by_ref().take(LINES).collect();
+            let lines = lines.map_err(not_kept)?;
+            if lines.is_empty() {
+                return self.report.flush();
+            }
+            let kept: Result<Vec<(String, Json)>, _> = lines.iter().map(|line| serde_json::from_str(line)).collect();
+            let kept = kept.map_err(Failure::internal)?;
+            let keys = kept.iter().map(|(key, _)| key.as_str()).collect();
+            let stored = self.services.clients.stored_keys(&self.operator, keys).await;
+            let stored = stored.map_err(|error| self.stopped(&error))?;
+            for (_, entry) in kept.iter().filter(|(key, _)| !stored.contains(key)) {
+                self.lost += 1;
+                self.report.write(entry)?;
+            }
+        }
     }
 
     fn stopped(&self, error: &Error) -> Failure {
@@ -417,6 +505,10 @@ impl Import<'_> {
                 let sentence = format!("lines that were refused: {lines}. Correct them and run the import again");
                 Err(Failure::new(sentence))
             }
+            Some(_) if self.lost > 0 => Err(Failure::new(format!(
+                "references that lead to no client: {}. Import these clients too, or correct the references",
+                self.lost
+            ))),
             Some(clients) if clients != self.stored + self.known => Err(Failure::new(format!(
                 "the last line states {clients} clients, and the file has {}",
                 self.stored + self.known
@@ -427,12 +519,21 @@ impl Import<'_> {
 }
 
 fn reasons(problems: &[Problem], id: Option<&str>) -> Vec<Refusal> {
-    let reason = |problem: &Problem| {
-        let path: Vec<String> = problem.path.iter().map(ToString::to_string).collect();
-        Refusal {
-            id: id.map(str::to_owned),
-            ..Refusal::new(problem.code, path.join("."), problem.message.to_string())
-        }
-    };
-    problems.iter().map(reason).collect()
+    problems.iter().map(|problem| reason(problem, id)).collect()
+}
+
+fn reason(problem: &Problem, id: Option<&str>) -> Refusal {
+    let path: Vec<String> = problem.path.iter().map(ToString::to_string).collect();
+    Refusal {
+        id: id.map(str::to_owned),
+        ..Refusal::new(problem.code, path.join("."), problem.message.to_string())
+    }
+}
+
+fn not_kept(error: io::Error) -> Failure {
+    let directory = std::env::temp_dir();
+    Failure::new(format!(
+        "can't keep references in a temporary file in {}: {error}. Set TMPDIR to another directory",
+        directory.display()
+    ))
 }

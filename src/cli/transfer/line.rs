@@ -5,7 +5,10 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::super::Failure;
-use clientele_core::problem::ProblemCode;
+use clientele_core::{
+    json_check::{self, JsonFault, Limits, PathStep},
+    problem::ProblemCode,
+};
 use clientele_domain::{
     client::Aggregate,
     custom_field::{UpsertClientRole, UpsertCustomFieldSet, UpsertIdDocumentTemplate},
@@ -137,8 +140,13 @@ pub(super) fn parse(text: &str) -> Result<Line, Refusal> {
     let Json::Object(mut line) = line else {
         return Err(no_object());
     };
+    let id = id_of(&line);
+    if let Err(JsonFault::DuplicateMember(path)) = json_check::check(text, Limits::of_values(usize::MAX)) {
+        let message = "The line has this member twice: leave one of them out.";
+        let refusal = Refusal::malformed(dotted(&path), message);
+        return Err(Refusal { id, ..refusal });
+    }
     if line.contains_key("client") {
-        let id = id_of(&line);
         let client = client_of(line).map_err(|refusal| Refusal { id, ..refusal })?;
         return Ok(Line::Client(Box::new(client)));
     }
@@ -174,6 +182,15 @@ pub(super) fn parse(text: &str) -> Result<Line, Refusal> {
              idDocumentTemplate, customFieldSet or messageTemplate.",
         )),
     }
+}
+
+/// A path in the form of the report.
+fn dotted(path: &[PathStep]) -> String {
+    let steps = path.iter().map(|step| match step {
+        PathStep::Member(name) => name.clone(),
+        PathStep::Element(index) => index.to_string(),
+    });
+    steps.collect::<Vec<_>>().join(".")
 }
 
 fn role_of(mut role: Json) -> Result<UpsertClientRole, Refusal> {

@@ -2,6 +2,8 @@
 
 mod duplicates;
 mod fill;
+mod references;
+mod snapshot;
 mod taken;
 
 use std::{
@@ -11,6 +13,7 @@ use std::{
 };
 
 use clientele::db::{Database, DatabaseSettings};
+use entity::{Table, client};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -125,6 +128,8 @@ async fn import_of_an_export_is_the_identity(server: &TestServer) {
     ] {
         assert!(a.contains(carried), "{carried}");
     }
+    every_column_has_a_value(server).await;
+    assert_eq!(client_rows(server).await, client_rows(&other).await);
     let (before, after) = (server.snapshot().await, other.snapshot().await);
     for table in [
         "address",
@@ -139,6 +144,7 @@ async fn import_of_an_export_is_the_identity(server: &TestServer) {
         "custom_field_set",
         "id_document_search",
         "id_document_template",
+        "message_template",
     ] {
         assert_eq!(before.rows(table), after.rows(table), "{table}");
     }
@@ -159,6 +165,27 @@ async fn import_of_an_export_is_the_identity(server: &TestServer) {
     assert_eq!(text(piped.expect("sh").stdout), summary(0, 626, 0));
     assert_eq!(other.snapshot().await, after);
     other.stop().await;
+}
+
+/// All clients, with all columns but the ends of their audit chains.
+async fn client_rows(server: &TestServer) -> Vec<String> {
+    let connection = server.services.db.read();
+    let row = connection.dialect.json_array(&client::Entity::columns().join(", "));
+    let row = connection.dialect.cast_to_text(&row);
+    let sql = format!("SELECT {row} FROM client ORDER BY encoded_key");
+    let rows = connection.all(sql, []).await.expect("clients");
+    rows.iter()
+        .map(|row| row.try_get_by_index(0).expect("a text"))
+        .collect()
+}
+
+/// Otherwise an export without the column would pass.
+async fn every_column_has_a_value(server: &TestServer) {
+    for column in client::Entity::columns() {
+        let sql = format!("SELECT 1 FROM client WHERE client_id = 'left' AND {column} IS NOT NULL");
+        let row = server.services.db.read().one(sql, []).await.expect("a column");
+        assert!(row.is_some(), "no imported client has {column}: give it one in fill.rs");
+    }
 }
 
 async fn import_into_a_database_with_clients_changes_none(server: &TestServer) {
@@ -353,7 +380,12 @@ fn file_that_is_no_export_is_refused_with_its_reason() {
     let sentence = "the last line states 2 clients, and the file has 1";
     let expected = (summary(0, 1, 0), format!("clientele: {sentence}\n"), Some(1));
     assert_eq!(run(&directory, &url, &["import", "count"]), expected);
-    file(&directory, "binary", [whole.as_bytes(), b"\xff\n"].concat());
+    let end = &whole[cut_off.len()..];
+    file(
+        &directory,
+        "binary",
+        [cut_off.as_bytes(), b"\xff\n", end.as_bytes()].concat(),
+    );
     let (_, log, code) = run(&directory, &url, &["import", "binary"]);
     assert!(
         log.contains("The line is not text in UTF-8, or has more than 64 MiB."),
@@ -370,6 +402,67 @@ fn file_that_is_no_export_is_refused_with_its_reason() {
         "{log}"
     );
     assert_eq!(code, Some(1));
+}
+
+/// An entry of the report.
+fn entry(line: u64, code: &str, path: &str, message: &str, client: Value) -> Value {
+    json!({ "line": line, "code": code, "path": path, "message": message, "client": client })
+}
+
+#[test]
+fn lines_after_the_last_one_and_members_twice_are_refused() {
+    let directory = directory();
+    let url = empty(&directory);
+    let line = |key: &str| json!({ "client": { "encodedKey": key, "firstName": "Amara", "lastName": "B" } });
+    let with = |line: Value, member: &str, instead: &str| {
+        let line = line.to_string();
+        assert!(line.contains(member), "{line}");
+        line.replacen(member, instead, 1)
+    };
+    let mut at = line("k2");
+    at["addresses"] = json!([{}, { "city": "a" }]);
+    let twice = [
+        with(line("k1"), "{\"encodedKey\"", "{\"lastName\":\"C\",\"encodedKey\""),
+        with(at, "\"city\"", "\"city\":\"b\",\"ci\\u0074y\""),
+        r#"{"end":{"clients":1},"end":{"clients":2}}"#.to_owned(),
+    ];
+    let content = lines(&[line("k3")]).replacen("\n", &format!("\n{}\n", twice.join("\n")), 1);
+    let content = format!("{content}\n{}\n{{\"end\":{{\"clients\":1}}}}\nno JSON\n", line("k4"));
+    file(&directory, "clients", content);
+    let imported = run(&directory, &url, &["import", "clients", "--report", "report"]);
+    let sentence = "clientele: lines that were refused: 6. Correct them and run the import again\n";
+    assert_eq!(imported, (summary(1, 0, 6), sentence.to_owned(), Some(1)));
+    let report = read(&directory, "report");
+    let entries = report.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let twice = "The line has this member twice: leave one of them out.";
+    let late = "The line is after the last one, which has the number of clients: import other files by themselves.";
+    assert_eq!(
+        entries.collect::<Vec<Value>>(),
+        [
+            entry(2, "MALFORMED", "client.lastName", twice, json!("k1")),
+            entry(3, "MALFORMED", "addresses.1.city", twice, json!("k2")),
+            entry(4, "MALFORMED", "end", twice, Value::Null),
+            entry(8, "INVALID", "", late, Value::Null),
+            entry(9, "INVALID", "", late, Value::Null),
+            entry(10, "INVALID", "", late, Value::Null),
+        ]
+    );
+}
+
+#[test]
+fn export_writes_into_no_file_of_another() {
+    let directory = directory();
+    let url = sqlite(&directory);
+    assert_eq!(run(&directory, &url, &["seed", "--clients", "1"]).2, Some(0));
+    file(&directory, "theirs", "theirs");
+    std::os::unix::fs::symlink("theirs", directory.path().join("link.partial")).expect("a link");
+    file(&directory, "file.partial", "theirs");
+    for name in ["link", "file"] {
+        let sentence =
+            format!("{name}.partial exists: another export writes it, or was killed. Then remove it and export again");
+        assert_eq!(run(&directory, &url, &["export", name, "--force"]), failed(&sentence));
+        assert_eq!(read(&directory, &format!("{name}.partial")), "theirs");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use async_graphql::MaybeUndefined;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use entity::{address, client, client_role, custom_field_value, id_document};
 
-pub(super) use custom_information::partial::close_gaps;
+pub(super) use custom_information::{no_linked_client, partial::close_gaps};
 
 use super::{ClientInput, Scope, UpsertClient, diff::ClientDiff};
 use crate::client_by::ClientRoleBy;

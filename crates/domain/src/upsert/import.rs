@@ -7,7 +7,7 @@ mod own;
 
 use std::{
     borrow::Cow,
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 use self::own::stored_values;
 use super::{
     ClientRow, ID_ATTEMPTS, UpsertClient,
-    check::{ValidationContext, check, id_taken, ids_used_up},
+    check::{ValidationContext, check, id_taken, ids_used_up, no_linked_client},
     claims::{Claim, claimed, claims, value_taken},
     diff::ClientDiff,
     duplicates, id_pattern,
@@ -38,6 +38,7 @@ use clientele_core::{
     error::{Error, Result},
     path,
     problem::{Problem, ProblemCode},
+    scalar::is_key,
 };
 use clientele_storage::db::{Connection, Dialect, Step, Transaction, Work};
 
@@ -52,6 +53,17 @@ pub struct ImportedClient {
     pub addresses: Vec<Option<String>>,
     pub id_documents: Vec<Option<String>>,
     pub custom_values: Vec<Option<String>>,
+}
+
+impl ImportedClient {
+    /// The key that the file gives it.
+    pub fn key(&self) -> Option<&str> {
+        self.row.get("encoded_key")?.as_str()
+    }
+
+    fn merged_into(&self) -> Option<&str> {
+        self.row.get("merged_into_key")?.as_str()
+    }
 }
 
 /// The rules of definitions for imported clients.
@@ -87,6 +99,28 @@ impl CheckedClients {
     /// The clients, in their order.
     pub fn list(&self) -> &[ImportedClient] {
         &self.list
+    }
+
+    /// Returns the keys that a client of the list links to or was merged into, each with the problem to report if no
+    /// client has it after the import. Clients of an export may have lost them before: they have none.
+    pub fn references<'a>(&'a self, client: &'a ImportedClient) -> Vec<(&'a str, Problem)> {
+        if self.rules == ImportRules::Stored {
+            return Vec::new();
+        }
+        let values = client.input.custom_information.value().into_iter().flatten();
+        let links = values.enumerate().filter_map(|(index, value)| {
+            let field = self.definitions.field(&value.field_id)?;
+            let key = value.linked_key.value().filter(|_| field.links_clients())?;
+            let place = path!["customInformation", index, "linkedKey"];
+            let problem = Problem::new(ProblemCode::NotFound, place, no_linked_client(field));
+            Some((key.as_str(), problem))
+        });
+        let merged = client.merged_into().map(|key| {
+            let message = "The client was merged into one that isn't stored: import that one, too.";
+            let place = path!["client", "mergedIntoKey"];
+            (key, Problem::new(ProblemCode::NotFound, place, message))
+        });
+        links.chain(merged).collect()
     }
 }
 
@@ -141,6 +175,15 @@ impl Clients {
         };
         self.db.write(&import).await
     }
+
+    /// Returns which of these keys are those of stored clients.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] without CREATE_CLIENT.
+    pub async fn stored_keys(&self, caller: &Caller, keys: Vec<&str>) -> Result<HashSet<String>> {
+        caller.require(Permission::CreateClient)?;
+        found("client", "encoded_key", keys, self.db.read()).await
+    }
 }
 
 struct Import<'a> {
@@ -156,6 +199,24 @@ struct Used {
     removed_keys: HashSet<String>,
     ids: HashSet<String>,
     values: BTreeSet<Claim>,
+    /// The clients that merged ones were merged into, by their keys, as far as the list leads to them.
+    merged: HashMap<String, String>,
+}
+
+impl Used {
+    /// Returns true if a client of this key would be merged into itself, directly or through others.
+    fn is_circle(&self, key: &str, into: &str) -> bool {
+        let mut at = Some(into);
+        // Earlier versions stored circles, which don't end.
+        for _ in 0..=self.merged.len() {
+            match at {
+                Some(at) if at == key => return true,
+                Some(passed) => at = self.merged.get(passed).map(String::as_str),
+                None => return false,
+            }
+        }
+        false
+    }
 }
 
 impl Work for Import<'_> {
@@ -212,27 +273,48 @@ impl Work for Import<'_> {
 impl Import<'_> {
     /// Reads which of the list's keys, ids and unique values are used.
     async fn used(&self, definitions: &Definitions, transaction: &Transaction) -> Result<Used> {
-        let keys = self
-            .checked
-            .list
-            .iter()
-            .filter_map(|client| client.row.get("encoded_key")?.as_str());
-        let ids = self
-            .checked
-            .list
-            .iter()
-            .filter_map(|client| client.input.client.client_id.value());
-        let (keys, ids): (Vec<&str>, Vec<&str>) = (keys.collect(), ids.map(String::as_str).collect());
-        // An id must not be the key of another client either, also of a removed one.
-        let both: Vec<&str> = [&*keys, &*ids].concat();
+        // No id may be the key of another client, also of a removed one: the legacy API takes either.
+        let both = self.names();
         let inputs = self.checked.list.iter().map(|client| &client.input);
         Ok(Used {
             keys: found("client", "encoded_key", both.clone(), transaction).await?,
             // A removal moves the key from one table to the other, so this one is read later.
-            removed_keys: found("audit_chain", "chain", both, transaction).await?,
-            ids: found("client_id_claim", "client_id", ids, transaction).await?,
+            removed_keys: found("audit_chain", "chain", both.clone(), transaction).await?,
+            ids: found("client_id_claim", "client_id", both, transaction).await?,
             values: claimed(inputs, definitions, transaction).await?,
+            merged: self.merged(transaction).await?,
         })
+    }
+
+    /// Reads the clients that those of the list were merged into, and the clients that those were merged into, and so
+    /// on, as far as they are merged ones.
+    async fn merged(&self, transaction: &Transaction) -> Result<HashMap<String, String>> {
+        let list = self.checked.list.iter();
+        let keys: Vec<&str> = list
+            .filter_map(|client| client.merged_into())
+            .filter(|key| is_key(key))
+            .collect();
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
+        let sql = format!(
+            "WITH RECURSIVE merged (encoded_key, merged_into_key) AS (SELECT encoded_key, merged_into_key FROM client \
+             WHERE {} AND merged_into_key IS NOT NULL UNION SELECT c.encoded_key, c.merged_into_key FROM merged m \
+             JOIN client c ON c.encoded_key = m.merged_into_key WHERE c.merged_into_key IS NOT NULL) \
+             SELECT encoded_key, merged_into_key FROM merged",
+            transaction.dialect.is_one_of("encoded_key", "$1")
+        );
+        let rows = transaction.all(sql, [keys.into()]).await?;
+        rows.iter().map(|row| Ok(row.try_get_many_by_index()?)).collect()
+    }
+
+    /// The keys and ids of the list.
+    fn names(&self) -> Vec<&str> {
+        let list = &self.checked.list;
+        let keys = list.iter().filter_map(ImportedClient::key);
+        let ids = list.iter().filter_map(|client| client.input.client.client_id.value());
+        keys.chain(ids.map(String::as_str)).collect()
     }
 
     /// Returns an id for each client without one, which is used from then on; none if the ids of its form are used up.
@@ -243,6 +325,7 @@ impl Import<'_> {
         transaction: &Transaction,
     ) -> Result<Vec<Option<String>>> {
         let mut ids = vec![None; self.checked.list.len()];
+        let names: HashSet<&str> = self.names().into_iter().collect();
         let has_none = |(_, client): &(usize, &ImportedClient)| client.input.client.client_id.value().is_none();
         let mut missing: Vec<usize> = self
             .checked
@@ -261,16 +344,16 @@ impl Import<'_> {
                 let id = self
                     .pattern(&self.checked.list[*at].input, definitions)
                     .generate(&mut rand::rng());
-                if used.ids.insert(id.clone()) {
+                if !names.contains(&*id) && used.ids.insert(id.clone()) {
                     tried.push((*at, id));
                 }
             }
-            let names: Vec<&str> = tried.iter().map(|(_, id)| id.as_str()).collect();
-            let mut taken = found("client_id_claim", "client_id", names.clone(), transaction).await?;
-            taken.extend(found("client", "encoded_key", names.clone(), transaction).await?);
-            taken.extend(found("audit_chain", "chain", names, transaction).await?);
+            let texts: Vec<&str> = tried.iter().map(|(_, id)| id.as_str()).collect();
+            let mut taken = found("client_id_claim", "client_id", texts.clone(), transaction).await?;
+            taken.extend(found("client", "encoded_key", texts.clone(), transaction).await?);
+            taken.extend(found("audit_chain", "chain", texts, transaction).await?);
             for (at, id) in tried {
-                if !taken.contains(&id) && !used.keys.contains(&id) {
+                if !taken.contains(&id) {
                     ids[at] = Some(id);
                 }
             }
@@ -345,12 +428,20 @@ impl Import<'_> {
         definitions: &Definitions,
         used: &mut Used,
     ) -> Result<Option<CheckedClient>, Vec<Problem>> {
-        let key = client.row.get("encoded_key").and_then(Value::as_str);
+        let key = client.key();
         if key.is_some_and(|key| used.keys.contains(key)) {
             return Ok(None);
         }
-        if key.is_some_and(|key| used.removed_keys.contains(key)) {
-            let message = "A client with this key was deleted or erased: give this one another key.";
+        let message = match key {
+            Some(key) if used.removed_keys.contains(key) => {
+                Some("A client with this key was deleted or erased: give this one another key.")
+            }
+            Some(key) if used.ids.contains(key) => {
+                Some("The key is the clientId of another client: give this one another key.")
+            }
+            _ => None,
+        };
+        if let Some(message) = message {
             let place = path!["client", "encodedKey"];
             return Err(vec![Problem::new(ProblemCode::Taken, place, message)]);
         }
@@ -376,6 +467,14 @@ impl Import<'_> {
             }
         };
         let row = &mut checked.rows.client;
+        if let Some(into) = &row.merged_into_key
+            && used.is_circle(&row.encoded_key, into)
+        {
+            let message = "The client would be merged into itself: give it the key of a client that wasn't merged into \
+                this one.";
+            let place = path!["client", "mergedIntoKey"];
+            return Err(vec![Problem::new(ProblemCode::Invalid, place, message)]);
+        }
         if row.client_id.is_empty() {
             let used_up = || vec![ids_used_up(&self.pattern(&client.input, definitions))];
             row.client_id = generated_id.ok_or_else(used_up)?;
@@ -383,7 +482,10 @@ impl Import<'_> {
             used.ids.insert(row.client_id.clone());
         }
         used.values.extend(checked.claims.iter().cloned());
-        used.keys.insert(checked.rows.client.encoded_key.clone());
+        let row = &checked.rows.client;
+        used.keys.insert(row.encoded_key.clone());
+        let merged = row.merged_into_key.clone();
+        used.merged.extend(merged.map(|into| (row.encoded_key.clone(), into)));
         Ok(Some(checked))
     }
 
@@ -471,11 +573,16 @@ impl Import<'_> {
 }
 
 /// Returns which of these texts are in a column.
-async fn found(table: &str, column: &str, mut texts: Vec<&str>, transaction: &Transaction) -> Result<HashSet<String>> {
+async fn found<C: ConnectionTrait>(
+    table: &str,
+    column: &str,
+    mut texts: Vec<&str>,
+    connection: &Connection<C>,
+) -> Result<HashSet<String>> {
     texts.retain(|text| !text.contains('\0'));
-    let which = transaction.dialect.is_one_of(column, "$1");
+    let which = connection.dialect.is_one_of(column, "$1");
     let sql = format!("SELECT {column} FROM {table} WHERE {which}");
     let texts = serde_json::to_string(&texts).map_err(Error::internal)?;
-    let rows = transaction.all(sql, [texts.into()]).await?;
+    let rows = connection.all(sql, [texts.into()]).await?;
     rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
 }

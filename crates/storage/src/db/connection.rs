@@ -159,16 +159,35 @@ impl Transaction {
 
     /// Removes the time limits and lock timeouts of requests from this transaction. For one-time work.
     pub async fn take_any_time(&self) -> Result<()> {
-        // SQLite interrupts only reads.
+        // SQLite interrupts only reads outside transactions.
         if self.dialect == Dialect::Postgres {
-            self.run("SET LOCAL lock_timeout = 0", []).await?;
-            self.run("SET LOCAL statement_timeout = 0", []).await?;
+            // Only later versions of PostgreSQL have the last one.
+            let limits = "SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN ('lock_timeout', \
+                'statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')";
+            self.all(limits, []).await?;
         }
         Ok(())
+    }
+
+    /// Ends a transaction that has only read.
+    pub async fn end_reading(self) -> Result<()> {
+        Ok(self.inner.rollback().await?)
     }
 }
 
 impl Connection<DatabaseConnection> {
+    /// Runs statements in a transaction on one of these connections.
+    pub(super) fn of_transaction(&self, inner: TransactionConnection) -> Transaction {
+        Connection {
+            inner,
+            dialect: self.dialect,
+            pooled: false,
+            interrupter: None,
+            availability: self.availability.clone(),
+            metrics: self.metrics.clone(),
+        }
+    }
+
     /// Runs a statement whose rows may be large. Each row is decoded as it arrives, so that it is in memory only once:
     /// `decode` returns the value and its size in bytes. The bytes stay reserved until the current request is answered.
     ///

@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use tokio::time::timeout;
 
-use super::{Dialect, sqlite_file::SqliteFile, transaction::TransactionConnection};
+use super::{Dialect, settings::Purpose, sqlite_file::SqliteFile, transaction::TransactionConnection};
 use clientele_core::error::{Cause, Error, Result};
 
 /// The kind of a tried or failed operation.
@@ -86,7 +86,7 @@ where
 
 /// Commits an empty change.
 async fn probe_writing(pool: &DatabaseConnection, dialect: Dialect) -> Result<()> {
-    let transaction = TransactionConnection::begin(pool, dialect, None).await?;
+    let transaction = TransactionConnection::begin(pool, dialect, Purpose::Writing, None).await?;
     transaction
         .execute_unprepared("UPDATE definition_version SET version = version")
         .await?;

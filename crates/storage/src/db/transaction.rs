@@ -23,7 +23,7 @@ use sea_orm::{
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{Dialect, metrics::Metrics};
+use super::{Dialect, metrics::Metrics, settings::Purpose};
 
 /// An open transaction. Dropping it closes its connection, so that the database rolls back.
 pub struct TransactionConnection {
@@ -65,6 +65,7 @@ impl TransactionConnection {
     pub(super) async fn begin(
         pool: &DatabaseConnection,
         dialect: Dialect,
+        purpose: Purpose,
         metrics: Option<Metrics>,
     ) -> Result<Self, DbErr> {
         let connection = match dialect {
@@ -84,10 +85,12 @@ impl TransactionConnection {
             open: true,
             metrics,
         };
-        let begin = match dialect {
-            Dialect::Postgres => "BEGIN",
+        let begin = match (dialect, purpose) {
+            (Dialect::Postgres, Purpose::Writing) => "BEGIN",
+            (Dialect::Postgres, _) => "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
             // A deferred transaction would fail at its first write after another connection has written.
-            Dialect::Sqlite => "BEGIN IMMEDIATE",
+            (Dialect::Sqlite, Purpose::Writing) => "BEGIN IMMEDIATE",
+            (Dialect::Sqlite, _) => "BEGIN",
         };
         transaction.control(begin).await?;
         Ok(transaction)

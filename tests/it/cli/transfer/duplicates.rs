@@ -1,14 +1,11 @@
-//! Duplicate checks of imported clients, and references of merged ones.
+//! Duplicate checks of imported clients.
 
 use serde_json::{Value, json};
 
 use super::{file, lines, read, run, summary};
 use crate::harness::{TestServer, graphql::store, program::directory};
 
-on_both!(
-    duplicates_are_refused_by_checks_that_are_errors,
-    reference_of_a_merged_client_is_checked,
-);
+on_both!(duplicates_are_refused_by_checks_that_are_errors,);
 
 /// The line of a client with this key and e-mail address.
 fn line(key: &str, email: &str) -> Value {
@@ -58,24 +55,4 @@ async fn duplicates_are_refused_by_checks_that_are_errors(server: &TestServer) {
     file(&directory, "export", stored);
     let (stdout, _, code) = import("export", "ERROR");
     assert_eq!((stdout, code), (summary(1, 0, 0), Some(0)));
-}
-
-async fn reference_of_a_merged_client_is_checked(server: &TestServer) {
-    let merged = |state: &str, into: Value| {
-        json!({ "client": { "encodedKey": "k1", "firstName": "A", "lastName": "B", "state": state,
-            "mergedIntoKey": into } })
-    };
-    let (directory, url) = (directory(), server.database_url());
-    for (number, (client, stored)) in [
-        (merged("EXITED", json!("not a key")), 0),
-        (merged("INACTIVE", json!("k2")), 0),
-        (merged("EXITED", json!("k2")), 1),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        file(&directory, "new", lines(&[client]));
-        let (stdout, ..) = run(&directory, &url, &["import", "new", "--report", &number.to_string()]);
-        assert_eq!(stdout, summary(stored, 0, 1 - stored));
-    }
 }

@@ -76,7 +76,12 @@ async fn fill_rules(server: &TestServer) {
     let key = "{ idDocumentTemplates { encodedKey } }";
     let key = data(server, key, json!({})).await["idDocumentTemplates"][0]["encodedKey"].take();
     let value = |group: i32, id: &str, value: &str| json!({ "fieldId": id, "groupIndex": group, "value": value });
-    let client = |id: &str| json!({ "clientId": id, "firstName": "Firm", "lastName": "B" });
+    let client = |id: &str| {
+        json!({ "clientId": id, "firstName": "Firm", "middleName": "M", "lastName": "B", "birthDate": "1971-02-03",
+            "gender": "FEMALE", "emailAddress": format!("{}@example.test", id.replace(' ', "-")), "homePhone": "+254 1",
+            "mobilePhone1": "+254 2", "mobilePhone2": "+254 3", "preferredLanguage": "SPANISH", "notes": "n",
+            "assignedBranchKey": "branch1", "assignedCentreKey": "centre1", "assignedUserKey": "user1" })
+    };
     let mut firm = client("firm 1");
     firm["clientRole"] = json!({ "roleId": "firm" });
     let must = json!({ "fieldId": "must", "value": "1" });
@@ -86,12 +91,13 @@ async fn fill_rules(server: &TestServer) {
             value(0, "desk", "d"), value(1, "tax", "7"), value(1, "desk", "e")] });
     store(server, firm, "version").await;
     for (id, states) in [
-        ("left", &["ACTIVE", "EXITED"][..]),
+        ("left", &["PENDING_APPROVAL", "INACTIVE", "ACTIVE", "EXITED"][..]),
         ("new", &["PENDING_APPROVAL"]),
         ("barred", &["BLACKLISTED"]),
         ("refused", &["PENDING_APPROVAL", "REJECTED"]),
     ] {
-        let input = json!({ "client": client(id), "customInformation": [must] });
+        let input = json!({ "client": client(id), "idDocuments": [{ "documentType": "Pass", "documentId": id }],
+            "customInformation": [must, { "fieldId": "nick", "value": "Bo" }] });
         store(server, input, "version").await;
         for state in states {
             let change = "mutation($input: ChangeClientStateInput!) { changeClientState(input: $input) { userErrors { \
@@ -101,8 +107,8 @@ async fn fill_rules(server: &TestServer) {
             assert_eq!(changed, json!({ "changeClientState": { "userErrors": [] } }));
         }
     }
-    let merge = "mutation { mergeClients(input: { from: { clientId: \"left\" }, into: { clientId: \"firm 1\" } }) { \
-        userErrors { code } } }";
+    let merge = "mutation { mergeClients(input: { from: { clientId: \"left\" }, into: { clientId: \"firm 1\" }, \
+        idDocuments: ADD, customInformation: ADD }) { userErrors { code } } }";
     let merged = data(server, merge, json!({})).await;
     assert_eq!(merged, json!({ "mergeClients": { "userErrors": [] } }));
     // Rules that the stored clients break.

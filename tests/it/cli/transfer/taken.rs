@@ -12,6 +12,8 @@ use crate::harness::{
 
 on_both!(
     taken_values_and_keys_of_removed_clients_are_refused,
+    no_client_gets_the_id_of_another_as_its_key,
+    generated_ids_are_no_names_of_the_same_list,
     generated_ids_of_a_short_pattern_are_all_used,
 );
 
@@ -125,4 +127,100 @@ async fn generated_ids_of_a_short_pattern_are_all_used(server: &TestServer) {
     }
     let ids = server.snapshot().await;
     assert_eq!(ids.rows("client_id_claim").len(), 10);
+}
+
+/// The legacy API takes an id or a key: one that is both would lead to the wrong client.
+async fn no_client_gets_the_id_of_another_as_its_key(server: &TestServer) {
+    let client = |key: &str, id: &str| json!({ "client": with(name(id), json!({ "encodedKey": key })) });
+    store(server, json!({ "client": name("1000") }), "version").await;
+    let before = server.snapshot().await;
+    let key = "The key is the clientId of another client: give this one another key.";
+    let id = "Another client has this clientId: choose another, or leave it out to have one generated.";
+    let (path_of_key, path_of_id) = ("client.encodedKey", "client.clientId");
+    let (directory, url) = (directory(), server.database_url());
+    // The second list finds the first one stored.
+    for (name, clients, stored, known, expected) in [
+        (
+            "first",
+            vec![
+                client("1000", "Z"),
+                client("k1", "2000"),
+                client("2000", "Y"),
+                client("3000", "X"),
+                client("k2", "3000"),
+                client("4000", "4000"),
+            ],
+            3,
+            0,
+            vec![
+                refused(2, path_of_key, key, "1000"),
+                refused(4, path_of_key, key, "2000"),
+                refused(6, path_of_id, id, "k2"),
+            ],
+        ),
+        (
+            "second",
+            vec![
+                client("2000", "Y"),
+                client("k2", "3000"),
+                client("4000", "4000"),
+                client("X", "V"),
+                client("k3", "4000"),
+                client("k4", "k1"),
+            ],
+            0,
+            1,
+            vec![
+                refused(2, path_of_key, key, "2000"),
+                refused(3, path_of_id, id, "k2"),
+                refused(5, path_of_key, key, "X"),
+                refused(6, path_of_id, id, "k3"),
+                refused(7, path_of_id, id, "k4"),
+            ],
+        ),
+    ] {
+        for (rules, stored, known) in [("new", stored, known), ("stored", 0, stored + known)] {
+            let content = lines(&clients).replacen(
+                "\"version\":1",
+                &format!("\"version\":1,\"stored\":{}", rules == "stored"),
+                1,
+            );
+            file(&directory, name, content);
+            let report = format!("{name} {rules}");
+            let (printed, _, code) = run(&directory, &url, &["import", name, "--report", &report]);
+            assert_eq!(
+                (printed, code),
+                (summary(stored, known, expected.len()), Some(1)),
+                "{report}"
+            );
+            let report = read(&directory, &report);
+            let entries = report.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+            assert_eq!(entries.collect::<Vec<Value>>(), expected, "{name} {rules}");
+        }
+    }
+    let after = server.snapshot().await;
+    assert_eq!(after.rows("client").len(), before.rows("client").len() + 3);
+    let answer = server.get("/api/clients/1000").await;
+    assert_eq!(answer.body["id"], json!("1000"), "{}", answer.text);
+}
+
+async fn generated_ids_are_no_names_of_the_same_list(server: &TestServer) {
+    define_role(server, json!({ "roleId": "vip", "name": "VIP", "idPattern": "V#" })).await;
+    let client = |own: Value| json!({ "client": with(json!({ "firstName": "Amara", "lastName": "B" }), own) });
+    let generated = (0..4).map(|_| client(json!({ "clientRole": { "roleId": "vip" } })));
+    let keys = (0..3).map(|n| client(json!({ "encodedKey": format!("V{n}"), "clientId": format!("key{n}") })));
+    let ids = (3..6).map(|n| client(json!({ "clientId": format!("V{n}") })));
+    let clients: Vec<Value> = generated.chain(keys).chain(ids).collect();
+    let (directory, url) = (directory(), server.database_url());
+    file(&directory, "all", lines(&clients));
+    let imported = run(&directory, &url, &["import", "all"]);
+    assert_eq!(imported, (summary(10, 0, 0), String::new(), Some(0)));
+    let snapshot = server.snapshot().await;
+    let claims = snapshot.rows("client_id_claim");
+    for id in ["V6", "V7", "V8", "V9"] {
+        assert!(
+            claims.iter().any(|claim| claim.contains(&format!("\"{id}\""))),
+            "{id}: {claims:?}"
+        );
+    }
 }

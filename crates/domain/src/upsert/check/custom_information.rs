@@ -358,8 +358,13 @@ fn decide(
         .accept(text)
         .map_err(|(code, message)| (code, member, message.into()))?;
     if field.links_clients() && !context.linked.contains(&text) {
-        let message = format!("The field {id} links to a client, and there is none with this key.").into();
-        return Err((ProblemCode::NotFound, member, message));
+        return Err((ProblemCode::NotFound, member, no_linked_client(field)));
     }
     Ok(if link { (None, Some(text)) } else { (Some(text), None) })
+}
+
+/// The sentence about a link that leads nowhere.
+pub(in crate::upsert) fn no_linked_client(field: &Field) -> Message {
+    let id = &field.row.field_id;
+    format!("The field {id} links to a client, and there is none with this key.").into()
 }
