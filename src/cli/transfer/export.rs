@@ -50,6 +50,12 @@ impl Output {
         if !force && file.symlink_metadata().is_ok() {
             return Err(exists(file));
         }
+        // The file is replaced by renaming, which would turn a device, a pipe or a link into a file.
+        if file.symlink_metadata().is_ok_and(|existing| !existing.is_file()) {
+            let file = file.display();
+            let sentence = format!("{file} isn't a file: name another one, or write to standard output with -");
+            return Err(Failure::new(sentence));
+        }
         let mut partial = file.clone().into_os_string();
         partial.push(".partial");
         let partial = PathBuf::from(partial);

@@ -21,6 +21,8 @@ use crate::services::Services;
 use clientele_core::error::Error;
 use clientele_core::problem::{Problem, ProblemCode};
 use clientele_domain::caller::Caller;
+use clientele_domain::custom_field::UpsertCustomFieldSet;
+use clientele_domain::definitions::Definitions;
 use clientele_domain::upsert::{CheckedClients, ImportRules, Imported, ImportedClient};
 
 /// Limits of the lines that are read and stored at once.
@@ -129,6 +131,10 @@ pub(super) struct Report {
 impl Report {
     pub fn open(source: &Source) -> Result<Self, Failure> {
         let open = |path: &PathBuf| -> Result<_, Failure> {
+            if is_same_file(path, &source.file) {
+                let sentence = format!("{} is the file to import: name another report", path.display());
+                return Err(Failure::new(sentence));
+            }
             let mut options = OpenOptions::new();
             options.write(true).mode(0o600);
             match source.force {
@@ -171,6 +177,11 @@ impl Report {
             None => Ok(()),
         }
     }
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let [one, other] = [one, other].map(std::fs::canonicalize);
+    one.is_ok_and(|one| other.is_ok_and(|other| one == other))
 }
 
 /// An entry of the report.
@@ -383,7 +394,10 @@ impl Import<'_> {
             Line::Header { .. } | Line::Client(_) | Line::End { .. } => true,
         };
         if exists && !self.is_empty {
-            return Ok(());
+            return match &definition {
+                Line::Set(set) if self.rules == Some(ImportRules::Stored) => self.compare(set, &known),
+                _ => Ok(()),
+            };
         }
         let fields = &services.custom_fields;
         let outcome = match &definition {
@@ -397,7 +411,36 @@ impl Import<'_> {
             Ok(_) => return Ok(()),
             Err(problems) => problems,
         };
-        self.report.refuse(self.number, &reasons(&problems, None))?;
+        self.refuse_definition(&reasons(&problems, None))
+    }
+
+    /// Compares a set with the stored one, whose fields get the values of an export unchecked: they must have the same
+    /// form.
+    fn compare(&mut self, sent: &UpsertCustomFieldSet, known: &Definitions) -> Result<(), Failure> {
+        let stored = known.sets.iter().find(|set| set.set_id == sent.set.set_id);
+        let usage = sent.set.usage.map(|usage| usage.as_str());
+        let mut others = Vec::new();
+        if stored.is_some_and(|stored| usage.is_some_and(|usage| usage != stored.usage)) {
+            others.push(("customFieldSet.set.usage".to_owned(), "set", "usage"));
+        }
+        for (index, field) in sent.fields.iter().enumerate() {
+            let stored = known.field(&field.field_id).map(|stored| stored.kind);
+            if stored.is_some_and(|stored| field.kind.is_some_and(|kind| kind != stored)) {
+                others.push((format!("customFieldSet.fields.{index}.type"), "field", "type"));
+            }
+        }
+        if others.is_empty() {
+            return Ok(());
+        }
+        let refusal = |(path, what, member): (String, &str, &str)| {
+            let message = format!("The stored {what} has another {member}: make both equal.");
+            Refusal::new(ProblemCode::Invalid, path, message)
+        };
+        self.refuse_definition(&others.into_iter().map(refusal).collect::<Vec<_>>())
+    }
+
+    fn refuse_definition(&mut self, reasons: &[Refusal]) -> Result<(), Failure> {
+        self.report.refuse(self.number, reasons)?;
         self.report.flush()?;
         Err(Failure::new(format!(
             "the definition on line {} is refused, so that its clients can't be stored",

@@ -98,6 +98,9 @@ fn snake(member: &str) -> String {
     column
 }
 
+/// Limit of the JSON values of a client.
+const MOST_VALUES: usize = 100_000;
+
 /// The meaning of a line.
 pub(super) enum Line {
     Header { format: String, version: u64, stored: bool },
@@ -136,12 +139,23 @@ impl Refusal {
 
 pub(super) fn parse(text: &str) -> Result<Line, Refusal> {
     let no_object = || Refusal::malformed("", "The line is not a JSON object: each line must be one, complete.");
+    // A value takes far more memory than its text. Definitions can have more values than any client.
+    let most = if text.contains("\"client\"") {
+        MOST_VALUES
+    } else {
+        usize::MAX
+    };
+    let fault = json_check::check(text, Limits::of_values(most)).err();
+    if let Some(JsonFault::TooManyValues { most }) = fault {
+        let message = format!("The line has more than {most} values, which no client has: divide it.");
+        return Err(Refusal::new(ProblemCode::TooMany, "", message));
+    }
     let line: Json = serde_json::from_str(text).map_err(|_| no_object())?;
     let Json::Object(mut line) = line else {
         return Err(no_object());
     };
     let id = id_of(&line);
-    if let Err(JsonFault::DuplicateMember(path)) = json_check::check(text, Limits::of_values(usize::MAX)) {
+    if let Some(JsonFault::DuplicateMember(path)) = fault {
         let message = "The line has this member twice: leave one of them out.";
         let refusal = Refusal::malformed(dotted(&path), message);
         return Err(Refusal { id, ..refusal });

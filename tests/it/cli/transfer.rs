@@ -1,5 +1,6 @@
 //! `clientele export` and `clientele import`: the identity, refused lines, and files that are no export.
 
+mod bad_files;
 mod duplicates;
 mod fill;
 mod references;

@@ -194,7 +194,8 @@ struct Import<'a> {
 
 /// The keys, ids and unique values of stored clients, and of clients earlier in the list.
 struct Used {
-    keys: HashSet<String>,
+    /// The keys, with the id of each client.
+    keys: HashMap<String, String>,
     /// The keys of clients that were deleted or erased. No other client can get them.
     removed_keys: HashSet<String>,
     ids: HashSet<String>,
@@ -277,7 +278,7 @@ impl Import<'_> {
         let both = self.names();
         let inputs = self.checked.list.iter().map(|client| &client.input);
         Ok(Used {
-            keys: found("client", "encoded_key", both.clone(), transaction).await?,
+            keys: ids_by_key(&both, transaction).await?,
             // A removal moves the key from one table to the other, so this one is read later.
             removed_keys: found("audit_chain", "chain", both.clone(), transaction).await?,
             ids: found("client_id_claim", "client_id", both, transaction).await?,
@@ -429,10 +430,15 @@ impl Import<'_> {
         used: &mut Used,
     ) -> Result<Option<CheckedClient>, Vec<Problem>> {
         let key = client.key();
-        if key.is_some_and(|key| used.keys.contains(key)) {
+        let id = client.input.client.client_id.value();
+        let stored_id = key.and_then(|key| used.keys.get(key));
+        if stored_id.is_some_and(|stored| id.is_none_or(|id| id == stored)) {
             return Ok(None);
         }
         let message = match key {
+            Some(_) if stored_id.is_some() => {
+                Some("A client with this key is stored with another clientId: give this one another key.")
+            }
             Some(key) if used.removed_keys.contains(key) => {
                 Some("A client with this key was deleted or erased: give this one another key.")
             }
@@ -445,12 +451,7 @@ impl Import<'_> {
             let place = path!["client", "encodedKey"];
             return Err(vec![Problem::new(ProblemCode::Taken, place, message)]);
         }
-        let id = client.input.client.client_id.value();
-        let is_used = |id| {
-            [&used.ids, &used.keys, &used.removed_keys]
-                .iter()
-                .any(|used| used.contains(id))
-        };
+        let is_used = |id| used.ids.contains(id) || used.keys.contains_key(id) || used.removed_keys.contains(id);
         let mut problems = checked.as_ref().err().cloned().unwrap_or_default();
         if id.is_some_and(is_used) {
             problems.push(id_taken(true));
@@ -483,7 +484,7 @@ impl Import<'_> {
         }
         used.values.extend(checked.claims.iter().cloned());
         let row = &checked.rows.client;
-        used.keys.insert(row.encoded_key.clone());
+        used.keys.insert(row.encoded_key.clone(), row.client_id.clone());
         let merged = row.merged_into_key.clone();
         used.merged.extend(merged.map(|into| (row.encoded_key.clone(), into)));
         Ok(Some(checked))
@@ -570,6 +571,16 @@ impl Import<'_> {
             .load::<audit_record::Entity>(&Vec::from_iter(&records))
             .await
     }
+}
+
+/// The ids of the stored clients with these keys.
+async fn ids_by_key(keys: &[&str], transaction: &Transaction) -> Result<HashMap<String, String>> {
+    let keys: Vec<&&str> = keys.iter().filter(|key| !key.contains('\0')).collect();
+    let which = transaction.dialect.is_one_of("encoded_key", "$1");
+    let sql = format!("SELECT encoded_key, client_id FROM client WHERE {which}");
+    let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
+    let rows = transaction.all(sql, [keys.into()]).await?;
+    rows.iter().map(|row| Ok(row.try_get_many_by_index()?)).collect()
 }
 
 /// Returns which of these texts are in a column.

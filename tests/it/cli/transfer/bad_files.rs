@@ -1,0 +1,161 @@
+//! Files that would lose clients, fill the memory or destroy other files.
+
+use std::{fs, os::unix::fs::FileTypeExt, process::Command};
+
+use serde_json::{Value, json};
+
+use super::{empty, entry, failed, file, lines, read, run, summary};
+use crate::harness::program::directory;
+
+fn client(key: &str, id: &str) -> Value {
+    json!({ "client": { "encodedKey": key, "clientId": id, "firstName": "Amara", "lastName": "B" } })
+}
+
+const REFUSED: &str = "clientele: lines that were refused: 1. Correct them and run the import again\n";
+
+#[test]
+fn key_of_a_client_with_another_id_is_refused() {
+    let directory = directory();
+    let url = empty(&directory);
+    file(
+        &directory,
+        "in",
+        lines(&[client("k1", "A"), client("k1", "B"), client("k1", "A")]),
+    );
+    let import = ["import", "in", "--report", "report", "--force"];
+    let expected = entry(
+        3,
+        "TAKEN",
+        "client.encodedKey",
+        "A client with this key is stored with another clientId: give this one another key.",
+        json!("k1"),
+    );
+    for (stored, known) in [(1, 1), (0, 2)] {
+        let (output, error, status) = run(&directory, &url, &import);
+        assert_eq!((output, &*error, status), (summary(stored, known, 1), REFUSED, Some(1)));
+        assert_eq!(read(&directory, "report"), format!("{expected}\n"));
+    }
+}
+
+#[test]
+fn line_with_more_values_than_a_client_has_is_refused() {
+    let directory = directory();
+    let url = empty(&directory);
+    let with = |documents: usize| {
+        let mut line = client("k1", "A");
+        line["idDocuments"] = vec![json!({}); documents].into();
+        lines(&[line])
+    };
+    // The line, its two members and the four of the client are values, too.
+    for (documents, code, path, message) in [
+        (
+            99_993,
+            "TOO_MANY",
+            "idDocuments",
+            "Send at most 200 identification documents.",
+        ),
+        (
+            99_994,
+            "TOO_MANY",
+            "",
+            "The line has more than 100000 values, which no client has: divide it.",
+        ),
+    ] {
+        file(&directory, "in", with(documents));
+        let (output, error, status) = run(&directory, &url, &["import", "in", "--report", "report", "--force"]);
+        assert_eq!((output, &*error, status), (summary(0, 0, 1), REFUSED, Some(1)));
+        let id = if path.is_empty() { Value::Null } else { json!("k1") };
+        assert_eq!(
+            read(&directory, "report"),
+            format!("{}\n", entry(2, code, path, message, id))
+        );
+    }
+}
+
+#[test]
+fn report_does_not_replace_the_imported_file() {
+    let directory = directory();
+    let url = empty(&directory);
+    let content = lines(&[client("k1", "A")]);
+    file(&directory, "in", &content);
+    std::os::unix::fs::symlink("in", directory.path().join("link")).expect("a link");
+    for report in ["in", "link", "./in"] {
+        let sentence = format!("{report} is the file to import: name another report");
+        let import = ["import", "in", "--report", report, "--force"];
+        assert_eq!(run(&directory, &url, &import), failed(&sentence));
+        assert_eq!(read(&directory, "in"), content);
+    }
+}
+
+#[test]
+fn export_replaces_only_files() {
+    let directory = directory();
+    let url = empty(&directory);
+    let at = |name: &str| directory.path().join(name);
+    assert!(
+        Command::new("mkfifo")
+            .arg(at("pipe"))
+            .status()
+            .expect("it runs")
+            .success()
+    );
+    file(&directory, "other", "kept");
+    std::os::unix::fs::symlink("other", at("link")).expect("a link");
+    for name in ["pipe", "link", "."] {
+        let sentence = format!("{name} isn't a file: name another one, or write to standard output with -");
+        assert_eq!(run(&directory, &url, &["export", name, "--force"]), failed(&sentence));
+    }
+    assert!(fs::metadata(at("pipe")).expect("it exists").file_type().is_fifo());
+    assert!(at("link").is_symlink());
+    assert_eq!(read(&directory, "other"), "kept");
+}
+
+#[test]
+fn values_of_an_export_are_stored_in_fields_of_the_same_form() {
+    let directory = directory();
+    let url = empty(&directory);
+    let set = |usage: &str, kind: &str| {
+        json!({ "customFieldSet": { "set": { "setId": "cards", "name": "Cards", "usage": usage },
+            "fields": [{ "fieldId": "card", "name": "Card", "type": kind }] } })
+    };
+    let export = |usage: &str, kind: &str, client: Value| {
+        let first = json!({ "format": "clientele", "version": 1, "stored": true });
+        let all = [first, set(usage, kind), client, json!({ "end": { "clients": 1 } })];
+        all.map(|line| format!("{line}\n")).concat()
+    };
+    file(&directory, "first", export("SINGLE", "NUMBER", client("k1", "A")));
+    let stored = (summary(1, 0, 0), String::new(), Some(0));
+    assert_eq!(run(&directory, &url, &["import", "first"]), stored);
+    let end = "clientele: the definition on line 2 is refused, so that its clients can't be stored\n";
+    for (usage, kind, refused) in [
+        (
+            "GROUPED",
+            "NUMBER",
+            (
+                "customFieldSet.set.usage",
+                "The stored set has another usage: make both equal.",
+            ),
+        ),
+        (
+            "SINGLE",
+            "TEXT",
+            (
+                "customFieldSet.fields.0.type",
+                "The stored field has another type: make both equal.",
+            ),
+        ),
+    ] {
+        let mut client = client("k2", "B");
+        client["customInformation"] = json!([{ "fieldId": "card", "value": "9999-2222" }]);
+        file(&directory, "second", export(usage, kind, client));
+        let (_, error, status) = run(&directory, &url, &["import", "second", "--report", "report", "--force"]);
+        assert_eq!((&*error, status), (end, Some(1)));
+        let (path, message) = refused;
+        assert_eq!(
+            read(&directory, "report"),
+            format!("{}\n", entry(2, "INVALID", path, message, Value::Null))
+        );
+    }
+    file(&directory, "third", export("SINGLE", "NUMBER", client("k2", "B")));
+    assert_eq!(run(&directory, &url, &["import", "third"]), stored);
+}
