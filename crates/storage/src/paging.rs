@@ -267,14 +267,14 @@ impl Conditions {
         self.terms.is_empty()
     }
 
-    /// All conditions so far.
-    pub fn terms(&self) -> &[String] {
-        &self.terms
+    /// Takes out all conditions so far, for a part of the statement. Their values stay bound.
+    pub fn take_terms(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.terms)
     }
 
     /// Returns the conditions that `add` adds as one condition, and doesn't add it.
     pub fn nested(&mut self, add: impl FnOnce(&mut Self)) -> String {
-        let outer = std::mem::take(&mut self.terms);
+        let outer = self.take_terms();
         add(self);
         let nested = std::mem::replace(&mut self.terms, outer);
         match nested.is_empty() {

@@ -1,6 +1,10 @@
 //! `clients(search:)`: what it finds, in which order, and in which pages.
 
+use std::collections::BTreeSet;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use clientele::{
+    caller::{Limit, Rights},
     client::{LONGEST_SEARCH, MOST_RANKED, MOST_WORDS},
     definitions::Kind,
 };
@@ -71,6 +75,10 @@ on_both!(
     search_and_filter_combine,
     pages_follow_the_rank,
     ranked_clients_are_limited,
+    last_ranked_client_is_the_thousandth,
+    exact_matches_are_limited_after_the_filter,
+    search_combines_with_other_arguments,
+    cursors_of_other_orders_are_refused,
     search_is_refused_beyond_its_limits,
     search_takes_one_statement_for_rows_and_one_for_the_total,
     changed_and_deleted_clients_are_found_by_new_texts_only,
@@ -288,6 +296,172 @@ async fn ranked_clients_are_limited(server: &TestServer) {
         .graphql(query, json!({}))
         .await
         .data(json!({ "clients": { "nodes": [{ "clientId": "SEED00001499" }] } }));
+}
+
+/// The total of a search, and the number of different clients on its pages.
+async fn counted(server: &TestServer, search: &str, filter: &Value) -> (Value, usize) {
+    let query = "query($search: String, $filter: ClientFilter, $after: String) { \
+        clients(search: $search, filter: $filter, first: 400, after: $after) { \
+        nodes { clientId } totalCount totalCountPrecision pageInfo { hasNextPage endCursor } } }";
+    let (mut ids, mut after) = (BTreeSet::new(), Value::Null);
+    loop {
+        let variables = json!({ "search": search, "filter": filter, "after": after });
+        let found = &data(server, query, variables).await["clients"];
+        let nodes = found["nodes"].as_array().expect("a list");
+        ids.extend(nodes.iter().map(|node| node["clientId"].to_string()));
+        after = found["pageInfo"]["endCursor"].clone();
+        if found["pageInfo"]["hasNextPage"] == false {
+            return (json!([found["totalCount"], found["totalCountPrecision"]]), ids.len());
+        }
+    }
+}
+
+async fn last_ranked_client_is_the_thousandth(server: &TestServer) {
+    server.seed(MOST_RANKED as u32).await;
+    let most = MOST_RANKED as usize;
+    let all = (json!([MOST_RANKED, "EXACT"]), most);
+    assert_eq!(counted(server, "seed", &json!({})).await, all);
+    let another = json!({ "client": { "clientId": "SEEDED", "firstName": "A", "lastName": "B" } });
+    store(server, another, "version").await;
+    let some = (json!([MOST_RANKED, "AT_LEAST"]), most);
+    assert_eq!(counted(server, "seed", &json!({})).await, some);
+    let filter = json!({ "not": { "firstName": { "equals": "a" } } });
+    assert_eq!(counted(server, "seed", &filter).await, all);
+}
+
+async fn exact_matches_are_limited_after_the_filter(server: &TestServer) {
+    // The first half is outside the branch, of which the last client is in a centre.
+    server.seed(2 * MOST_RANKED as u32 + 2).await;
+    for sql in [
+        "UPDATE client SET assigned_branch_key = 'b9' WHERE client_id > 'SEED00001000'",
+        "UPDATE client SET assigned_centre_key = 'c1' WHERE client_id = 'SEED00002001'",
+        // Each client has two documents.
+        "UPDATE id_document_search SET document_id = '00'",
+        "UPDATE client_search SET mobile_phone2 = '12', email = 'x@example.test'",
+    ] {
+        server.write(sql).await.expect("sound");
+    }
+    let limited = Rights {
+        branches: Limit::To(["b9".to_owned()].into()),
+        ..Rights::all()
+    };
+    let limited = server.as_caller(&limited);
+    let most = MOST_RANKED as usize;
+    let (last, some) = ((json!([1, "EXACT"]), 1), (json!([MOST_RANKED, "AT_LEAST"]), most));
+    for search in ["00", "12", "x@example.test"] {
+        let in_centre = json!({ "assignedCentreKey": "c1" });
+        assert_eq!(counted(server, search, &in_centre).await, last, "{search}");
+        assert_eq!(counted(&limited, search, &in_centre).await, last, "{search}");
+        let without_last = json!({ "not": { "documentId": "SEED00002001" } });
+        assert_eq!(counted(&limited, search, &without_last).await, some, "{search}");
+        assert_eq!(counted(server, search, &json!({})).await.0, some.0, "{search}");
+    }
+    // One fewer than are ranked, and as many.
+    let sql = "UPDATE client SET assigned_branch_key = 'b8' WHERE client_id > 'SEED00001999'";
+    server.write(sql).await.expect("sound");
+    let fewer = (json!([MOST_RANKED - 1, "EXACT"]), most - 1);
+    assert_eq!(counted(&limited, "00", &json!({})).await, fewer);
+    let sql = "UPDATE client SET assigned_branch_key = 'b9' WHERE client_id = 'SEED00002000'";
+    server.write(sql).await.expect("sound");
+    let all = (json!([MOST_RANKED, "EXACT"]), most);
+    assert_eq!(counted(&limited, "00", &json!({})).await, all);
+}
+
+async fn search_combines_with_other_arguments(server: &TestServer) {
+    six(server).await;
+    let ids = async |arguments: &str| {
+        let query = format!("{{ clients({arguments}) {{ nodes {{ clientId }} }} }}");
+        let found = data(server, &query, json!({})).await;
+        let nodes = found["clients"]["nodes"].as_array().expect("a list").clone();
+        let ids: Vec<&str> = nodes.iter().filter_map(|node| node["clientId"].as_str()).collect();
+        ids.join(" ")
+    };
+    for (arguments, expected) in [
+        ("search: null", "A1 B2 C3 D4 E5 F6"),
+        (
+            "search: null, orderBy: { field: NAME, direction: DESC }",
+            "E5 D4 F6 B2 C3 A1",
+        ),
+        ("search: \"ana\", orderBy: null", "A1 C3"),
+        (
+            "search: \"ana\", filter: { or: [{ documentId: \"garcia\" }, { city: \"x\" }] }",
+            "C3",
+        ),
+        ("search: \"ana\", filter: { or: [] }", ""),
+        (
+            "search: \"ana\", filter: { and: [{}, { not: { documentId: \"garcia\" } }] }",
+            "A1",
+        ),
+        (
+            "search: \"garcia\", filter: { not: { birthDate: \"1990-04-17\" } }",
+            "A1",
+        ),
+        (
+            "search: \"ana\", filter: { customFields: [{ fieldId: \"nick\", value: { equals: \"secretive\" } }] }",
+            "A1 C3",
+        ),
+        (
+            "search: \"ana\", filter: { customFields: [{ fieldId: \"nick\", value: { equals: \"x\" } }] }",
+            "",
+        ),
+    ] {
+        assert_eq!(ids(arguments).await, expected, "{arguments}");
+    }
+    let query = "{ clients(search: \"ana\", orderBy: {}) { nodes { clientId } } }";
+    let answer = server.graphql(query, json!({})).await;
+    let message = "`orderBy` can't be combined with `search`, which lists the best matches first.";
+    assert_eq!(answer.body["errors"][0]["message"], message);
+}
+
+async fn cursors_of_other_orders_are_refused(server: &TestServer) {
+    for number in 0..5 {
+        let input = json!({ "client": { "clientId": format!("A{number}"), "firstName": "Ana", "lastName": "Anders" } });
+        store(server, input, "version").await;
+    }
+    let query = "query($search: String, $after: String, $before: String) { \
+        clients(search: $search, after: $after, before: $before) { edges { cursor node { clientId } } } }";
+    let all = data(server, query, json!({ "search": "anders" })).await;
+    let edges = &all["clients"]["edges"];
+    let between = json!({ "search": "anders", "after": edges[0]["cursor"], "before": edges[3]["cursor"] });
+    let answer = server.graphql(query, between).await;
+    answer.data(json!({ "clients": { "edges": [edges[1], edges[2]] } }));
+    let key = "0123456789abcdef0123456789abcdef";
+    let forged = |content: Value| BASE64_URL_SAFE_NO_PAD.encode(content.to_string());
+    let of_search = edges[0]["cursor"].as_str().expect("a cursor").to_owned();
+    for (search, cursor, is_valid) in [
+        (json!(null), of_search, false),
+        (
+            json!("anders"),
+            forged(json!(["created", ["2026-01-02T03:04:05.000000Z", key]])),
+            false,
+        ),
+        (json!("anders"), forged(json!(["rank", ["1", key]])), true),
+        (
+            json!("anders"),
+            forged(json!(["rank", ["-9223372036854775808", key]])),
+            true,
+        ),
+        (
+            json!("anders"),
+            forged(json!(["rank", ["9223372036854775808", key]])),
+            false,
+        ),
+        (json!("anders"), forged(json!(["rank", ["x", key]])), false),
+        (json!("anders"), forged(json!(["rank", ["1e3", key]])), false),
+        (json!("anders"), forged(json!(["rank", ["01", key]])), false),
+        (json!("anders"), forged(json!(["rank", ["", key]])), false),
+        (json!("anders"), forged(json!(["rank", ["1"]])), false),
+        (json!("anders"), forged(json!(["rank", ["1", "\0"]])), false),
+        (json!("anders"), forged(json!(["rank", [1, key]])), false),
+    ] {
+        let answer = server
+            .graphql(query, json!({ "search": search, "after": cursor }))
+            .await;
+        let error = &answer.body["errors"][0];
+        let message = "`after`: This isn't a cursor of this list in this order: send one that a page has given you.";
+        let expected = if is_valid { json!(null) } else { json!(message) };
+        assert_eq!(error["message"], expected, "{cursor}");
+    }
 }
 
 async fn search_is_refused_beyond_its_limits(server: &TestServer) {

@@ -1,5 +1,5 @@
-//! The statements of a search by words. It finds at most [`MOST_RANKED`] clients besides those of which the whole text
-//! is an id, an address or a number, and lists them by their rank and key.
+//! The statements of a search by words. It finds at most [`MOST_RANKED`] clients by their words, and as many of which
+//! the whole text is an id, an address, a phone number or that of a document, and lists them by their rank and key.
 //!
 //! The words are found by an index of trigrams. PostgreSQL compares their similarity, too; SQLite can't.
 
@@ -22,6 +22,9 @@ pub const MOST_RANKED: i64 = 1_000;
 /// Limit of the trigrams that SQLite looks up. The found texts are compared with the words anyway.
 const MOST_TRIGRAMS: usize = 40;
 
+/// The columns that ranks are computed from.
+const TEXTS: &str = "s.client_key, s.words, s.text";
+
 /// Exact matches first, then the most similar ones.
 pub(super) const BY_RANK: Order = Order {
     name: "rank",
@@ -32,10 +35,10 @@ pub(super) const BY_RANK: Order = Order {
 /// Writes the statement that reads a window of the found clients for which the conditions hold, with their ranks, and
 /// binds its values.
 pub(super) fn page(search: &SearchText, window: &Window, parts: ClientParts, conditions: &mut Conditions) -> String {
-    let (found, join) = (found(search, MOST_RANKED, conditions), join(conditions));
+    let found = found(search, MOST_RANKED, conditions);
     let clauses = window.clauses(&BY_RANK, "f", conditions);
     format!(
-        "{found}, page AS (SELECT f.client_key, f.rank FROM found f{join} {clauses}) {} ORDER BY {}",
+        "{found}, page AS (SELECT f.client_key, f.rank FROM found f {clauses}) {} ORDER BY {}",
         select_ranked(conditions.dialect, parts),
         window.order_by(&BY_RANK, "f")
     )
@@ -44,22 +47,12 @@ pub(super) fn page(search: &SearchText, window: &Window, parts: ClientParts, con
 /// Writes the statement that counts the found clients for which the conditions hold, up to one more than are ranked.
 pub(super) fn count(search: &SearchText, conditions: &mut Conditions) -> String {
     let limit = MOST_RANKED + 1;
-    let (found, join) = (found(search, limit, conditions), join(conditions));
-    format!(
-        "{found} SELECT count(*) FROM (SELECT 1 FROM found f{join} {} LIMIT {limit}) counted",
-        conditions.clause()
-    )
+    let found = found(search, limit, conditions);
+    format!("{found} SELECT count(*) FROM (SELECT 1 FROM found LIMIT {limit}) counted")
 }
 
-/// The client of a found row, if conditions need it.
-fn join(conditions: &Conditions) -> &'static str {
-    match conditions.terms().is_empty() {
-        true => "",
-        false => " JOIN client c ON c.encoded_key = f.client_key",
-    }
-}
-
-/// The table of found clients with their ranks.
+/// The table of found clients with their ranks. Each of its parts has the conditions so far, so that its limit counts
+/// only clients for which they hold.
 ///
 /// The clients of which a name begins with the only word come first, in the order of an index. If they reach the limit,
 /// PostgreSQL doesn't look for others. Without the fence of a materialized table, it would expect the limit to be
@@ -69,6 +62,7 @@ fn found(search: &SearchText, limit: i64, conditions: &mut Conditions) -> String
         Dialect::Postgres => "MATERIALIZED ",
         Dialect::Sqlite => "",
     };
+    let filter = conditions.take_terms();
     let mut words = Words::default();
     let beginnings = match &search.words[..] {
         [word] => Some(beginnings(&word.folded, conditions)),
@@ -80,7 +74,7 @@ fn found(search: &SearchText, limit: i64, conditions: &mut Conditions) -> String
             (last.clone(), "s.last_name, s.first_name, s.client_key"),
             (format!("{first} AND NOT {last}"), "s.first_name, s.client_key"),
         ] {
-            let matching = matching(&["client_search s"], &[holds], conditions.terms());
+            let matching = matching(TEXTS, &["client_search s"], &[holds], &filter);
             selects.push(format!("{matching} ORDER BY {order} LIMIT {limit}"));
         }
         words.holds.push(format!("NOT {last} AND NOT {first}"));
@@ -89,7 +83,7 @@ fn found(search: &SearchText, limit: i64, conditions: &mut Conditions) -> String
     if !is_all {
         search.words.iter().for_each(|word| words.add(word, conditions));
         let tables = words.tables(conditions);
-        let matching = matching(&tables, &words.holds, conditions.terms());
+        let matching = matching(TEXTS, &tables, &words.holds, &filter);
         ctes = format!("matching AS {materialized}({matching}), ");
         selects.push("SELECT client_key, words, text FROM matching".to_owned());
     }
@@ -97,7 +91,7 @@ fn found(search: &SearchText, limit: i64, conditions: &mut Conditions) -> String
     let selects: Vec<String> = selects
         .map(|(at, select)| format!("SELECT * FROM ({select}) m{at}"))
         .collect();
-    let exact = exact(search, conditions);
+    let exact = exact(search, limit, &filter, conditions);
     format!(
         "WITH {ctes}found AS (SELECT client_key, min(rank) AS rank FROM ({exact} UNION ALL \
          SELECT client_key, {} FROM ({} LIMIT {limit}) m) every GROUP BY client_key)",
@@ -106,28 +100,37 @@ fn found(search: &SearchText, limit: i64, conditions: &mut Conditions) -> String
     )
 }
 
-/// Selects the clients of which the whole text is the id, the e-mail address, a phone number or that of a document.
-fn exact(search: &SearchText, conditions: &mut Conditions) -> String {
+/// Selects the clients of which the whole text is the id, the e-mail address, a phone number or that of a document, up
+/// to the limit of each.
+fn exact(search: &SearchText, limit: i64, filter: &[String], conditions: &mut Conditions) -> String {
     let [id, email, phone, document] =
         [&search.client_id, &search.email, &search.phone, &search.document_id].map(|value| {
             let placeholder = conditions.bind(value.clone());
             conditions.dialect.cast(&placeholder, "text")
         });
-    let phones = ["home_phone", "mobile_phone1", "mobile_phone2"].map(|column| format!("{column} = {phone}"));
-    let selects = [
-        format!("client_id_claim WHERE client_id = {id}"),
-        format!("client_search WHERE email = {email}"),
-        format!("client_search WHERE {}", phones.join(" OR ")),
-        format!("id_document_search WHERE document_id = {document}"),
+    let phones = ["home_phone", "mobile_phone1", "mobile_phone2"].map(|column| format!("s.{column} = {phone}"));
+    // A client can have several documents of the number, and counts once. The empty text keeps the databases from looking
+    // for them in the index of numbers, where a common one has many entries.
+    let is_first = "NOT EXISTS (SELECT 1 FROM id_document_search o WHERE o.client_key = s.client_key \
+                    AND o.document_id || '' = s.document_id AND o.encoded_key < s.encoded_key)";
+    let rows = [
+        ("client_id_claim s", format!("s.client_id = {id}")),
+        ("client_search s", format!("s.email = {email}")),
+        ("client_search s", format!("({})", phones.join(" OR "))),
+        (
+            "id_document_search s",
+            format!("s.document_id = {document} AND {is_first}"),
+        ),
     ];
-    let selects = selects.iter().enumerate().map(|(at, rows)| {
-        format!("SELECT client_key, 0 AS rank FROM (SELECT client_key FROM {rows} LIMIT {MOST_RANKED}) e{at}")
+    let selects = rows.into_iter().enumerate().map(|(at, (table, holds))| {
+        let matching = matching("s.client_key", &[table], &[holds], filter);
+        format!("SELECT client_key, 0 AS rank FROM ({matching} LIMIT {limit}) e{at}")
     });
     selects.collect::<Vec<_>>().join(" UNION ALL ")
 }
 
-/// Selects the clients for which all conditions hold, those of the filter included.
-fn matching(tables: &[&str], holds: &[String], filter: &[String]) -> String {
+/// Selects columns of the clients for which all conditions hold, those of the filter included.
+fn matching(columns: &str, tables: &[&str], holds: &[String], filter: &[String]) -> String {
     let (mut tables, mut holds) = (tables.to_vec(), holds.to_vec());
     if !filter.is_empty() {
         tables.push("client c");
@@ -136,7 +139,7 @@ fn matching(tables: &[&str], holds: &[String], filter: &[String]) -> String {
     }
     // SQLite reads the tables of a cross join in their order.
     format!(
-        "SELECT s.client_key, s.words, s.text FROM {} WHERE {}",
+        "SELECT {columns} FROM {} WHERE {}",
         tables.join(" CROSS JOIN "),
         holds.join(" AND ")
     )
