@@ -82,7 +82,8 @@ impl Query {
         Ok(Some(RawObject::object(context, (&client, &loaded), &selection)?))
     }
 
-    /// A page of clients. New and deleted clients don't make pages skip or repeat others. Requires VIEW_CLIENT.
+    /// A page of clients. New and deleted clients don't make pages skip or repeat others, except those of a search that
+    /// finds more than 1,000 clients. Requires VIEW_CLIENT.
     #[expect(
         clippy::too_many_arguments,
         reason = "these are the arguments that Relay gives a connection"
@@ -94,7 +95,8 @@ impl Query {
             desc = "Only clients that this text finds, the best matches first: a part of a name, of the mailbox of the \
                     e-mail address, of a phone number, of the ID or of a document number. Each word must be found, \
                     without regard to case and accents. The text has at most 200 characters and 8 words. A word of one \
-                    or two letters must begin the first or last name. Not together with `orderBy`."
+                    or two letters must begin the first or last name. If more than 1,000 clients match, some 1,000 of \
+                    them are listed, which can differ from page to page. Not together with `orderBy`."
         )]
         search: Option<String>,
         #[graphql(desc = "Only clients that match; all clients by default.")] filter: Option<ClientFilter>,

@@ -142,10 +142,7 @@ async fn value_of_custom_field_is_counted_only_where_it_is_used(server: &TestSer
         server.statements();
         let found = data(server, &query, json!({})).await;
         let statements = server.statements();
-        let counting = statements
-            .iter()
-            .filter(|sql| sql.starts_with("SELECT count(*)"))
-            .count();
+        let counting = statements.iter().filter(|sql| sql.contains("SELECT count(*)")).count();
         assert_eq!(counting, counts, "{query}: {statements:#?}");
         if selection != rows {
             assert_eq!(found["clients"]["totalCount"], 1, "{query}");

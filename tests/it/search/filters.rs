@@ -8,7 +8,7 @@ use clientele::{
 use serde_json::{Value, json};
 
 use crate::harness::{
-    TestServer, field,
+    Backend, TestServer, field,
     graphql::{data, define, define_role, store},
 };
 
@@ -80,6 +80,9 @@ on_both!(
     filter_is_refused_beyond_its_limits,
     wrong_definitions_are_refused_with_their_path,
     hidden_field_is_refused_wherever_it_occurs,
+    folded_texts_of_a_filter_have_a_limit,
+    client_with_equal_values_in_groups_counts_once,
+    common_values_are_checked_client_by_client_on_sqlite,
 );
 
 async fn filters_combine_in_a_tree(server: &TestServer) {
@@ -292,4 +295,141 @@ async fn hidden_field_is_refused_wherever_it_occurs(server: &TestServer) {
             assert_eq!(answer.body["errors"][0]["extensions"]["code"], "FORBIDDEN", "{filter}");
         }
     }
+}
+
+async fn folded_texts_of_a_filter_have_a_limit(server: &TestServer) {
+    let stored = "a".repeat(255);
+    let address = json!([{ "city": stored, "country": stored }]);
+    let client = json!({ "clientId": "a", "firstName": stored, "lastName": stored });
+    store(server, json!({ "client": client, "addresses": address }), "version").await;
+    let longer = "a".repeat(256);
+    let filter = |path: &[&str], text: &str| match path {
+        [member, kind] => json!({ *member: { *kind: text } }),
+        path => json!({ path[0]: text }),
+    };
+    for path in [
+        &["firstName", "equals"][..],
+        &["firstName", "startsWith"],
+        &["lastName", "equals"],
+        &["lastName", "startsWith"],
+        &["email"],
+        &["city"],
+        &["country"],
+    ] {
+        // No e-mail address is as long.
+        let expected = if path == ["email"] { "" } else { "a" };
+        assert_eq!(passing(server, &filter(path, &stored)).await, expected, "{path:?}");
+        for (outer, filter) in [
+            (json!(["filter"]), filter(path, &longer)),
+            (
+                json!(["filter", "not", "or", 1]),
+                json!({ "not": { "or": [{}, filter(path, &longer)] } }),
+            ),
+        ] {
+            let steps = outer.as_array().expect("a list").iter().cloned();
+            let steps: Vec<Value> = steps.chain(path.iter().map(|step| json!(step))).collect();
+            let text = |step: &Value| step.as_str().map_or_else(|| step.to_string(), str::to_owned);
+            let dotted: Vec<String> = steps.iter().map(text).collect();
+            let (dotted, member) = (dotted.join("."), path[path.len() - 1]);
+            let message = format!("`{dotted}`: {member} must have at most 255 characters.");
+            assert_eq!(
+                refused(server, &filter).await,
+                json!(["BAD_USER_INPUT", message, steps])
+            );
+        }
+    }
+}
+
+async fn client_with_equal_values_in_groups_counts_once(server: &TestServer) {
+    let define = "mutation($input: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $input) { \
+        userErrors { message } } }";
+    let input = json!({ "set": { "setId": "pets", "name": "Pets", "usage": "GROUPED" },
+        "fields": [{ "fieldId": "pet", "name": "Pet", "type": "TEXT" }] });
+    let defined = data(server, define, json!({ "input": input })).await;
+    assert_eq!(defined, json!({ "upsertCustomFieldSet": { "userErrors": [] } }));
+    let pets = [0, 1].map(|group| json!({ "fieldId": "pet", "value": "cat", "groupIndex": group }));
+    let client = json!({ "clientId": "a", "firstName": "A", "lastName": "B" });
+    store(
+        server,
+        json!({ "client": client, "customInformation": pets }),
+        "version",
+    )
+    .await;
+    let filter = json!({ "customField": { "fieldId": "pet", "value": "cat" } });
+    assert_eq!(passing(server, &filter).await, "a");
+}
+
+async fn common_values_are_checked_client_by_client_on_sqlite(server: &TestServer) {
+    server.define(vec![field("nick", Kind::Text)]).await;
+    let common = json!({ "client": { "clientId": "a", "firstName": "common", "lastName": "common",
+            "emailAddress": "common@example.test" },
+        "addresses": [{ "city": "common", "country": "common" }],
+        "idDocuments": [{ "documentType": "P", "documentId": "common" }],
+        "customInformation": [{ "fieldId": "nick", "value": "common" }] });
+    store(server, common, "version").await;
+    // The other clients are created by statements, for the sake of time.
+    let add = async |from: usize, until: usize| {
+        for sql in [
+            format!(
+                "INSERT INTO client (encoded_key, client_id, state, first_name, last_name, preferred_language, \
+                 client_role_key, created_at, updated_at, version) WITH RECURSIVE n(i) AS (SELECT {from} UNION ALL \
+                 SELECT i + 1 FROM n WHERE i < {until}) SELECT 'k' || n.i, 'k' || n.i, c.state, 'A', 'B', \
+                 c.preferred_language, c.client_role_key, c.created_at, c.updated_at, 1 FROM n CROSS JOIN client c \
+                 WHERE c.client_id = 'a'"
+            ),
+            "INSERT INTO client_search (client_key, first_name, last_name, email, city, country, words, text, form) \
+             SELECT encoded_key, 'common', 'common', 'common@example.test', 'common', 'common', '', '', 1 FROM client \
+             WHERE client_id <> 'a' ON CONFLICT DO NOTHING"
+                .to_owned(),
+            "INSERT INTO id_document (client_key, encoded_key, position, document_type, document_id) \
+             SELECT encoded_key, encoded_key, 0, 'P', 'common' FROM client WHERE client_id <> 'a' \
+             ON CONFLICT DO NOTHING"
+                .to_owned(),
+            "INSERT INTO custom_field_value (client_key, field_key, group_index, encoded_key, position, value) \
+             SELECT c.encoded_key, v.field_key, v.group_index, c.encoded_key, 0, 'common' FROM client c \
+             CROSS JOIN custom_field_value v WHERE v.client_key <> c.encoded_key AND v.encoded_key <> v.client_key \
+             ON CONFLICT DO NOTHING"
+                .to_owned(),
+        ] {
+            server.write(&sql).await.expect("sound");
+        }
+    };
+    let filters = [
+        (json!({ "firstName": { "equals": "common" } }), "client_search"),
+        (json!({ "lastName": { "startsWith": "com" } }), "client_search"),
+        (json!({ "email": "common@example.test" }), "client_search"),
+        (json!({ "city": "common" }), "client_search"),
+        (json!({ "country": "common" }), "client_search"),
+        (json!({ "documentId": "common" }), "id_document"),
+        (
+            json!({ "customField": { "fieldId": "nick", "value": "common" } }),
+            "custom_field_value",
+        ),
+        (
+            json!({ "customFields": [{ "fieldId": "nick", "value": { "equals": "common" } }] }),
+            "custom_field_value",
+        ),
+    ];
+    let query = "query($filter: ClientFilter) { clients(first: 1, filter: $filter) { nodes { clientId } totalCount \
+        totalCountPrecision } }";
+    let check = async |precision: &str, is_common: bool| {
+        for (filter, table) in &filters {
+            for filter in [filter.clone(), json!({ "and": [{ "and": [filter] }, {}] })] {
+                server.statements();
+                let found = data(server, query, json!({ "filter": filter })).await;
+                let expected = json!({ "nodes": [{ "clientId": "a" }], "totalCount": 10_000,
+                    "totalCountPrecision": precision });
+                assert_eq!(found["clients"], expected, "{filter}");
+                let one_by_one = format!("EXISTS (SELECT 1 FROM {table} WHERE client_key = c.encoded_key AND ");
+                let statements = server.statements();
+                let is_checked = statements.iter().any(|sql| sql.contains(&one_by_one));
+                assert_eq!(is_checked, is_common, "{filter}: {statements:#?}");
+            }
+        }
+    };
+    // As many as a count examines, and one more.
+    add(1, 9_999).await;
+    check("EXACT", false).await;
+    add(10_000, 10_000).await;
+    check("AT_LEAST", server.backend == Backend::Sqlite).await;
 }

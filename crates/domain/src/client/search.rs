@@ -1,13 +1,13 @@
 //! Lists clients: filters, stable orders, and pages by cursor (or by offset, for the legacy route).
 
 pub mod constraint;
-mod custom_value;
 mod fill;
 mod filter;
 pub(crate) mod folding;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod other_table;
 mod prefix;
 mod ranked;
 mod rows;
@@ -18,6 +18,7 @@ use std::{collections::HashMap, sync::Arc};
 use async_graphql::{Enum, InputObject};
 use chrono::{DateTime, Utc};
 use entity::instant;
+use sea_orm::{ConnectionTrait, Value};
 
 pub use fill::fill_search_rows;
 pub use filter::{
@@ -30,6 +31,7 @@ pub use text::{LONGEST_SEARCH, MOST_WORDS};
 
 use self::{
     constraint::{Compared, Constraint},
+    other_table::IsCommon,
     ranked::BY_RANK,
     text::SearchText,
 };
@@ -48,8 +50,8 @@ use clientele_core::{
     problem::Problem,
 };
 use clientele_storage::{
-    db::Dialect,
-    paging::{Conditions, CountPrecision, Cursor, Order, Page, Range, Total, Window},
+    db::{Connection, Dialect},
+    paging::{Conditions, CountPrecision, Cursor, Order, Page, Range, Total, Window, counting},
 };
 
 /// The value that clients are sorted by. Clients with equal values are sorted by their keys.
@@ -141,7 +143,8 @@ impl ClientPage {
 
 impl Clients {
     /// Returns a page of the clients that pass `filter`: their rows, if `parts` is given, and their number, if `total`
-    /// is true. Rows and total take one statement each, a condition on a custom field or a role at most one more.
+    /// is true. Rows and total take one statement each, conditions on custom fields and roles at most one more, and
+    /// those on values in other tables another one.
     ///
     /// # Errors
     /// The inner error is a cursor of another order, a filter or a search that is too large, a definition that doesn't
@@ -167,8 +170,8 @@ impl Clients {
             Ok(window) => window,
             Err(problem) => return Ok(Err(problem)),
         };
-        let counts_value = total && search.is_ok();
-        let (conditions, same_value) = match self.conditions(caller, filter, counts_value).await? {
+        let counts_rows = total && search.is_ok();
+        let (conditions, counted) = match self.conditions(caller, filter, counts_rows).await? {
             Ok(found) => found,
             Err(problem) => return Ok(Err(problem)),
         };
@@ -185,11 +188,10 @@ impl Clients {
             Some(parts) => self.rows(caller, conditions.clone(), &window, order, parts).await?,
             None => (Vec::new(), self.definitions.latest_known().await?),
         };
-        let total = match (total, same_value) {
+        let total = match (total, counted) {
             (false, _) => None,
-            // A client has one value for a field.
-            (true, Some(counted)) if conditions.is_single() => Some(counted),
-            (true, _) => {
+            (true, Some(counted)) => Some(counted),
+            (true, None) => {
                 let rows = format!("client c {}", conditions.clause());
                 Some(Total::count(self.db.read(), &rows, conditions.values).await?)
             }
@@ -281,13 +283,20 @@ impl Clients {
             Ok(search) => search,
             Err(problems) => return Ok(Err(problems)),
         };
-        let is_common = match search.custom_values(connection.dialect) {
-            Some((rows, values)) => {
-                let counted = Total::count(connection, &rows, values).await?;
-                counted.precision == CountPrecision::AtLeast
-            }
-            None => false,
-        };
+        let mut others = Vec::new();
+        let mut conditions = search.conditions(connection.dialect, &mut |rows| {
+            others.push(rows.rows());
+            false
+        });
+        let mut is_common = false;
+        if connection.dialect == Dialect::Sqlite && !search.is_decided && !others.is_empty() {
+            let counted = count_each(connection, &others, conditions.values).await?;
+            is_common = counted.iter().any(is_beyond_counting);
+            let mut counted = counted.iter();
+            conditions = search.conditions(connection.dialect, &mut |_| {
+                counted.next().is_some_and(is_beyond_counting)
+            });
+        }
         let _permit = match search.is_scan || is_common {
             true => {
                 let permit = self.scans.acquire(caller.flow().unwrap_or(Flow::Internal)).await;
@@ -295,7 +304,6 @@ impl Clients {
             }
             false => None,
         };
-        let mut conditions = search.conditions(connection.dialect, is_common);
         let share = caller.rights.share(connection).await?;
         caller.rights.limit(&mut conditions, share);
         let (rows, definitions) = self.rows(caller, conditions, &window, order, parts).await?;
@@ -325,8 +333,8 @@ impl Clients {
         Ok((rows, definitions))
     }
 
-    /// Returns the conditions of a filter, with the number of clients that have the value of its custom field. They are
-    /// counted only if the number decides the search or is the `total` itself.
+    /// Returns the conditions of a filter, and the number of clients for which they hold if it is already known. Rows
+    /// of other tables are counted only if their number decides the search or is the `total` itself.
     async fn conditions(
         &self,
         caller: &Caller,
@@ -349,24 +357,44 @@ impl Clients {
         }
         let dialect = connection.dialect;
         let share = caller.rights.share(connection).await?;
-        let limited = |is_common| {
+        let limited = |is_common: &mut IsCommon<'_>| {
             let mut conditions = filter.conditions(dialect, definitions, is_common);
             caller.rights.limit(&mut conditions, share);
             conditions
         };
-        let conditions = limited(false);
-        let values = definitions.and_then(|definitions| filter.custom_values(dialect, definitions));
-        let same_value = match values {
-            Some((rows, values)) if dialect == Dialect::Sqlite || (total && conditions.is_single()) => {
-                Some(Total::count(connection, &rows, values).await?)
-            }
-            _ => None,
-        };
-        if same_value.is_some_and(|counted| counted.precision == CountPrecision::AtLeast) {
-            return Ok(Ok((limited(true), same_value)));
+        let (mut others, mut is_one_each) = (Vec::new(), true);
+        let conditions = limited(&mut |rows| {
+            others.push(rows.rows());
+            is_one_each &= rows.is_one_each;
+            false
+        });
+        let is_total = total && conditions.is_single() && is_one_each;
+        if others.is_empty() || !(is_total || dialect == Dialect::Sqlite) {
+            return Ok(Ok((conditions, None)));
         }
-        Ok(Ok((conditions, same_value)))
+        let counted = count_each(connection, &others, conditions.values).await?;
+        let total = counted.first().copied().filter(|_| is_total);
+        let mut counted = counted.iter();
+        let conditions = limited(&mut |_| counted.next().is_some_and(is_beyond_counting));
+        Ok(Ok((conditions, total)))
     }
+}
+
+/// Counts several kinds of rows by one statement; each is one from its table on.
+async fn count_each<C: ConnectionTrait>(
+    connection: &Connection<C>,
+    rows: &[String],
+    values: Vec<Value>,
+) -> Result<Vec<Total>> {
+    let counts: Vec<String> = rows.iter().map(|rows| format!("({})", counting(rows))).collect();
+    let row = connection.one(format!("SELECT {}", counts.join(", ")), values).await?;
+    let row = row.ok_or_else(|| Error::defect("a statement of counts has no row"))?;
+    let counts = (0..rows.len()).map(|column| Ok(Total::of(row.try_get_by_index(column)?)));
+    counts.collect()
+}
+
+fn is_beyond_counting(total: &Total) -> bool {
+    total.precision == CountPrecision::AtLeast
 }
 
 impl From<ClientOrder> for Order {

@@ -6,13 +6,13 @@ pub(super) mod number;
 mod term;
 
 use entity::client;
-use sea_orm::{IdenStatic, Value};
+use sea_orm::IdenStatic;
 
 use self::{
     comparison::{Comparison, Kind, Test},
     term::Subject,
 };
-use super::custom_value::custom_value;
+use super::other_table::IsCommon;
 use crate::{
     caller::Rights,
     definitions::{self, Definitions},
@@ -179,36 +179,17 @@ pub(super) struct Search {
     tests: Vec<(Comparison, Subject)>,
     /// True if clients must be examined one by one.
     pub is_scan: bool,
+    /// True if an index finds the few clients that can match.
+    pub is_decided: bool,
 }
 
 impl Search {
-    /// `is_common` as for [`Self::custom_values`].
-    pub fn conditions(&self, dialect: Dialect, is_common: bool) -> Conditions {
+    pub fn conditions(&self, dialect: Dialect, is_common: &mut IsCommon<'_>) -> Conditions {
         let mut conditions = Conditions::new(dialect);
         for (test, subject) in &self.tests {
             subject.add(test, is_common, &mut conditions);
         }
         conditions
-    }
-
-    /// Selects the rows with the value of a custom field that decides the search on SQLite, with the bound values. If
-    /// more rows have it than a count examines, it is common, and clients must be examined one by one.
-    pub fn custom_values(&self, dialect: Dialect) -> Option<(String, Vec<Value>)> {
-        let is_decided = self
-            .tests
-            .iter()
-            .any(|(test, subject)| subject.reach(test) == Reach::Few);
-        if dialect == Dialect::Postgres || is_decided {
-            return None;
-        }
-        let mut values = self
-            .tests
-            .iter()
-            .filter_map(|(test, subject)| subject.custom_value(test));
-        let (field_key, value) = values.next()?;
-        let mut conditions = Conditions::new(dialect);
-        let rows = custom_value(&mut conditions, field_key, value);
-        Some((rows, conditions.values))
     }
 }
 
@@ -237,11 +218,16 @@ pub(super) fn search(
         return Err(problems);
     }
     let reaches: Vec<Reach> = tests.iter().map(|(test, subject)| subject.reach(test)).collect();
+    let is_decided = reaches.contains(&Reach::Few);
     let is_scan = match reaches[..] {
         [] | [Reach::Range] => false,
-        _ => !reaches.contains(&Reach::Few),
+        _ => !is_decided,
     };
-    Ok(Search { tests, is_scan })
+    Ok(Search {
+        tests,
+        is_scan,
+        is_decided,
+    })
 }
 
 /// The reason to refuse a constraint: its code, the member at fault, and a message.

@@ -4,6 +4,7 @@ mod conditions;
 
 use async_graphql::{InputObject, OneofObject};
 
+use super::folding::LONGEST_TEXT;
 use crate::{
     caller::Rights,
     definitions::{Definitions, Kind},
@@ -22,7 +23,8 @@ pub const MOST_FILTERS: usize = 50;
 pub const MOST_LEVELS: usize = 5;
 
 /// Limits a list of clients: all given fields must match. Text is compared exactly, by code point, unless a field says
-/// otherwise. A filter has at most 5 levels, and at most 50 filters and conditions on custom fields in all.
+/// otherwise. A text that is compared without regard to case has at most 255 characters. A filter has at most 5 levels,
+/// and at most 50 filters and conditions on custom fields in all.
 #[derive(InputObject, Clone, Debug, Default)]
 pub struct ClientFilter {
     /// Clients in one of these states.
@@ -175,7 +177,30 @@ impl ClientFilter {
                 "filter must have at most {MOST_FILTERS} filters and conditions on custom fields."
             ));
         }
-        None
+        Some(self.too_long()?.below(path!["filter"]))
+    }
+
+    /// Refuses a text that is folded and longer than stored ones. Folded texts are cut: it could equal others.
+    fn too_long(&self) -> Option<Problem> {
+        let names = [("firstName", &self.first_name), ("lastName", &self.last_name)];
+        let names = names.into_iter().filter_map(|(member, name)| match name.as_ref()? {
+            NameFilter::Equals(text) => Some((path![member, "equals"].to_vec(), text)),
+            NameFilter::StartsWith(text) => Some((path![member, "startsWith"].to_vec(), text)),
+        });
+        let texts = [("email", &self.email), ("city", &self.city), ("country", &self.country)];
+        let texts = texts.into_iter();
+        let texts = texts.filter_map(|(member, text)| Some((path![member].to_vec(), text.as_ref()?)));
+        let mut texts = names.chain(texts);
+        let own = texts.find(|(_, text)| text.chars().nth(LONGEST_TEXT).is_some());
+        let own = own.map(|(path, _)| {
+            let member = path.last().map(ToString::to_string).unwrap_or_default();
+            let message = format!("{member} must have at most {LONGEST_TEXT} characters.");
+            Problem::new(ProblemCode::TooLong, path, message)
+        });
+        own.or_else(|| {
+            self.nested()
+                .find_map(|(path, filter)| Some(filter.too_long()?.below(path)))
+        })
     }
 
     fn levels(&self) -> usize {

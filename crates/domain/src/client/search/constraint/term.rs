@@ -13,7 +13,11 @@ use super::{
 };
 use crate::{
     caller::Rights,
-    client::search::{custom_value::with_custom_value, folding::fold, prefix::end_of_prefix},
+    client::search::{
+        folding::fold,
+        other_table::{IsCommon, OtherRows, with_rows},
+        prefix::end_of_prefix,
+    },
     definitions::Definitions,
 };
 use clientele_core::problem::ProblemCode;
@@ -77,7 +81,7 @@ impl Subject {
     }
 
     /// The key of a custom field that must have exactly one value, and the value.
-    pub fn custom_value<'a>(&'a self, Comparison { test, is_negated }: &'a Comparison) -> Option<(&'a str, &'a str)> {
+    fn custom_value<'a>(&'a self, Comparison { test, is_negated }: &'a Comparison) -> Option<(&'a str, &'a str)> {
         match (&self.place, test) {
             (Place::CustomField(key), Test::OneOf(values)) if !is_negated && values.len() == 1 => {
                 Some((key, &values[0]))
@@ -86,15 +90,15 @@ impl Subject {
         }
     }
 
-    /// Adds the condition. `is_common` as for [`Search::custom_values`](super::Search::custom_values).
-    pub fn add(&self, comparison: &Comparison, is_common: bool, conditions: &mut Conditions) {
+    pub fn add(&self, comparison: &Comparison, is_common: &mut IsCommon<'_>, conditions: &mut Conditions) {
         if let Some((key, value)) = self.custom_value(comparison) {
-            with_custom_value(conditions, key, value, is_common);
+            let rows = OtherRows::of_custom_value(conditions, key, value, false);
+            with_rows(conditions, rows, is_common);
             return;
         }
         let Comparison { test, is_negated } = comparison;
         if !is_negated && let Place::Member(selection) = self.place {
-            narrow(selection, test, conditions);
+            narrow(selection, test, is_common, conditions);
         }
         let holds = match (&self.place, test) {
             (Place::CustomField(key), test) => {
@@ -133,7 +137,7 @@ impl Subject {
 }
 
 /// Adds a condition that an index serves and that holds if the test does: other accents pass it as well.
-fn narrow(selection: Selection, test: &Test, conditions: &mut Conditions) {
+fn narrow(selection: Selection, test: &Test, is_common: &mut IsCommon<'_>, conditions: &mut Conditions) {
     let Some(column) = selection.folded_column() else {
         return;
     };
@@ -152,9 +156,7 @@ fn narrow(selection: Selection, test: &Test, conditions: &mut Conditions) {
         }
         _ => return,
     };
-    conditions.push(format!(
-        "c.encoded_key IN (SELECT client_key FROM client_search WHERE {condition})"
-    ));
+    with_rows(conditions, Some(OtherRows::of_folded(condition)), is_common);
 }
 
 /// Binds the values of a test. In custom values, dates are texts.

@@ -1,16 +1,14 @@
 //! The conditions of a filter as SQL on the client `c`.
 
-use sea_orm::Value;
-
-use super::{ClientFilter, CustomFieldFilter, DateRange, Exactly, NameFilter, NumberRange, ValueFilter};
+use super::{ClientFilter, DateRange, Exactly, NameFilter, NumberRange, ValueFilter};
 use crate::{
     client::search::{
         constraint::number::Number,
-        custom_value::{custom_value, with_custom_value},
         folding::fold,
+        other_table::{IsCommon, OtherRows, with_rows},
         prefix::{begins, with_prefix},
     },
-    definitions::Definitions,
+    definitions::{Definitions, Field},
 };
 use clientele_core::scalar::{Date, Decimal};
 use clientele_storage::{db::Dialect, paging::Conditions};
@@ -46,54 +44,41 @@ fn with_date(conditions: &mut Conditions, field_key: &str, DateRange { from, to 
     ));
 }
 
-/// Adds the condition of clients whose folded name matches.
-fn with_name(conditions: &mut Conditions, column: &str, name: Option<&NameFilter>) {
+/// The rows of folded names that match; none for a text that can't be stored.
+fn named(column: &str, name: &NameFilter, conditions: &mut Conditions) -> Option<OtherRows> {
     let condition = match name {
-        None => return,
-        Some(NameFilter::Equals(text) | NameFilter::StartsWith(text)) if text.contains('\0') => {
-            conditions.push("FALSE".to_owned());
-            return;
-        }
-        Some(NameFilter::Equals(text)) => format!("{column} = {}", conditions.bind(fold(text))),
-        Some(NameFilter::StartsWith(text)) => begins(column, &fold(text), conditions),
+        NameFilter::Equals(text) | NameFilter::StartsWith(text) if text.contains('\0') => return None,
+        NameFilter::Equals(text) => format!("{column} = {}", conditions.bind(fold(text))),
+        NameFilter::StartsWith(text) => begins(column, &fold(text), conditions),
     };
-    conditions.push(of_folded(&condition));
+    Some(OtherRows::of_folded(condition))
 }
 
-/// The condition that the folded texts of the client meet this one.
-fn of_folded(condition: &str) -> String {
-    format!("c.encoded_key IN (SELECT client_key FROM client_search WHERE {condition})")
+/// The condition that a column has this text; none for a text that can't be stored.
+fn equals(column: &str, text: &str, conditions: &mut Conditions) -> Option<String> {
+    (!text.contains('\0')).then(|| format!("{column} = {}", conditions.bind(text)))
+}
+
+/// The rows with a value of a custom field.
+fn valued(field: &Field, value: &str, conditions: &mut Conditions) -> Option<OtherRows> {
+    OtherRows::of_custom_value(conditions, &field.row.encoded_key, value, !field.is_grouped())
 }
 
 impl ClientFilter {
-    /// Selects the rows with the value of the custom field, with the bound values; none for a value that can't be
-    /// stored.
-    pub(in crate::client::search) fn custom_values(
-        &self,
-        dialect: Dialect,
-        definitions: &Definitions,
-    ) -> Option<(String, Vec<Value>)> {
-        let CustomFieldFilter { field_id, value } = self.custom_field.as_ref()?;
-        let field = definitions.field(field_id).filter(|_| !value.contains('\0'))?;
-        let mut conditions = Conditions::new(dialect);
-        let rows = custom_value(&mut conditions, &field.row.encoded_key, value);
-        Some((rows, conditions.values))
-    }
-
     /// The conditions of a filter without [problems](Self::problem). `definitions` are needed for custom fields and
-    /// roles. The value of `customField` is common if more rows have it than a count examines.
+    /// roles.
     pub(in crate::client::search) fn conditions(
         &self,
         dialect: Dialect,
         definitions: Option<&Definitions>,
-        is_common: bool,
+        is_common: &mut IsCommon<'_>,
     ) -> Conditions {
         let mut conditions = Conditions::new(dialect);
         self.add(&mut conditions, definitions, is_common);
         conditions
     }
 
-    fn add(&self, conditions: &mut Conditions, definitions: Option<&Definitions>, is_common: bool) {
+    fn add(&self, conditions: &mut Conditions, definitions: Option<&Definitions>, is_common: &mut IsCommon<'_>) {
         let Self {
             states,
             first_name_starts_with,
@@ -129,8 +114,11 @@ impl ClientFilter {
         }
         with_prefix(conditions, "c.first_name", first_name_starts_with.as_ref());
         with_prefix(conditions, "c.last_name", last_name_starts_with.as_ref());
-        with_name(conditions, "first_name", first_name.as_ref());
-        with_name(conditions, "last_name", last_name.as_ref());
+        for (column, name) in [("first_name", first_name), ("last_name", last_name)] {
+            let Some(name) = name else { continue };
+            let rows = named(column, name, conditions);
+            with_rows(conditions, rows, is_common);
+        }
         let (from, to) = born.map_or((None, None), |DateRange { from, to }| (from, to));
         for (sign, day) in [("=", *birth_date), (">=", from), ("<=", to)] {
             let Some(Date(day)) = day else { continue };
@@ -149,20 +137,20 @@ impl ClientFilter {
             conditions.text(text.as_ref(), |placeholder| format!("{column} = {placeholder}"));
         }
         for (column, text) in [("email", email), ("city", city), ("country", country)] {
+            let Some(text) = text else { continue };
             // A character that can't be stored stays, so that nothing is found.
-            let folded = text.as_deref().map(fold);
-            conditions.text(folded.as_ref(), |placeholder| {
-                of_folded(&format!("{column} = {placeholder}"))
-            });
+            let rows = equals(column, &fold(text), conditions).map(OtherRows::of_folded);
+            with_rows(conditions, rows, is_common);
         }
         conditions.text(phone.as_ref(), |placeholder| {
             format!(
                 "(c.mobile_phone1 = {placeholder} OR c.mobile_phone2 = {placeholder} OR c.home_phone = {placeholder})"
             )
         });
-        conditions.text(document_id.as_ref(), |placeholder| {
-            format!("c.encoded_key IN (SELECT client_key FROM id_document WHERE document_id = {placeholder})")
-        });
+        if let Some(number) = document_id {
+            let rows = equals("document_id", number, conditions).map(|holds| OtherRows::new("id_document", holds));
+            with_rows(conditions, rows, is_common);
+        }
         if let Some(id) = client_role_id {
             let mut roles = definitions.into_iter().flat_map(|definitions| &definitions.roles);
             let role = roles.find(|role| role.role_id == *id);
@@ -174,7 +162,8 @@ impl ClientFilter {
             .as_ref()
             .and_then(|filter| field(&filter.field_id).zip(Some(&filter.value)))
         {
-            with_custom_value(conditions, &field.row.encoded_key, value, is_common);
+            let rows = valued(field, value, conditions);
+            with_rows(conditions, rows, is_common);
         }
         for condition in custom_fields.iter().flatten() {
             let Some(field) = field(&condition.field_id) else {
@@ -182,7 +171,10 @@ impl ClientFilter {
             };
             let key = &field.row.encoded_key;
             match &condition.value {
-                ValueFilter::Equals(value) => with_custom_value(conditions, key, value, false),
+                ValueFilter::Equals(value) => {
+                    let rows = valued(field, value, conditions);
+                    with_rows(conditions, rows, is_common);
+                }
                 ValueFilter::Numbers(range) => with_number(conditions, key, range),
                 ValueFilter::Dates(range) => with_date(conditions, key, range),
             }
@@ -190,9 +182,9 @@ impl ClientFilter {
         conditions.range("c.created_at", *created_at);
         conditions.range("c.updated_at", *updated_at);
         for filter in and.iter().flatten() {
-            filter.add(conditions, definitions, false);
+            filter.add(conditions, definitions, is_common);
         }
-        let mut nested = |filter: &Self| conditions.nested(|inner| filter.add(inner, definitions, false));
+        let mut nested = |filter: &Self| conditions.nested(|inner| filter.add(inner, definitions, &mut |_| false));
         let alternatives: Option<Vec<String>> = or.as_ref().map(|filters| filters.iter().map(&mut nested).collect());
         let excluded = not.as_deref().map(nested);
         if let Some(alternatives) = alternatives {
