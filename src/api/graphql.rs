@@ -31,6 +31,7 @@ use axum::{Router, extract::Request, routing::any};
 use chrono::{DateTime, Utc};
 use graphql_server::{GraphqlServer, http, persisted::Persisted, settings::GraphqlSettings};
 
+pub use self::prices::indexed_members_of_clients;
 pub(super) use self::request::{refuse_caller, refused};
 use self::{
     accounts::{AccountMutation, AccountQuery},

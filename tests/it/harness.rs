@@ -9,6 +9,7 @@ mod held;
 mod names;
 pub mod net;
 pub mod peers;
+mod plan;
 mod postgres;
 pub mod program;
 pub mod schema;
