@@ -2,7 +2,7 @@
 
 mod conflicts;
 mod domain;
-mod duplicates;
+pub mod duplicates;
 mod largest;
 mod limits;
 mod many;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::harness::{
     Answer, Settings, TestServer,
-    graphql::{data, define, define_template, store},
+    graphql::{data, define, define_role, define_template, store},
 };
 
 const FAILED: &str = "UPDATE message SET state = 'FAILED', due_at = NULL, failed_at = '2026-01-02T03:04:05.000000Z', \
@@ -39,12 +39,15 @@ impl<'a> Twin<'a> {
         let template = json!({ "templateId": "hello", "name": "Hello", "event": "CLIENT_CREATED", "channel": "EMAIL",
             "variants": [{ "language": "ENGLISH", "subject": "S", "text": "T" }] });
         define_template(server, template).await;
+        define_role(server, json!({ "roleId": "vip", "name": "VIP" })).await;
         let ids = "encodedKey id addresses { id } idDocuments { id } customInformation { id } \
             messages { nodes { id } } history { nodes { id } }";
         let hidden = json!({ "client": { "clientId": "hidden", "firstName": "Hilda", "lastName": "Hidding",
             "birthDate": "1971-03-04", "emailAddress": "h@example.test", "mobilePhone1": "+2547000001",
-            "assignedBranchKey": "south", "assignedCentreKey": "centre" },
-            "addresses": [{ "line1": "1 Lane" }], "idDocuments": [{ "documentType": "T", "documentId": "D-1" }],
+            "assignedBranchKey": "south", "assignedCentreKey": "centre", "assignedUserKey": "officer",
+            "clientRole": { "roleId": "vip" } },
+            "addresses": [{ "line1": "1 Lane", "city": "Kisumu", "country": "Kenya" }],
+            "idDocuments": [{ "documentType": "T", "documentId": "D-1" }],
             "customInformation": [{ "fieldId": "note", "value": "secret" }, { "fieldId": "pass", "value": "P-1" }] });
         let hidden = store(server, hidden, ids).await;
         let known = json!({ "client": { "clientId": "known", "firstName": "Amara", "lastName": "Bellweather",
@@ -162,6 +165,32 @@ const READS: &[&str] = &[
     "{ clients(filter: { documentId: \"D-1\" }) { totalCount nodes { clientId } } }",
     "{ clients(filter: { customField: { fieldId: \"note\", value: \"secret\" } }) { totalCount nodes { clientId } } }",
     "{ clients(filter: { createdAt: { from: \"2020-01-01T00:00:00Z\" } }) { totalCount } }",
+    "{ clients(search: \"Hilda\") { totalCount totalCountPrecision nodes { clientId } } }",
+    "{ clients(search: \"Hilda Hidding\") { totalCount totalCountPrecision nodes { clientId } } }",
+    "{ clients(search: \"hi\") { totalCount totalCountPrecision nodes { clientId } } }",
+    "{ clients(search: \"hidden\") { totalCount totalCountPrecision nodes { clientId } } }",
+    "{ clients(search: \"h@example.test\") { totalCount totalCountPrecision nodes { clientId } } }",
+    "{ clients(search: \"+2547000001\") { totalCount totalCountPrecision nodes { clientId } } }",
+    "{ clients(search: \"47000\") { totalCount totalCountPrecision nodes { clientId } } }",
+    "{ clients(search: \"D-1\") { totalCount totalCountPrecision nodes { clientId } } }",
+    "{ clients(search: \"hid\", filter: { city: \"kisumu\" }) { totalCount nodes { clientId } } }",
+    "{ clients(search: \"hid\", filter: { not: { city: \"elsewhere\" } }) { totalCount nodes { clientId } } }",
+    "{ clients(filter: { firstName: { equals: \"hilda\" } }) { totalCount nodes { clientId } } }",
+    "{ clients(filter: { lastName: { startsWith: \"HID\" } }) { totalCount nodes { clientId } } }",
+    "{ clients(filter: { born: { from: \"1971-03-01\", to: \"1971-03-31\" } }) { totalCount nodes { clientId } } }",
+    "{ clients(filter: { email: \"H@EXAMPLE.TEST\" }) { totalCount nodes { clientId } } }",
+    "{ clients(filter: { city: \"kisumu\" }) { totalCount nodes { clientId } } }",
+    "{ clients(filter: { country: \"kenya\" }) { totalCount nodes { clientId } } }",
+    "{ clients(filter: { clientRoleId: \"vip\" }) { totalCount nodes { clientId } } }",
+    "{ clients(filter: { assignedBranchKey: \"south\" }) { totalCount nodes { clientId } } }",
+    "{ clients(filter: { assignedCentreKey: \"centre\" }) { totalCount nodes { clientId } } }",
+    "{ clients(filter: { assignedUserKey: \"officer\" }) { totalCount nodes { clientId } } }",
+    "{ clients(filter: { customFields: [{ fieldId: \"pass\", value: { equals: \"P-1\" } }] }) \
+        { totalCount nodes { clientId } } }",
+    "{ clients(filter: { updatedAt: { from: \"2020-01-01T00:00:00Z\" } }) { totalCount nodes { clientId } } }",
+    "{ clients(filter: { and: [{ city: \"kisumu\" }, { states: [INACTIVE] }] }) { totalCount nodes { clientId } } }",
+    "{ clients(filter: { or: [{ city: \"kisumu\" }, { clientRoleId: \"vip\" }] }) { totalCount nodes { clientId } } }",
+    "{ clients(filter: { not: { city: \"elsewhere\" } }) { totalCount nodes { clientId } } }",
     "{ messages { totalCount nodes { recipient client { clientId } } } }",
     "{ messages(filter: { states: [FAILED], channel: EMAIL }) { totalCount nodes { recipient } } }",
     "{ messages(filter: { client: { clientId: \"hidden\" } }) { totalCount nodes { recipient } } }",
@@ -205,6 +234,12 @@ const WRITES: &[&str] = &[
         deletedClientKey conflictingVersion userErrors { code path message } } }",
     "mutation($key: String!) { eraseClient(input: { by: { encodedKey: $key } }) { \
         erasedClientKey userErrors { code path message } } }",
+    "mutation { mergeClients(input: { from: { clientId: \"hidden\" }, into: { clientId: \"known\" } }) { \
+        client { clientId } conflictingIntoVersion userErrors { code path message } } }",
+    "mutation($key: String!) { mergeClients(input: { from: { clientId: \"known\" }, into: { encodedKey: $key }, \
+        expectedIntoVersion: 7 }) { client { clientId } conflictingIntoVersion userErrors { code path message } } }",
+    "mutation($id: ID!) { mergeClients(input: { from: { id: $id }, into: { clientId: \"known\" }, \
+        expectedFromVersion: 7 }) { client { clientId } conflictingIntoVersion userErrors { code path message } } }",
     "mutation($message: [ID!]) { resendMessages(input: { ids: $message }) { resent userErrors { code path } } }",
     "mutation { resendMessages(input: { filter: { client: { clientId: \"hidden\" } } }) { resent more } }",
     "mutation { resendMessages(input: { filter: {} }) { resent more userErrors { code path message } } }",

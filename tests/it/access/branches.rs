@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use clientele::caller::{Limit, Permission, Rights};
+use clientele::{
+    caller::{Limit, Permission, Rights},
+    client::{CheckLevel, DuplicateChecks},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -11,6 +14,7 @@ use crate::harness::{
     Answer, TestServer,
     graphql::{data, define, define_template, store},
 };
+use crate::upsert::duplicates::checking;
 
 const ONE_OF_THEIRS: &str = "assignedBranchKey must be one of those that your rights are limited to.";
 
@@ -46,6 +50,8 @@ on_both!(
     legacy_client_must_stay_within_its_writers_branches,
     taken_ids_and_values_stay_taken_without_naming_the_client,
     deletion_does_not_name_links_of_other_branches,
+    merge_of_a_client_with_links_of_other_branches_is_forbidden,
+    duplicates_of_other_branches_are_not_named,
     outcome_of_a_client_that_moved_away_is_not_replayed,
     moved_client_is_not_changed_afterwards,
     definitions_are_closed_to_limited_callers,
@@ -239,6 +245,71 @@ async fn deletion_does_not_name_links_of_other_branches(server: &TestServer) {
         .graphql(delete, json!({}))
         .await
         .data(refused(&["hidden", "shown"]));
+}
+
+async fn merge_of_a_client_with_links_of_other_branches_is_forbidden(server: &TestServer) {
+    let friend = json!([{ "fieldId": "friend", "name": "Friend", "type": "CLIENT_LINK" }]);
+    define(server, "facts", friend).await;
+    for id in ["from", "into"] {
+        store(server, client(id, json!({ "assignedBranchKey": "north" })), "version").await;
+    }
+    let from = data(
+        server,
+        "{ client(by: { clientId: \"from\" }) { encodedKey } }",
+        json!({}),
+    )
+    .await;
+    let mut hidden = client("hidden", json!({ "assignedBranchKey": "south" }));
+    hidden["customInformation"] = json!([{ "fieldId": "friend", "linkedKey": from["client"]["encodedKey"] }]);
+    store(server, hidden, "version").await;
+    let merge = "mutation { mergeClients(input: { from: { clientId: \"from\" }, into: { clientId: \"into\" } }) { \
+        redirectedLinks userErrors { code path } } }";
+    let before = server.snapshot().await;
+    let answer = server
+        .as_caller(&in_branches(&["north"]))
+        .graphql(merge, json!({}))
+        .await;
+    answer.data(json!({ "mergeClients": { "redirectedLinks": 0,
+        "userErrors": [{ "code": "FORBIDDEN", "path": ["input", "from"] }] } }));
+    assert_eq!(server.snapshot().await, before);
+    let both = server.as_caller(&in_branches(&["north", "south"]));
+    let answer = both.graphql(merge, json!({})).await;
+    answer.data(json!({ "mergeClients": { "redirectedLinks": 1, "userErrors": [] } }));
+}
+
+async fn duplicates_of_other_branches_are_not_named(server: &TestServer) {
+    let email = |key: &str| json!({ "emailAddress": "a@example.test", "assignedBranchKey": key });
+    store(server, client("hidden", email("south")), "version").await;
+    let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { \
+        warnings { code path clientCount clientIds } userErrors { code path clientCount clientIds } } }";
+    for (level, own) in [(CheckLevel::Error, "userErrors"), (CheckLevel::Warning, "warnings")] {
+        let server = checking(
+            server,
+            DuplicateChecks {
+                email_address: level,
+                ..DuplicateChecks::default()
+            },
+        )
+        .await;
+        let upsert = async |rights: &Rights, id: &str| {
+            let mut input = client(id, email("north"));
+            input["validateOnly"] = json!(true);
+            let caller = server.as_caller(rights);
+            data(&caller, query, json!({ "input": input })).await["upsertClient"].clone()
+        };
+        let problem = |count: usize, ids: &[&str]| {
+            json!([{ "code": "DUPLICATE_CLIENT",
+            "path": ["input", "client", "emailAddress"], "clientCount": count, "clientIds": ids }])
+        };
+        let mut expected = json!({ "warnings": [], "userErrors": [] });
+        if level == CheckLevel::Error {
+            expected[own] = problem(0, &[]);
+        }
+        assert_eq!(upsert(&in_branches(&["north"]), "a").await, expected);
+        expected[own] = problem(1, &["hidden"]);
+        assert_eq!(upsert(&in_branches(&["north", "south"]), "a").await, expected);
+        server.stop().await;
+    }
 }
 
 async fn outcome_of_a_client_that_moved_away_is_not_replayed(server: &TestServer) {
