@@ -110,9 +110,9 @@ fn exact(search: &SearchText, limit: i64, filter: &[String], conditions: &mut Co
         });
     let phones = ["home_phone", "mobile_phone1", "mobile_phone2"].map(|column| format!("s.{column} = {phone}"));
     // A client can have several documents of the number, and counts once. The empty text keeps the databases from looking
-    // for them in the index of numbers, where a common one has many entries.
-    let is_first = "NOT EXISTS (SELECT 1 FROM id_document_search o WHERE o.client_key = s.client_key \
-                    AND o.document_id || '' = s.document_id AND o.encoded_key < s.encoded_key)";
+    // for them in the index of numbers, where a common one has many entries, and `min` keeps PostgreSQL from a join.
+    let is_first = "s.encoded_key = (SELECT min(o.encoded_key) FROM id_document_search o \
+                    WHERE o.client_key = s.client_key AND o.document_id || '' = s.document_id)";
     let rows = [
         ("client_id_claim s", format!("s.client_id = {id}")),
         ("client_search s", format!("s.email = {email}")),
