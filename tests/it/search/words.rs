@@ -76,6 +76,7 @@ on_both!(
     pages_follow_the_rank,
     ranked_clients_are_limited,
     last_ranked_client_is_the_thousandth,
+    whole_first_name_comes_before_longer_names,
     exact_matches_are_limited_after_the_filter,
     search_combines_with_other_arguments,
     cursors_of_other_orders_are_refused,
@@ -327,6 +328,20 @@ async fn last_ranked_client_is_the_thousandth(server: &TestServer) {
     assert_eq!(counted(server, "seed", &json!({})).await, some);
     let filter = json!({ "not": { "firstName": { "equals": "a" } } });
     assert_eq!(counted(server, "seed", &filter).await, all);
+}
+
+async fn whole_first_name_comes_before_longer_names(server: &TestServer) {
+    server.seed(MOST_RANKED as u32).await;
+    let names = "UPDATE client_search SET first_name = 'dana', last_name = 'linden', words = 'dana linden'";
+    server.write(names).await.expect("the statement is sound");
+    let client = json!({ "client": { "clientId": "LW", "firstName": "Li", "lastName": "Wang" } });
+    store(server, client, "version").await;
+    let query =
+        "query($search: String) { clients(search: $search, first: 1) { nodes { clientId } totalCountPrecision } }";
+    for search in ["li", "LI", "li wang"] {
+        let found = data(server, query, json!({ "search": search })).await;
+        assert_eq!(found["clients"]["nodes"], json!([{ "clientId": "LW" }]), "{search}");
+    }
 }
 
 async fn exact_matches_are_limited_after_the_filter(server: &TestServer) {

@@ -54,8 +54,8 @@ pub(super) fn count(search: &SearchText, conditions: &mut Conditions) -> String 
 /// The table of found clients with their ranks. Each of its parts has the conditions so far, so that its limit counts
 /// only clients for which they hold.
 ///
-/// The clients of which a name begins with the only word come first, in the order of an index. If they reach the limit,
-/// PostgreSQL doesn't look for others. Without the fence of a materialized table, it would expect the limit to be
+/// The clients of which the only word is the first name come first, then those of which a name begins with it, in the
+/// order of an index. If they reach the limit, PostgreSQL doesn't look for others. Without the fence of a materialized table, it would expect the limit to be
 /// reached soon anyway, and examine clients one by one.
 fn found(search: &SearchText, limit: i64, conditions: &mut Conditions) -> String {
     let materialized = match conditions.dialect {
@@ -70,17 +70,29 @@ fn found(search: &SearchText, limit: i64, conditions: &mut Conditions) -> String
     };
     let (mut ctes, mut selects) = (String::new(), Vec::new());
     if let Some([last, first]) = &beginnings {
+        let whole = conditions.bind(search.words[0].folded.as_str());
+        let whole = format!("s.first_name = {}", conditions.dialect.cast(&whole, "text"));
         for (holds, order) in [
-            (last.clone(), "s.last_name, s.first_name, s.client_key"),
-            (format!("{first} AND NOT {last}"), "s.first_name, s.client_key"),
+            (whole.clone(), "s.client_key"),
+            (
+                format!("{last} AND NOT {whole}"),
+                "s.last_name, s.first_name, s.client_key",
+            ),
+            (
+                format!("{first} AND NOT {last} AND NOT {whole}"),
+                "s.first_name, s.client_key",
+            ),
         ] {
             let matching = matching(TEXTS, &["client_search s"], &[holds], &filter);
             selects.push(format!("{matching} ORDER BY {order} LIMIT {limit}"));
         }
         words.holds.push(format!("NOT {last} AND NOT {first}"));
     }
-    let is_all = beginnings.is_some() && search.words[0].kind == WordKind::Beginning;
-    if !is_all {
+    if let [word] = &search.words[..]
+        && word.kind == WordKind::Beginning
+    {
+        words.rank("words", word, conditions);
+    } else {
         search.words.iter().for_each(|word| words.add(word, conditions));
         let tables = words.tables(conditions);
         let matching = matching(TEXTS, &tables, &words.holds, &filter);
@@ -173,21 +185,17 @@ impl Words {
         let dialect = conditions.dialect;
         let Word { kind, folded, ascii } = word;
         let column = match kind {
-            WordKind::Beginning => {
-                self.holds
-                    .push(format!("({})", beginnings(folded, conditions).join(" OR ")));
-                return;
-            }
             WordKind::Part => "text",
-            WordKind::Similar => "words",
+            WordKind::Beginning | WordKind::Similar => "words",
         };
-        let position = match dialect {
-            Dialect::Postgres => "strpos",
-            Dialect::Sqlite => "instr",
-        };
-        let bound = conditions.bind(ascii.as_str());
-        let bound = dialect.cast(&bound, "text");
+        if *kind == WordKind::Beginning {
+            self.holds
+                .push(format!("({})", beginnings(folded, conditions).join(" OR ")));
+            self.rank(column, word, conditions);
+            return;
+        }
         if *kind == WordKind::Similar && dialect == Dialect::Postgres {
+            let bound = dialect.cast(&conditions.bind(ascii.as_str()), "text");
             self.holds.push(format!("{bound} <% s.words"));
             self.ranks
                 .push(format!("100 - round(100 * word_similarity({bound}, m.words))::int"));
@@ -199,9 +207,19 @@ impl Words {
             Dialect::Sqlite => {
                 let trigrams = ascii.as_bytes().windows(3).map(String::from_utf8_lossy);
                 self.trigrams.extend(trigrams.map(|trigram| trigram.into_owned()));
-                format!("instr(s.{column}, {bound}) > 0")
+                format!("instr(s.{column}, {}) > 0", conditions.bind(ascii.as_str()))
             }
         });
+        self.rank(column, word, conditions);
+    }
+
+    /// Ranks a whole word of the column before the beginning of one, and that before another part.
+    fn rank(&mut self, column: &str, word: &Word, conditions: &mut Conditions) {
+        let position = match conditions.dialect {
+            Dialect::Postgres => "strpos",
+            Dialect::Sqlite => "instr",
+        };
+        let bound = conditions.dialect.cast(&conditions.bind(word.ascii.as_str()), "text");
         self.ranks.push(format!(
             "CASE WHEN {position}(' ' || m.{column} || ' ', ' ' || {bound} || ' ') > 0 THEN 0 \
              WHEN {position}(' ' || m.{column}, ' ' || {bound}) > 0 THEN 25 ELSE 50 END"
