@@ -75,9 +75,16 @@ async fn erase(clients: &Clients, client: String, yes: bool) -> Result<(), Failu
     let unknown = |_| Failure::new("there is no client with this key or id");
     let erased = erased.map_err(Failure::internal)?.map_err(unknown)?;
     let key = &erased.client_key;
+    let merged = match erased.merged_keys.is_empty() {
+        true => String::new(),
+        false => format!(
+            "clients that were merged into it keep their own data, so erase them, too: {}\n",
+            erased.merged_keys.join(", ")
+        ),
+    };
     print(&match erased.was_erased {
         false => format!(
-            "the client {key} has been erased; messages: {}, records of its history that had contents: {}\n",
+            "the client {key} has been erased; messages: {}, records of its history that had contents: {}\n{merged}",
             erased.messages, erased.records
         ),
         true => {

@@ -20,7 +20,7 @@ use crate::{
     definitions::{Definitions, Field},
     enums::MessageState,
     idempotency::{self, Acquired, Fingerprint, IdempotencyEntry, Key},
-    upsert::{ClientDiff, unknown_client, version_conflict},
+    upsert::{ClientDiff, links_to, unknown_client, version_conflict},
 };
 use clientele_core::{
     error::{Error, Result},
@@ -68,6 +68,9 @@ pub struct Removed {
     pub messages: usize,
     /// Those of them that were waiting to be sent, and never will be.
     pub unsent: usize,
+    /// The keys of the clients that were merged into it, as far as the caller may see them. They keep their data.
+    #[serde(default)]
+    pub merged_keys: Vec<String>,
     /// The audit records whose contents were erased.
     pub records: u64,
     /// True if everything was erased before, at that time, and nothing was added since. Nothing was written.
@@ -203,7 +206,8 @@ impl Work for Removal<'_> {
         }
         let (caller, now) = (self.caller, self.now);
         let release = self.clients.release_merged(caller, row, &definitions, now, transaction);
-        release.await?;
+        let mut merged = release.await?;
+        merged.retain(|row| self.caller.rights.shows(row));
         let states = delete_rows(row, transaction).await?;
         let is_unsent = |state: &&String| **state == MessageState::Queued.as_str();
         let removed = Removed {
@@ -211,6 +215,7 @@ impl Work for Removal<'_> {
             at: self.now,
             messages: states.len(),
             unsent: states.iter().filter(is_unsent).count(),
+            merged_keys: merged.into_iter().map(|row| row.encoded_key).collect(),
             records: 0,
             was_erased: false,
         };
@@ -300,6 +305,7 @@ impl Removal<'_> {
             at: self.now,
             messages: 0,
             unsent: 0,
+            merged_keys: Vec::new(),
             records: 0,
             was_erased: false,
         };
@@ -389,14 +395,12 @@ async fn linking_clients(
         true => "",
         false => " JOIN client o ON o.encoded_key = v.client_key",
     };
-    // The condition on the value is that of the index.
     let sql = format!(
         "WITH linking AS (SELECT DISTINCT v.client_key FROM custom_field_value v{owner} \
-         WHERE {} AND substr(coalesce(v.value, v.linked_key), 1, 100) = $2 AND v.client_key <> $2{limit} \
-         LIMIT {MOST_COUNTED}) SELECT (SELECT count(*) FROM linking), c.client_id \
+         WHERE {}{limit} LIMIT {MOST_COUNTED}) SELECT (SELECT count(*) FROM linking), c.client_id \
          FROM linking l JOIN client c ON c.encoded_key = l.client_key \
          ORDER BY c.created_at, c.encoded_key LIMIT {MOST_NAMED}",
-        transaction.dialect.is_one_of("v.field_key", "$1")
+        links_to(transaction.dialect)
     );
     let rows = transaction.all(sql, values).await?;
     let Some(first) = rows.first() else { return Ok(None) };

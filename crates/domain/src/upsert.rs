@@ -34,6 +34,7 @@ pub use state::{ChangeClientState, LONGEST_REASON};
 pub use target::NAMED;
 pub(crate) use {
     diff::ClientDiff,
+    merge::links_to,
     target::{unknown_client, version_conflict},
 };
 

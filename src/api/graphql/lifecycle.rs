@@ -8,7 +8,9 @@ use super::{
     load_plan::{LoadPlan, selected_parts},
     loaded::LoadedData,
     mutation::{answer, incomplete},
-    objects::payload::{ChangeClientStatePayload, DeleteClientPayload, EraseClientPayload, MergeClientsPayload},
+    objects::payload::{
+        ChangeClientStatePayload, DeleteClientPayload, EraseClientPayload, MergeClientsPayload, MergeRow,
+    },
 };
 use clientele_core::{
     path,
@@ -181,12 +183,22 @@ impl LifecycleMutation {
         let (clients, loaders, caller) = (context.data::<Clients>()?, loaders(context)?, caller(context)?);
         let outcome = clients.merge(caller, &merge, selected_parts(selections), super::now());
         match outcome.await? {
-            Ok(_) if merge.validate_only => answer(context, Err(&Vec::new()), client_mutation_id),
+            Ok(merged) if merge.validate_only => {
+                let row = MergeRow {
+                    stored: None,
+                    warnings: &merged.into.warnings,
+                };
+                answer(context, Ok(row), client_mutation_id)
+            }
             Ok(merged) => {
                 let (client, definitions) = (&merged.into.client, merged.into.definitions.clone());
                 let loaded = LoadedData::around([client], &load_plan, definitions, loaders, caller).await;
                 let loaded = loaded.map_err(|_| incomplete())?;
-                answer(context, Ok(((client, &loaded), &merged)), client_mutation_id)
+                let row = MergeRow {
+                    stored: Some(((client, &loaded), &merged)),
+                    warnings: &merged.into.warnings,
+                };
+                answer(context, Ok(row), client_mutation_id)
             }
             Err(problems) => answer(context, Err(&problems), client_mutation_id),
         }

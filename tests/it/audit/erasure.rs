@@ -120,6 +120,7 @@ async fn erasure_leaves_only_the_key_and_the_records_without_contents(server: &T
         at: erased.at,
         messages: 1,
         unsent: 1,
+        merged_keys: Vec::new(),
         records: 2,
         was_erased: false,
     };

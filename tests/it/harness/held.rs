@@ -32,6 +32,15 @@ impl HeldLock {
         )
     }
 
+    /// Claims a unique value of a custom field for a client.
+    pub fn of_claim(field_key: &str, value: &str, client_key: &str) -> Self {
+        let claim = format!(
+            "INSERT INTO custom_field_claim (field_key, value, client_key) VALUES ('{field_key}', '{value}', \
+             '{client_key}') RETURNING pg_backend_pid()"
+        );
+        Self::new(claim, [])
+    }
+
     fn new(lock: String, changes: impl IntoIterator<Item = String>) -> Self {
         Self {
             lock,
@@ -58,8 +67,16 @@ impl HeldLock {
 
     /// Returns when a statement waits for this transaction.
     pub async fn is_waited_for(&self, server: &TestServer) {
+        self.is_waited_for_by(1, server).await;
+    }
+
+    /// Returns when this number of statements wait for this transaction, one after the other.
+    pub async fn is_waited_for_by(&self, count: i64, server: &TestServer) {
         let backend = self.backend.borrow().expect("the lock is held");
-        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE {backend} = ANY(pg_blocking_pids(pid))");
+        let sql = format!(
+            "WITH RECURSIVE waiting(pid) AS (SELECT {backend} UNION SELECT a.pid FROM pg_stat_activity a \
+             JOIN waiting w ON w.pid = ANY(pg_blocking_pids(a.pid))) SELECT count(*) - 1 FROM waiting"
+        );
         loop {
             let row = server
                 .services
@@ -69,7 +86,7 @@ impl HeldLock {
                 .await
                 .expect("an answer");
             let waiting: i64 = row.expect("a row").try_get_by_index(0).expect("a number");
-            if waiting > 0 {
+            if waiting >= count {
                 return;
             }
             tokio::task::yield_now().await;

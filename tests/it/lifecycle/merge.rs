@@ -1,5 +1,6 @@
 //! Merges: what moves, what is refused, and what becomes of the merged client.
 
+mod duplicates;
 mod links;
 mod races;
 mod refusals;
@@ -33,6 +34,7 @@ on_both!(
     added_entries_are_those_that_the_client_lacks,
     replaced_collections_are_deleted,
     groups_are_added_after_the_own_ones,
+    kept_link_and_moved_link_have_keys_of_their_own,
     unique_values_move,
     values_of_other_sets_stay,
     merge_is_recorded_for_both_clients,
@@ -265,6 +267,34 @@ async fn groups_are_added_after_the_own_ones(server: &TestServer) {
         ["job.0=i0", "job.1=i1", "job.2=f0", "job.3=f1", "job.4=f2"]
     );
     assert_eq!(values(server, "F").await, [format!("boss.0={into}")]);
+    assert_eq!(findings(server).await, [""; 0]);
+}
+
+async fn kept_link_and_moved_link_have_keys_of_their_own(server: &TestServer) {
+    define_grouped(server).await;
+    let other = create_with(server, "X", json!({})).await;
+    let into = create_with(server, "I", json!({})).await;
+    let link = |group: i32, key: &str| json!({ "fieldId": "boss", "groupIndex": group, "linkedKey": key });
+    create_with(
+        server,
+        "F",
+        json!({ "customInformation": [link(0, &other), link(1, &into)] }),
+    )
+    .await;
+    let keys = async |id: &str| {
+        let shown = show(server, id, "customInformation { encodedKey }").await;
+        let shown = shown["customInformation"].as_array().expect("a list").iter();
+        let keys = shown.map(|value| value["encodedKey"].as_str().expect("a key").to_owned());
+        keys.collect::<Vec<String>>()
+    };
+    let before = keys("F").await;
+    merged(server, with(two("F", "I"), json!({ "customInformation": "ADD" }))).await;
+    assert_eq!(values(server, "I").await, [format!("boss.0={other}")]);
+    assert_eq!(values(server, "F").await, [format!("boss.0={into}")]);
+    // The link that stays is the first of its set now, and has the key of the first.
+    assert_eq!(keys("F").await, before[..1]);
+    let moved = keys("I").await;
+    assert!(moved.iter().all(|key| !before.contains(key)), "{moved:?} {before:?}");
     assert_eq!(findings(server).await, [""; 0]);
 }
 

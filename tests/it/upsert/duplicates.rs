@@ -40,7 +40,6 @@ on_both!(
     lists_are_checked_client_by_client,
     checked_input_shows_errors_and_warnings,
     repeated_request_is_not_checked_again,
-    merge_is_not_checked,
     checks_of_a_client_take_one_statement_and_no_scan,
 );
 
@@ -649,24 +648,6 @@ async fn repeated_request_is_not_checked_again(server: &TestServer) {
     );
     store_key(server, twice).await;
     assert_eq!(upsert(&strict, input).await.text, first.text);
-    strict.stop().await;
-}
-
-async fn merge_is_not_checked(server: &TestServer) {
-    store_key(server, ines()).await;
-    store_key(server, someone(json!({ "clientId": "into" }))).await;
-    let twice = with(
-        ines(),
-        json!({ "client": with(ines()["client"].clone(), json!({ "clientId": "B" })) }),
-    );
-    store_key(server, twice).await;
-    let strict = checking(server, checks(CheckLevel::Error)).await;
-    let query = "mutation { mergeClients(input: { from: { clientId: \"B\" }, into: { clientId: \"into\" }, \
-        fields: [EMAIL_ADDRESS, HOME_PHONE], idDocuments: ADD }) { userErrors { code } } }";
-    assert_eq!(
-        data(&strict, query, json!({})).await,
-        json!({ "mergeClients": { "userErrors": [] } })
-    );
     strict.stop().await;
 }
 

@@ -116,15 +116,8 @@ impl Upsert<'_> {
         if claimed.is_empty() {
             return Ok(None);
         }
-        let rows = claimed.iter().map(|claim| claim.row(key));
-        let columns = custom_field_claim::Entity::columns();
-        let sql = format!(
-            "INSERT INTO custom_field_claim ({}) {} ON CONFLICT DO NOTHING",
-            columns.join(", "),
-            dialect.rows_of_json(custom_field_claim::Entity::table(), &columns, "$1"),
-        );
-        let rows = json(&Vec::from_iter(rows))?;
-        if transaction.run(sql, [rows.into()]).await? == claimed.len() as u64 {
+        let rows: Vec<_> = claimed.iter().map(|claim| claim.row(key)).collect();
+        if insert(&rows, transaction).await? {
             return Ok(None);
         }
         let taken = taken(key, &claimed, &Rights::all(), transaction).await?;
@@ -275,10 +268,28 @@ pub(super) async fn claimed(
     rows.iter().map(|row| Ok(claim(row.try_get_many_by_index()?))).collect()
 }
 
+/// Inserts these claims, which are distinct and in order. Returns false if clients have some of them already.
+async fn insert(claims: &[custom_field_claim::Model], transaction: &Transaction) -> Result<bool> {
+    let columns = custom_field_claim::Entity::columns();
+    let sql = format!(
+        "INSERT INTO custom_field_claim ({}) {} ON CONFLICT DO NOTHING",
+        columns.join(", "),
+        rows_of_json(transaction.dialect, "$1"),
+    );
+    Ok(transaction.run(sql, [json(&claims)?.into()]).await? == claims.len() as u64)
+}
+
+/// The statement that reads the claims in the JSON array bound to `placeholder`.
+fn rows_of_json(dialect: Dialect, placeholder: &str) -> String {
+    let columns = custom_field_claim::Entity::columns();
+    dialect.rows_of_json(custom_field_claim::Entity::table(), &columns, placeholder)
+}
+
 /// The claims of values that change in several clients at once: each client releases the claims of its values before,
 /// and makes those of its values after.
 pub(super) struct Reclaim {
-    released: BTreeSet<Claim>,
+    /// Those before and after.
+    released: Vec<custom_field_claim::Model>,
     claimed: Vec<custom_field_claim::Model>,
 }
 
@@ -288,23 +299,35 @@ impl Reclaim {
         after: &[custom_field_value::Model],
         definitions: &Definitions,
     ) -> Self {
-        let claim = |value: &custom_field_value::Model| claims(Some(&vec![value.clone()]), definitions).pop_first();
-        let row = |value: &custom_field_value::Model| Some(claim(value)?.row(&value.client_key));
+        let claims = |values: &mut dyn Iterator<Item = &custom_field_value::Model>| {
+            let claim = |value: &custom_field_value::Model| {
+                let claim = claims(Some(&vec![value.clone()]), definitions).pop_first()?;
+                Some((claim, value.client_key.clone()))
+            };
+            let distinct: BTreeSet<(Claim, String)> = values.filter_map(claim).collect();
+            distinct
+                .iter()
+                .map(|(claim, client_key)| claim.row(client_key))
+                .collect()
+        };
         Self {
-            released: before.iter().filter_map(claim).collect(),
-            claimed: after.iter().filter_map(row).collect(),
+            released: claims(&mut before.iter().chain(after)),
+            claimed: claims(&mut after.iter()),
         }
     }
 
-    /// Returns true if clients without the released claims have the new ones.
+    /// Returns true if other clients have the new claims, or two of these clients would.
     pub async fn is_taken(&self, transaction: &Transaction) -> Result<bool> {
+        let values: BTreeSet<(&str, &str)> = self.claimed.iter().map(|row| (&*row.field_key, &*row.value)).collect();
+        if values.len() < self.claimed.len() {
+            return Ok(true);
+        }
         if self.claimed.is_empty() {
             return Ok(false);
         }
         let which = Claim::is_one_of(transaction.dialect, "$1");
         let sql = format!("SELECT field_key, value, client_key FROM custom_field_claim WHERE {which}");
-        let rows = transaction.all(sql, [json(&self.claimed)?.into()]).await?;
-        for row in rows {
+        for row in transaction.all(sql, [json(&self.claimed)?.into()]).await? {
             let (field_key, value, client_key) = row.try_get_many_by_index()?;
             let held = custom_field_claim::Model {
                 field_key,
@@ -315,35 +338,20 @@ impl Reclaim {
                 return Ok(true);
             }
         }
-        // Two of the clients can't get the same value either.
-        let values: BTreeSet<(&str, &str)> = self.claimed.iter().map(|row| (&*row.field_key, &*row.value)).collect();
-        let clients = |(field_key, value): &(&str, &str)| {
-            let rows = self.claimed.iter();
-            let of_value = rows.filter(|row| row.field_key == *field_key && row.value == *value);
-            of_value.map(|row| &row.client_key).collect::<BTreeSet<_>>().len()
-        };
-        Ok(values.iter().any(|value| clients(value) > 1))
+        Ok(false)
     }
 
-    /// Changes the claims, of which none is taken.
-    pub async fn write(&self, transaction: &Transaction) -> Result<()> {
+    /// Changes the claims, of which none is taken. Returns false if another client has just claimed one of them.
+    pub async fn write(&self, transaction: &Transaction) -> Result<bool> {
         if self.claimed.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
-        let dialect = transaction.dialect;
         let sql = format!(
-            "DELETE FROM custom_field_claim WHERE {}",
-            Claim::is_one_of(dialect, "$1")
+            "DELETE FROM custom_field_claim WHERE (field_key, value, client_key) IN ({})",
+            rows_of_json(transaction.dialect, "$1")
         );
         transaction.run(sql, [json(&self.released)?.into()]).await?;
-        let columns = custom_field_claim::Entity::columns();
-        let sql = format!(
-            "INSERT INTO custom_field_claim ({}) {} ON CONFLICT DO NOTHING",
-            columns.join(", "),
-            dialect.rows_of_json(custom_field_claim::Entity::table(), &columns, "$1"),
-        );
-        transaction.run(sql, [json(&self.claimed)?.into()]).await?;
-        Ok(())
+        insert(&self.claimed, transaction).await
     }
 }
 

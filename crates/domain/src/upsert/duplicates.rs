@@ -401,6 +401,31 @@ impl Upsert<'_> {
     }
 }
 
+/// Checks the new and changed values of a client that another one is merged into. What that one has is no new
+/// duplicate, but a pair of members can be one that neither client had.
+///
+/// # Errors
+/// As [`Upsert::duplicates`].
+pub(super) async fn of_merge(
+    merged: &Aggregate,
+    before: &Aggregate,
+    after: &Aggregate,
+    checks: &DuplicateChecks,
+    caller: &Caller,
+    transaction: &Transaction,
+) -> Result<Result<Vec<Problem>, Vec<Problem>>> {
+    let (mut new, known) = (compared(Some(before), after, checks), compared(None, merged, checks));
+    let is_equal = |a: &Compared, b: &Compared| (a.check, &a.values) == (b.check, &b.values);
+    new.retain(|value| !known.iter().any(|known| is_equal(known, value)));
+    lock(&new, MOST_LOCKS, transaction).await?;
+    let matches = matches(&new, &after.client.encoded_key, &caller.rights, transaction).await?;
+    let (errors, warnings) = problems(&new, &matches, caller);
+    Ok(match errors.is_empty() {
+        true => Ok(warnings),
+        false => Err(errors),
+    })
+}
+
 /// Adds warnings to the answer of an upsert.
 pub(super) fn with_warnings(step: Step<Answer>, warnings: Vec<Problem>) -> Step<Answer> {
     let add = |mut answer: Answer| {

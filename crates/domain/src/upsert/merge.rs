@@ -10,11 +10,14 @@ use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use self::links::MOST_LINKS;
+pub(crate) use self::links::links_to;
 use self::moved::Moved;
 use super::{
-    ClientMember, LONGEST_REASON, Scope, Upsert, UpsertClient, Upserted,
+    ClientMember, Scope, Upsert, UpsertClient, Upserted,
     check::{ValidationContext, check},
-    linked, replay, unknown_client, version_conflict,
+    duplicates, linked, replay,
+    state::reason,
+    unknown_client, version_conflict,
 };
 use crate::{
     audit::Head,
@@ -27,18 +30,17 @@ use crate::{
     definitions::{self, Definitions},
     enums::{Channel, ClientState},
     idempotency::{Acquired, Fingerprint, IdempotencyEntry, Key, outcome_unavailable},
-    member::{Problems, Scalars},
+    member::Problems,
 };
-use async_graphql::{Enum, MaybeUndefined};
+use async_graphql::Enum;
 use clientele_core::{
     error::{Error, Result},
     path,
     problem::{Problem, ProblemCode, Step as PathStep},
-    text::is_blank,
 };
 use clientele_storage::db::{Batch, Dialect, Step, Transaction, Work};
 
-/// Limit of the clients that refer to the same client as merged into it.
+/// Limit of the clients that were merged into the same client, directly or through others.
 pub const MOST_MERGED: usize = 100;
 
 /// Limit of the members that a merge copies: all of them.
@@ -105,7 +107,7 @@ impl Clients {
     ) -> Result<Answer> {
         Scope::Merge.require(caller)?;
         let mut problems = Problems::default();
-        let reason = input.reason(&mut problems);
+        let reason = reason(input.reason.as_deref(), &mut problems);
         if input.members.len() > MOST_MEMBERS {
             let message = format!("Send at most {MOST_MEMBERS} fields.");
             problems.add(ProblemCode::TooMany, path!["fields"], message);
@@ -146,17 +148,9 @@ impl Clients {
 }
 
 impl MergeClients {
-    /// A blank reason counts as none.
-    fn reason(&self, problems: &mut Problems) -> Option<String> {
-        let reason = self.reason.clone().filter(|reason| !is_blank(reason));
-        let reason = reason.map_or(MaybeUndefined::Undefined, MaybeUndefined::Value);
-        let scope = Vec::new();
-        Scalars { scope, problems }.lines("reason", &reason, None, LONGEST_REASON)
-    }
-
-    /// Gives a problem of the upsert of `into` its path in this input.
-    fn of_merge(&self, problem: Problem) -> Problem {
-        let path = match problem.path.as_slice() {
+    /// Gives problems of the upsert of `into` their paths in this input.
+    fn of_merge(&self, problems: Vec<Problem>) -> Vec<Problem> {
+        let path = |problem: &Problem| match problem.path.as_slice() {
             [PathStep::Name("client"), PathStep::Name(name), ..] => {
                 let is_it = |member: &ClientMember| member.as_str().replace('_', "").eq_ignore_ascii_case(name);
                 match self.members.iter().position(is_it) {
@@ -171,7 +165,12 @@ impl MergeClients {
             [] => Vec::new(),
             _ => path!["into"].to_vec(),
         };
-        Problem { path, ..problem }
+        let problems = problems.into_iter();
+        let in_input = problems.map(|problem| Problem {
+            path: path(&problem),
+            ..problem
+        });
+        in_input.collect()
     }
 }
 
@@ -192,11 +191,11 @@ struct Attempted {
 }
 
 /// A locked client with the end of its audit chain.
-type Locked = (Aggregate, Head);
+type LockedClient = (Aggregate, Head);
 
 /// The stored outcome of a merge.
 #[derive(Serialize, Deserialize)]
-struct Record {
+struct StoredMerge {
     /// As the outcome of an upsert of this client.
     into: String,
     from_key: String,
@@ -211,7 +210,7 @@ impl Work for Merge<'_> {
             match entry.acquire(self.now, transaction).await? {
                 Acquired::First => {}
                 Acquired::Stored(stored) => {
-                    let Record { into, from_key, links } =
+                    let StoredMerge { into, from_key, links } =
                         serde_json::from_str(&stored.outcome).map_err(Error::internal)?;
                     let definitions = &self.clients.definitions;
                     let present = definitions.at(stored.definition_version, transaction).await?;
@@ -261,7 +260,7 @@ impl Merge<'_> {
         &self,
         definitions: &Definitions,
         transaction: &Transaction,
-    ) -> Result<Option<Result<(Locked, Locked), Vec<Problem>>>> {
+    ) -> Result<Option<Result<(LockedClient, LockedClient), Vec<Problem>>>> {
         let MergeClients { from, into, .. } = self.input;
         let mut locked = None;
         // SQLite's one writer has locked everything.
@@ -279,7 +278,7 @@ impl Merge<'_> {
             read(into, rights, transaction).await?,
         );
         if let Some((from_key, into_key)) = locked {
-            let is_other = |found: &Option<Locked>, key: Option<String>| {
+            let is_other = |found: &Option<LockedClient>, key: Option<String>| {
                 let found = found.as_ref().map(|(client, _)| &client.client.encoded_key);
                 found.is_some() && found != key.as_ref()
             };
@@ -287,7 +286,7 @@ impl Merge<'_> {
                 return Ok(None);
             }
         }
-        let unknown = |found: &Option<Locked>, by: &ClientBy, place: &'static str| {
+        let unknown = |found: &Option<LockedClient>, by: &ClientBy, place: &'static str| {
             found.is_none().then(|| Problem {
                 path: path![place].to_vec(),
                 ..unknown_client(by)
@@ -302,7 +301,7 @@ impl Merge<'_> {
             let problem = Problem::new(ProblemCode::Invalid, path!["into"], message);
             return Ok(Some(Err(vec![problem])));
         }
-        let wrong = |expected: Option<i32>, client: &Locked, place: &'static str| {
+        let wrong = |expected: Option<i32>, client: &LockedClient, place: &'static str| {
             let problem = version_conflict(expected?, client.0.client.version)?;
             let path = path![place].to_vec();
             Some(Problem { path, ..problem })
@@ -320,23 +319,22 @@ impl Merge<'_> {
 
     async fn merge(
         &self,
-        from: Locked,
-        into: Locked,
+        from: LockedClient,
+        into: LockedClient,
         definitions: &std::sync::Arc<Definitions>,
         transaction: &Transaction,
     ) -> Result<Step<Result<Attempted, Vec<Problem>>>> {
         let (from_key, into_key) = (&from.0.client.encoded_key, &into.0.client.encoded_key);
         let mut problems = state_problems(&from.0, &into.0);
-        if consequences::merged_into(into_key, transaction).await? >= MOST_MERGED {
-            let message = format!("At most {MOST_MERGED} clients can be merged into one client.");
+        if consequences::count_merged(from_key, into_key, transaction).await? >= MOST_MERGED {
+            let message = format!(
+                "At most {MOST_MERGED} clients can be merged into one client, with those that were merged into them: \
+                 delete some of them first."
+            );
             problems.push(Problem::new(ProblemCode::TooMany, path!["into"], message));
         }
         let links = links::read(from_key, into_key, definitions, transaction).await?;
-        problems.extend(
-            links
-                .problems(into_key, &self.caller.rights, definitions, transaction)
-                .await?,
-        );
+        problems.extend(links.problems(into_key, self.caller, definitions, transaction).await?);
         let moved = Moved::of(self.input, &from.0, &into.0, definitions, &self.caller.rights);
         problems.extend(moved.remaining_link(self.input, &from.0, &into.0, definitions, &self.caller.rights));
         let upsert = moved.upsert(self.input, &from.0, &into.0);
@@ -352,17 +350,24 @@ impl Merge<'_> {
             now: self.now,
         };
         let after = match check(&upsert, &context) {
-            Ok(after) if problems.is_empty() => moved.with_keys(after, &into.0),
+            Ok(after) if problems.is_empty() => after,
             Ok(_) => return Ok(Step::Discard(Err(problems))),
             Err(found) => {
-                let mut of_merge: Vec<Problem> = found.into_iter().map(|found| self.input.of_merge(found)).collect();
+                let mut of_merge = self.input.of_merge(found);
                 // The state of `into` has been reported already.
                 of_merge.retain(|problem| problem.code != ProblemCode::Blacklisted);
                 problems.extend(of_merge);
                 return Ok(Step::Discard(Err(problems)));
             }
         };
+        let checks = &self.clients.settings.duplicates;
+        let checked = duplicates::of_merge(&from.0, &into.0, &after, checks, self.caller, transaction);
+        let warnings = match checked.await? {
+            Ok(warnings) => self.input.of_merge(warnings),
+            Err(problems) => return Ok(Step::Discard(Err(self.input.of_merge(problems)))),
+        };
         let exited = moved.left(&from.0, self.exited(&from.0, into_key), &context_of(&context, &from.0));
+        let after = moved.with_keys(after, &into.0, &exited);
         let exit = UpsertClient {
             scope: Scope::State,
             reason: self.reason.clone(),
@@ -381,19 +386,19 @@ impl Merge<'_> {
         let upsert = self.upsert(&upsert);
         let written = upsert.write(Some(into), after, definitions.clone(), transaction);
         let into = match written.await? {
-            Step::Commit(Ok(into)) | Step::Discard(Ok(into)) => into,
+            Step::Commit(Ok(into)) | Step::Discard(Ok(into)) => Upserted { warnings, ..into },
             Step::Commit(Err(problems)) | Step::Discard(Err(problems)) => {
-                let of_merge = problems.into_iter().map(|problem| self.input.of_merge(problem));
-                return Ok(Step::Discard(Err(of_merge.collect())));
+                return Ok(Step::Discard(Err(self.input.of_merge(problems))));
             }
             Step::Again => return Ok(Step::Again),
         };
         queued.extend(&into.queued);
         let mut batch = Batch::new(transaction.dialect);
         let count = links.count();
-        links
-            .redirect(&into_key, self, definitions, transaction, &mut batch)
-            .await?;
+        let redirected = links.redirect(&into_key, self, definitions, transaction, &mut batch);
+        if !redirected.await? {
+            return Ok(Step::Again);
+        }
         let merged = Merged {
             into,
             from_key,
@@ -403,7 +408,7 @@ impl Merge<'_> {
             return Ok(Step::Discard(Ok(Attempted { merged, queued })));
         }
         if let Some(entry) = &self.entry {
-            let record = Record {
+            let record = StoredMerge {
                 into: replay::record(merged.into.outcome, &merged.into.client, definitions)?,
                 from_key: merged.from_key.clone(),
                 links: count,
@@ -454,7 +459,7 @@ fn context_of<'a>(context: &ValidationContext<'a>, stored: &'a Aggregate) -> Val
 
 /// Reads a client that exists for a caller with these rights, with everything that belongs to it. It must be locked
 /// already.
-async fn read(by: &ClientBy, rights: &Rights, transaction: &Transaction) -> Result<Option<Locked>> {
+async fn read(by: &ClientBy, rights: &Rights, transaction: &Transaction) -> Result<Option<LockedClient>> {
     let (condition, name) = by.condition();
     if name.contains('\0') {
         return Ok(None);

@@ -50,7 +50,7 @@ impl Clients {
     ) -> Result<Result<Option<Upserted>, Vec<Problem>>> {
         Scope::State.require(caller)?;
         let mut problems = Problems::default();
-        let reason = input.reason(&mut problems);
+        let reason = reason(input.reason.as_deref(), &mut problems);
         if !problems.0.is_empty() {
             return Ok(Err(problems.0));
         }
@@ -78,16 +78,14 @@ impl Clients {
     }
 }
 
-impl ChangeClientState {
-    /// A blank reason counts as none.
-    fn reason(&self, problems: &mut Problems) -> Option<String> {
-        let reason = self.reason.as_ref().filter(|reason| !is_blank(reason));
-        let reason = reason.map_or(MaybeUndefined::Undefined, |reason| {
-            MaybeUndefined::Value(reason.clone())
-        });
-        let scope = Vec::new();
-        Scalars { scope, problems }.lines("reason", &reason, None, LONGEST_REASON)
-    }
+/// Checks the member `reason` of a request. A blank one counts as none.
+pub(super) fn reason(sent: Option<&str>, problems: &mut Problems) -> Option<String> {
+    let sent = sent.filter(|reason| !is_blank(reason));
+    let sent = sent.map_or(MaybeUndefined::Undefined, |reason| {
+        MaybeUndefined::Value(reason.to_owned())
+    });
+    let scope = Vec::new();
+    Scalars { scope, problems }.lines("reason", &sent, None, LONGEST_REASON)
 }
 
 /// The state isn't in an object of the client's members here. It also brings back the values of a merged client, which

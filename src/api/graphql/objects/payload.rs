@@ -45,7 +45,8 @@ object! {
         => |row| once("input".to_owned()).chain(row.path.iter().map(ToString::to_string)).collect();
     maybe_int clientCount "The number of clients whose data doesn't allow this change of a definition; with \
         STILL_LINKED of the clients that link to this one, as far as you may view them and up to 1,000; with \
-        DUPLICATE_CLIENT of the clients that match, of which at most 100 are counted; null for other problems."
+        BLACKLISTED of the blacklisted clients whose links a merge would change; with DUPLICATE_CLIENT of the clients \
+        that match, of which at most 100 are counted; null for other problems."
         => |row| row.clients.as_ref().map(|clients| clients.count);
     texts clientIds "The IDs of up to three of these clients. Requires VIEW_CLIENT: without it, empty."
         => |row| row.clients.iter().flat_map(|clients| clients.ids.clone()).collect();
@@ -168,16 +169,33 @@ payload! {
         => |row| row.problems().iter().find_map(Problem::stored_version);
 }
 
+/// The result of a merge.
+#[derive(Clone, Copy)]
+pub struct MergeRow<'a> {
+    /// None if the merge was only checked.
+    pub stored: Option<(ClientRow<'a>, &'a Merged)>,
+    pub warnings: &'a [Problem],
+}
+
+impl<'a> PayloadRow<'a, MergeRow<'a>> {
+    fn merged(&self) -> Option<(ClientRow<'a>, &'a Merged)> {
+        self.stored()?.stored
+    }
+}
+
 payload! {
-    MergeClientsPayload = (ClientRow<'a>, &'a Merged), "mergeClients";
+    MergeClientsPayload = MergeRow<'a>, "mergeClients";
 
     maybe<Client> client "The client that the other one was merged into, as it is stored; null if there are user \
         errors, or with `validateOnly`. Requires VIEW_CLIENT: without it, null and an error." needs ViewClient
-        => |row| row.stored().map(|(client, _)| client);
+        => |row| row.merged().map(|(client, _)| client);
     maybe_text mergedClientKey "The key of the merged client; null if there are user errors, or with `validateOnly`."
-        => |row| row.stored().map(|(_, merged)| &*merged.from_key);
+        => |row| row.merged().map(|(_, merged)| &*merged.from_key);
     int redirectedLinks "The number of links of other clients that lead to the client now, and led to the merged one."
-        => |row| row.stored().map_or(0, |(_, merged)| merged.links as i64);
+        => |row| row.merged().map_or(0, |(_, merged)| merged.links as i64);
+    list<ClientWarning> warnings "The warnings of the duplicate checks; empty if there are user errors, or if the \
+        answer to an earlier request is repeated."
+        => |row| row.stored().map(|stored| stored.warnings).unwrap_or_default();
     maybe_int conflictingFromVersion "With the user error VERSION_CONFLICT for `expectedFromVersion`, the stored \
         version; null otherwise." => |row| conflicting(row.problems(), "expectedFromVersion");
     maybe_int conflictingIntoVersion "With the user error VERSION_CONFLICT for `expectedIntoVersion`, the stored \
@@ -210,6 +228,9 @@ payload! {
         before, the time of that." => |row| row.stored().map(|removed| removed.at);
     int erasedRecords "The number of audit records whose contents were erased."
         => |row| row.stored().map_or(0, |removed| removed.records as i64);
+    texts mergedClientKeys "The keys of the clients that had been merged into this one, as far as you may see them. \
+        They keep their own data, and no longer refer to this client: erase them, too."
+        => |row| row.stored().map(|removed| removed.merged_keys.clone()).unwrap_or_default();
     int deletedMessages "The number of messages that were deleted with the client."
         => |row| row.stored().map_or(0, |removed| removed.messages as i64);
     int unsentMessages "The number of these messages that were waiting to be sent, and never will be."

@@ -1,13 +1,13 @@
 //! Links of other clients to the merged client, and links between the two clients.
 
 use clientele::{
-    caller::{Rights, Sets},
+    caller::{Limit, Permission, Rights, Sets},
     definitions::Kind,
     upsert::MOST_LINKS,
 };
 use serde_json::{Value, json};
 
-use super::{create_with, define_grouped, merge, merged, named, show, two, unique, user_errors, values};
+use super::{change_state, create_with, define_grouped, merge, merged, named, show, two, unique, user_errors, values};
 use crate::{
     audit::{changes, findings},
     harness::{TestServer, field, graphql::store_key, with},
@@ -19,6 +19,8 @@ on_both!(
     links_between_the_clients_stay_with_the_merged_one,
     unique_links_are_claimed_for_the_client,
     links_of_sets_that_the_caller_may_not_change_are_refused,
+    links_of_clients_outside_of_the_callers_limits_are_refused,
+    links_of_blacklisted_clients_are_refused,
     at_most_500_links_are_redirected,
 );
 
@@ -164,6 +166,52 @@ async fn links_of_sets_that_the_caller_may_not_change_are_refused(server: &TestS
     assert_eq!(server.snapshot().await, before);
 }
 
+async fn links_of_clients_outside_of_the_callers_limits_are_refused(server: &TestServer) {
+    server.define(vec![field("friend", Kind::ClientLink)]).await;
+    let north = |id: &str| json!({ "client": with(named(id, id), json!({ "assignedBranchKey": "north" })) });
+    let from = store_key(server, north("F")).await;
+    store_key(server, north("I")).await;
+    create_with(server, "A", json!({ "customInformation": [link("friend", &from)] })).await;
+    let before = server.snapshot().await;
+    let limited = server.as_caller(&Rights {
+        branches: Limit::To(["north".to_owned()].into()),
+        ..Rights::all()
+    });
+    let message = "Clients that you have no right to link to this client: someone with rights to all branches and \
+        centres can merge it.";
+    let answer = merge(&limited, two("F", "I")).await;
+    let expected = json!([{ "code": "FORBIDDEN", "message": message, "path": ["input", "from"] }]);
+    assert_eq!(*user_errors(&answer, "mergeClients"), expected);
+    assert_eq!(server.snapshot().await, before);
+}
+
+async fn links_of_blacklisted_clients_are_refused(server: &TestServer) {
+    server.define(vec![field("friend", Kind::ClientLink)]).await;
+    let from = create_with(server, "F", json!({})).await;
+    let into = create_with(server, "I", json!({})).await;
+    for id in ["A", "B"] {
+        create_with(server, id, json!({ "customInformation": [link("friend", &from)] })).await;
+    }
+    change_state(server, "B", "BLACKLISTED").await;
+    let before = server.snapshot().await;
+    let query = "mutation { mergeClients(input: { from: { clientId: \"F\" }, into: { clientId: \"I\" } }) { \
+        userErrors { code message path clientCount clientIds } } }";
+    let message = "Blacklisted clients link to this client, and can't be edited: change their state first.";
+    let expected = |count: i64, ids: Value| {
+        json!([{ "code": "BLACKLISTED", "message": message, "path": ["input", "from"], "clientCount": count,
+            "clientIds": ids }])
+    };
+    let answer = server.graphql(query, json!({})).await;
+    assert_eq!(*user_errors(&answer, "mergeClients"), expected(1, json!(["B"])));
+    let blind = server.as_caller(&Rights::of([Permission::MergeClients]));
+    let answer = blind.graphql(query, json!({})).await;
+    assert_eq!(*user_errors(&answer, "mergeClients"), expected(1, json!([])));
+    assert_eq!(server.snapshot().await, before);
+    change_state(server, "B", "INACTIVE").await;
+    merged(server, two("F", "I")).await;
+    assert_eq!(values(server, "B").await, [format!("friend={into}")]);
+}
+
 async fn at_most_500_links_are_redirected(server: &TestServer) {
     define_grouped(server).await;
     let from = create_with(server, "F", json!({})).await;
@@ -177,7 +225,7 @@ async fn at_most_500_links_are_redirected(server: &TestServer) {
     let key = store_key(server, one).await;
     let before = server.snapshot().await;
     let answer = merge(server, two("F", "I")).await;
-    let message = "A merge redirects at most 500 links of other clients: change some first.";
+    let message = "A merge redirects at most 500 links of other clients: remove some first.";
     let expected = json!([{ "code": "TOO_MANY", "message": message, "path": ["input", "from"] }]);
     assert_eq!(*user_errors(&answer, "mergeClients"), expected);
     assert_eq!(server.snapshot().await, before);

@@ -7,10 +7,10 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{create_with, merge, named, show, two, user_errors};
+use super::{create_with, merge, merged, named, show, two, unique, user_errors, values};
 use crate::{
     audit::findings,
-    harness::{Answer, TestServer, field, with},
+    harness::{Answer, HeldLock, TestServer, field, with},
 };
 
 on_both!(
@@ -19,6 +19,11 @@ on_both!(
     merge_races_with_upserts,
     merge_races_with_deletions,
     link_created_meanwhile_leads_to_a_client,
+);
+
+on_postgres!(
+    removals_along_a_chain_leave_no_reference_to_a_removed_client,
+    value_claimed_meanwhile_refuses_the_redirected_link,
 );
 
 /// The code of the only problem; none if there was none.
@@ -151,5 +156,63 @@ async fn link_created_meanwhile_leads_to_a_client(server: &TestServer) {
         }
         assert_eq!(found, redirected);
     }
+    assert_eq!(findings(server).await, [""; 0]);
+}
+
+async fn removals_along_a_chain_leave_no_reference_to_a_removed_client(server: &TestServer) {
+    let a = create_with(server, "A", json!({})).await;
+    for (from, into) in [("A", "B"), ("B", "C")] {
+        create_with(server, into, json!({})).await;
+        merged(server, two(from, into)).await;
+    }
+    let delete = async |id: &str| {
+        let request = server.request(Method::DELETE, &format!("/api/clients/{id}"));
+        assert_eq!(server.send(request).await.status, 200);
+    };
+    let held = HeldLock::of_client(&a, []);
+    let removals = async {
+        held.is_held().await;
+        // It has locked B, and waits for A.
+        let first = async { delete("B").await };
+        let second = async {
+            held.is_waited_for(server).await;
+            // It waits for B, which is gone then. Meanwhile A refers to C.
+            delete("C").await;
+        };
+        let release = async {
+            held.is_waited_for_by(2, server).await;
+            held.release();
+        };
+        tokio::join!(first, second, release);
+    };
+    tokio::join!(held.hold(server), removals);
+    assert_eq!(
+        show(server, "A", "mergedIntoKey").await,
+        json!({ "mergedIntoKey": null })
+    );
+    create_with(server, "D", json!({})).await;
+    merged(server, two("A", "D")).await;
+    assert_eq!(findings(server).await, [""; 0]);
+}
+
+/// An import claims values without a lock on the clients that they link to.
+async fn value_claimed_meanwhile_refuses_the_redirected_link(server: &TestServer) {
+    server.define(vec![unique(field("friend", Kind::ClientLink))]).await;
+    let from = create_with(server, "F", json!({})).await;
+    let into = create_with(server, "I", json!({})).await;
+    let link = json!({ "customInformation": [{ "fieldId": "friend", "linkedKey": from }] });
+    create_with(server, "A", link).await;
+    let held = HeldLock::of_claim("friendKey", &into, "imported");
+    let merging = async {
+        held.is_held().await;
+        let release = async {
+            held.is_waited_for(server).await;
+            held.release();
+        };
+        tokio::join!(merge(server, two("F", "I")), release).0
+    };
+    let ((), answer) = tokio::join!(held.hold(server), merging);
+    assert_eq!(code(&answer).as_deref(), Some("TAKEN"), "{}", answer.text);
+    assert_eq!(values(server, "A").await, [format!("friend={from}")]);
     assert_eq!(findings(server).await, [""; 0]);
 }

@@ -204,17 +204,26 @@ async fn all_problems_are_reported_at_once(server: &TestServer) {
 }
 
 async fn at_most_100_clients_are_merged_into_one(server: &TestServer) {
-    let into = create_with(server, "I", json!({})).await;
-    for id in ["F", "G"] {
+    let from = create_with(server, "F", json!({})).await;
+    for id in ["I", "G"] {
         create_with(server, id, json!({})).await;
     }
     server.seed(MOST_MERGED as u32 - 1).await;
-    let refer = |condition: &str| {
-        format!("UPDATE client SET state = 'EXITED', merged_into_key = '{into}' WHERE client_id NOT IN ({condition})")
-    };
-    server.write(&refer("'I', 'F', 'G'")).await.expect("written");
+    // 50 of them were merged into the next one, and the others into `from`.
+    let refer = format!(
+        "UPDATE client SET state = 'EXITED', merged_into_key = CASE WHEN client_id < 'SEED00000050' \
+         THEN (SELECT encoded_key FROM client WHERE client_id = 'SEED00000050') ELSE '{from}' END \
+         WHERE client_id LIKE 'SEED%'"
+    );
+    server.write(&refer).await.expect("written");
     merged(server, two("F", "I")).await;
     assert_eq!(problems(server, two("G", "I")).await, ["TOO_MANY into"]);
+    let message = "At most 100 clients can be merged into one client, with those that were merged into them: delete \
+        some of them first.";
+    let answer = merge(server, two("G", "I")).await;
+    assert_eq!(user_errors(&answer, "mergeClients")[0]["message"], message);
+    // Those of the client to merge count, too.
+    assert_eq!(problems(server, two("I", "G")).await, ["TOO_MANY into"]);
 }
 
 async fn lists_and_texts_have_limits(server: &TestServer) {

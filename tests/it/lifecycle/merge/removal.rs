@@ -1,17 +1,23 @@
 //! The deletion and the erasure of clients that were merged, and of clients that others were merged into.
 
+use clientele::caller::{Limit, Rights};
 use reqwest::Method;
 use serde_json::json;
 
-use super::{create_with, merged, show, two};
+use super::{create_with, merged, named, show, two};
 use crate::{
     audit::{changes, erase, findings},
-    harness::TestServer,
+    harness::{
+        TestServer,
+        graphql::{data, store_key},
+        with,
+    },
 };
 
 on_both!(
     deletion_passes_references_on,
     erasure_passes_references_on,
+    erasure_names_the_clients_that_were_merged_into_it,
     merged_client_can_be_deleted,
 );
 
@@ -66,6 +72,36 @@ async fn erasure_passes_references_on(server: &TestServer) {
     // It can be merged again.
     create_with(server, "D", json!({})).await;
     merged(server, two("A", "D")).await;
+    assert_eq!(findings(server).await, [""; 0]);
+}
+
+async fn erasure_names_the_clients_that_were_merged_into_it(server: &TestServer) {
+    let north = json!({ "assignedBranchKey": "north" });
+    let mut keys = Vec::new();
+    for (id, members) in [("I", json!({})), ("F", json!({})), ("G", north), ("X", json!({}))] {
+        let client = with(named(id, id), members);
+        keys.push(store_key(server, json!({ "client": client })).await);
+    }
+    merged(server, two("F", "I")).await;
+    merged(server, two("G", "I")).await;
+    let query = "mutation($key: String!) { eraseClient(input: { by: { encodedKey: $key }, idempotencyKey: \"k\" }) { \
+        erasedClientKey mergedClientKeys userErrors { code } } }";
+    let erased = data(server, query, json!({ "key": keys[0] })).await;
+    let expected = json!({ "eraseClient": { "erasedClientKey": keys[0], "mergedClientKeys": keys[1..3],
+        "userErrors": [] } });
+    assert_eq!(erased, expected);
+    assert_eq!(data(server, query, json!({ "key": keys[0] })).await, expected);
+    // Those that the caller may not see are left out.
+    merged(server, two("F", "X")).await;
+    merged(server, two("G", "X")).await;
+    let place = "UPDATE client SET assigned_branch_key = 'south' WHERE client_id = 'X' OR client_id = 'F'";
+    server.write(place).await.expect("written");
+    let south = server.as_caller(&Rights {
+        branches: Limit::To(["south".to_owned()].into()),
+        ..Rights::all()
+    });
+    let erased = data(&south, query, json!({ "key": keys[3] })).await;
+    assert_eq!(erased["eraseClient"]["mergedClientKeys"], json!([keys[1]]));
     assert_eq!(findings(server).await, [""; 0]);
 }
 

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use entity::{audit_record, client};
 
-use super::Locked;
+use super::{LockedClient, MOST_MERGED};
 use crate::{
     audit::{Action, Chain, Change, Head, Subject},
     caller::Caller,
@@ -18,10 +18,15 @@ use crate::{
 use clientele_core::error::Result;
 use clientele_storage::db::{Batch, Dialect, Transaction};
 
-/// Returns the number of clients that were merged into this one.
-pub(super) async fn merged_into(client_key: &str, transaction: &Transaction) -> Result<usize> {
-    let sql = "SELECT count(*) FROM client WHERE merged_into_key = $1";
-    let row = transaction.one(sql, [client_key.into()]).await?;
+/// Returns the number of clients that were merged into one of these two, directly or through others: a removal of those
+/// between makes them refer to it. Counts at most [`MOST_MERGED`].
+pub(super) async fn count_merged(from_key: &str, into_key: &str, transaction: &Transaction) -> Result<usize> {
+    let sql = format!(
+        "WITH RECURSIVE merged (encoded_key) AS (SELECT encoded_key FROM client WHERE merged_into_key IN ($1, $2) \
+         UNION SELECT c.encoded_key FROM merged m JOIN client c ON c.merged_into_key = m.encoded_key) \
+         SELECT count(*) FROM (SELECT 1 FROM merged LIMIT {MOST_MERGED}) counted"
+    );
+    let row = transaction.one(sql, [from_key.into(), into_key.into()]).await?;
     let count: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
     Ok(usize::try_from(count).unwrap_or_default())
 }
@@ -30,7 +35,7 @@ pub(super) async fn merged_into(client_key: &str, transaction: &Transaction) -> 
 pub(super) async fn put(
     clients: &Clients,
     caller: &Caller,
-    changes: Vec<(Locked, Aggregate)>,
+    changes: Vec<(LockedClient, Aggregate)>,
     definitions: &Definitions,
     now: DateTime<Utc>,
     transaction: &Transaction,
@@ -71,7 +76,7 @@ pub(super) async fn put(
 impl Clients {
     /// Points the clients that were merged into one that is removed to the client that this one was merged into. If it
     /// wasn't, they refer to none. Earlier versions imported clients that were merged into themselves or in a circle:
-    /// no client refers to itself afterwards.
+    /// no client refers to itself afterwards. Returns the rows that they had.
     pub(crate) async fn release_merged(
         &self,
         caller: &Caller,
@@ -79,22 +84,32 @@ impl Clients {
         definitions: &Definitions,
         now: DateTime<Utc>,
         transaction: &Transaction,
-    ) -> Result<()> {
+    ) -> Result<Vec<client::Model>> {
+        let which = "c.merged_into_key = $1 AND c.encoded_key <> $1";
+        let key = || [sea_orm::Value::from(&removed.encoded_key)];
+        let any = format!("SELECT 1 FROM client c WHERE {which} LIMIT 1");
         let select = select_for_change(transaction.dialect, ClientParts::default());
         let lock = match transaction.dialect {
             Dialect::Postgres => " FOR UPDATE OF c",
             Dialect::Sqlite => "",
         };
-        let sql = format!("{select} WHERE c.merged_into_key = $1 AND c.encoded_key <> $1 ORDER BY c.encoded_key{lock}");
-        let merged = read_all_for_change(transaction, sql, [(&removed.encoded_key).into()]).await?;
-        let changes = merged.into_iter().map(|(before, head)| {
-            let mut after = before.clone();
-            let into = removed.merged_into_key.as_ref();
-            after.client.merged_into_key = into.filter(|into| **into != after.client.encoded_key).cloned();
-            ((before, head), after)
-        });
-        let (changes, mut batch) = (changes.collect(), Batch::new(transaction.dialect));
-        put(self, caller, changes, definitions, now, transaction, &mut batch).await?;
-        transaction.write(batch).await
+        let mut released = Vec::new();
+        // A client that was removed while this transaction waited for it has passed on the references to it: the next
+        // statement sees them.
+        while transaction.one(any.as_str(), key()).await?.is_some() {
+            let sql = format!("{select} WHERE {which} ORDER BY c.encoded_key{lock}");
+            let merged = read_all_for_change(transaction, sql, key()).await?;
+            released.extend(merged.iter().map(|(before, _)| before.client.clone()));
+            let changes = merged.into_iter().map(|(before, head)| {
+                let mut after = before.clone();
+                let into = removed.merged_into_key.as_ref();
+                after.client.merged_into_key = into.filter(|into| **into != after.client.encoded_key).cloned();
+                ((before, head), after)
+            });
+            let (changes, mut batch) = (changes.collect(), Batch::new(transaction.dialect));
+            put(self, caller, changes, definitions, now, transaction, &mut batch).await?;
+            transaction.write(batch).await?;
+        }
+        Ok(released)
     }
 }

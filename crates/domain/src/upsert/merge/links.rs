@@ -1,32 +1,35 @@
 //! The links of other clients to the merged client, which are redirected to the other one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use entity::custom_field_value;
 
-use super::{Locked, Merge, consequences};
+use super::{LockedClient, Merge, consequences};
 use crate::{
-    caller::Rights,
+    caller::{Caller, Permission},
     client::{
         Aggregate, ClientParts,
         aggregate::{read_all_for_change, select_for_change},
     },
     definitions::Definitions,
+    enums::ClientState,
     upsert::claims::Reclaim,
 };
 use clientele_core::{
     error::{Error, Result},
     path,
-    problem::{Problem, ProblemCode},
+    problem::{ConcernedClients, Problem, ProblemCode},
 };
 use clientele_storage::db::{Batch, Dialect, Transaction};
 
 /// Limit of the links that a merge redirects.
 pub const MOST_LINKS: usize = 500;
+/// Limit of the linking clients that a problem names.
+const MOST_NAMED: usize = 3;
 
 /// The links to the merged client, by the linking clients, which are locked.
 pub(super) struct Links {
-    clients: Vec<Locked>,
+    clients: Vec<LockedClient>,
     values: Vec<custom_field_value::Model>,
 }
 
@@ -81,14 +84,20 @@ pub(super) async fn read(
 }
 
 /// The statement that reads the links to the client of `$2` by the fields of `$1`, one more than can be redirected. It
-/// leaves out those of this client and of that of `$3`. The condition on the value is that of the index.
+/// leaves out those of this client and of that of `$3`.
 fn linking(columns: &str, dialect: Dialect) -> String {
     format!(
-        "SELECT {columns} FROM custom_field_value v WHERE {} AND substr(coalesce(v.value, v.linked_key), 1, 100) = $2 \
-         AND v.client_key <> $2 AND v.client_key <> $3 LIMIT {}",
-        dialect.is_one_of("v.field_key", "$1"),
+        "SELECT {columns} FROM custom_field_value v WHERE {} AND v.client_key <> $3 LIMIT {}",
+        links_to(dialect),
         MOST_LINKS + 1,
     )
+}
+
+/// The condition that the custom field value `v` links another client to that of `$2`, by one of the fields of `$1`.
+/// The term of the value is that of the index.
+pub(crate) fn links_to(dialect: Dialect) -> String {
+    let fields = dialect.is_one_of("v.field_key", "$1");
+    format!("{fields} AND substr(coalesce(v.value, v.linked_key), 1, 100) = $2 AND v.client_key <> $2")
 }
 
 /// The keys of the fields that link clients, as JSON.
@@ -107,14 +116,15 @@ impl Links {
     pub async fn problems(
         &self,
         into_key: &str,
-        rights: &Rights,
+        caller: &Caller,
         definitions: &Definitions,
         transaction: &Transaction,
     ) -> Result<Option<Problem>> {
         if self.values.len() > MOST_LINKS {
-            let message = format!("A merge redirects at most {MOST_LINKS} links of other clients: change some first.");
+            let message = format!("A merge redirects at most {MOST_LINKS} links of other clients: remove some first.");
             return Ok(Some(Problem::new(ProblemCode::TooMany, path!["from"], message)));
         }
+        let rights = &*caller.rights;
         let is_editable = |value: &custom_field_value::Model| {
             let field = definitions.field_of_key(&value.field_key);
             field.is_some_and(|field| field.is_editable(rights))
@@ -128,6 +138,13 @@ impl Links {
                            and centres can merge it.";
             return Ok(Some(Problem::new(ProblemCode::Forbidden, path!["from"], message)));
         }
+        if let Some(clients) = self.blacklisted(caller, definitions) {
+            let message = "Blacklisted clients link to this client, and can't be edited: change their state first.";
+            return Ok(Some(Problem {
+                clients: Some(Box::new(clients)),
+                ..Problem::new(ProblemCode::Blacklisted, path!["from"], message)
+            }));
+        }
         if self.claims(into_key, definitions).is_taken(transaction).await? {
             let message = "Another client links to each of the two clients by a field whose values must be unique: \
                            remove one of the links first.";
@@ -136,12 +153,35 @@ impl Links {
         Ok(None)
     }
 
+    /// The linking clients that are blacklisted, with the ids of some whose links the caller may see; none if there are
+    /// none.
+    fn blacklisted(&self, caller: &Caller, definitions: &Definitions) -> Option<ConcernedClients> {
+        let shown = self.values.iter().filter(|value| {
+            let field = definitions.field_of_key(&value.field_key);
+            field.is_some_and(|field| field.is_shown(&caller.rights))
+        });
+        let shown: HashSet<&str> = match caller.can(Permission::ViewClient) {
+            true => shown.map(|value| &*value.client_key).collect(),
+            false => HashSet::new(),
+        };
+        let rows = self.clients.iter().map(|(client, _)| &client.client);
+        let rows: Vec<_> = rows
+            .filter(|row| row.state == ClientState::Blacklisted.as_str())
+            .collect();
+        let named = rows.iter().filter(|row| shown.contains(&*row.encoded_key));
+        (!rows.is_empty()).then(|| ConcernedClients {
+            count: rows.len() as i64,
+            ids: named.take(MOST_NAMED).map(|row| row.client_id.clone()).collect(),
+        })
+    }
+
     fn claims(&self, into_key: &str, definitions: &Definitions) -> Reclaim {
         let redirected: Vec<_> = self.values.iter().map(|value| redirected(value, into_key)).collect();
         Reclaim::of(&self.values, &redirected, definitions)
     }
 
-    /// Redirects the links to the other client.
+    /// Redirects the links to the other client. Returns false to start over: another client has just claimed a unique
+    /// value.
     pub async fn redirect(
         self,
         into_key: &str,
@@ -149,8 +189,10 @@ impl Links {
         definitions: &Definitions,
         transaction: &Transaction,
         batch: &mut Batch,
-    ) -> Result<()> {
-        self.claims(into_key, definitions).write(transaction).await?;
+    ) -> Result<bool> {
+        if !self.claims(into_key, definitions).write(transaction).await? {
+            return Ok(false);
+        }
         let mut by_client: HashMap<String, Vec<custom_field_value::Model>> = HashMap::new();
         for value in self.values {
             by_client.entry(value.client_key.clone()).or_default().push(value);
@@ -171,7 +213,8 @@ impl Links {
         let Merge {
             clients, caller, now, ..
         } = merge;
-        consequences::put(clients, caller, changes, definitions, *now, transaction, batch).await
+        consequences::put(clients, caller, changes, definitions, *now, transaction, batch).await?;
+        Ok(true)
     }
 }
 

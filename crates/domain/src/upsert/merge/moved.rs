@@ -126,8 +126,9 @@ impl<'a> Moved<'a> {
         }
     }
 
-    /// Gives the entries in their new client the keys that they had, unless that client has them already.
-    pub fn with_keys(&self, mut after: Aggregate, into: &Aggregate) -> Aggregate {
+    /// Gives the entries in their new client the keys that they had, unless that client has them already. A value that
+    /// stays can have taken over such a key with its group, and keeps it.
+    pub fn with_keys(&self, mut after: Aggregate, into: &Aggregate, left: &Aggregate) -> Aggregate {
         if let (Some([address]), [moved]) = (after.addresses.as_deref_mut(), &*self.addresses) {
             let mut stored = into.addresses.iter().flatten();
             if stored.all(|stored| stored.encoded_key != moved.encoded_key) {
@@ -144,7 +145,7 @@ impl<'a> Moved<'a> {
                 }
             }
         }
-        let stored = into.custom_values.iter().flatten();
+        let stored = into.custom_values.iter().chain(&left.custom_values).flatten();
         let stored: HashSet<&str> = stored.map(|value| value.encoded_key.as_str()).collect();
         let moved = self.values.iter().map(|moved| {
             let place = (moved.value.field_key.as_str(), moved.group_index);
