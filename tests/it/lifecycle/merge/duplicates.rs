@@ -91,7 +91,7 @@ async fn new_pairs_are_warned_of(server: &TestServer) {
     for warnings in [warnings, json!([])] {
         let answer = merge(&mild, input.clone()).await;
         answer.data(
-            json!({ "mergeClients": { "client": { "version": 2 }, "mergedClientKey": "<key 1>",
+            json!({ "mergeClients": { "client": { "version": 2 }, "mergedClientKey": "<key 2>",
             "warnings": warnings, "userErrors": [] } }),
         );
     }
@@ -116,7 +116,7 @@ async fn values_of_the_merged_client_are_no_duplicates(server: &TestServer) {
     let input = with(two("F", "I"), json!({ "fields": fields, "idDocuments": "ADD" }));
     let answer = merge(&strict, input).await;
     answer.data(
-        json!({ "mergeClients": { "client": { "version": 2 }, "mergedClientKey": "<key 1>", "warnings": [],
+        json!({ "mergeClients": { "client": { "version": 2 }, "mergedClientKey": "<key 2>", "warnings": [],
         "userErrors": [] } }),
     );
     strict.stop().await;
