@@ -423,7 +423,7 @@ impl Import<'_> {
         if stored.is_some_and(|stored| usage.is_some_and(|usage| usage != stored.usage)) {
             others.push(("customFieldSet.set.usage".to_owned(), "set", "usage"));
         }
-        for (index, field) in sent.fields.iter().enumerate() {
+        for (index, field) in sent.fields.value().into_iter().flatten().enumerate() {
             let stored = known.field(&field.field_id).map(|stored| stored.kind);
             if stored.is_some_and(|stored| field.kind.is_some_and(|kind| kind != stored)) {
                 others.push((format!("customFieldSet.fields.{index}.type"), "field", "type"));

@@ -417,7 +417,7 @@ pub(super) async fn of_merge(
     let (mut new, known) = (compared(Some(before), after, checks), compared(None, merged, checks));
     let is_equal = |a: &Compared, b: &Compared| (a.check, &a.values) == (b.check, &b.values);
     new.retain(|value| !known.iter().any(|known| is_equal(known, value)));
-    lock(&new, MOST_LOCKS, transaction).await?;
+    lock(&new, transaction).await?;
     let matches = matches(&new, &after.client.encoded_key, &caller.rights, transaction).await?;
     let (errors, warnings) = problems(&new, &matches, caller);
     Ok(match errors.is_empty() {
