@@ -1,4 +1,4 @@
--- Invented clients for bench/search: psql -v clients=N -f bench/search.sql. Their names are as unequal as real ones:
+-- Invented clients for bench/search: psql -v clients=N -f bench/search.sql. Their names are distributed like real ones:
 -- few are common. Everything else is random.
 \set ON_ERROR_STOP on
 SELECT setseed(0.5);

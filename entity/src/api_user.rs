@@ -21,7 +21,7 @@ pub struct Model {
     pub edit_sets: Option<String>,
     /// A JSON array of keys of branches. None: clients of all branches, and those without one.
     pub branches: Option<String>,
-    /// The same of centres.
+    /// The same for centres.
     pub centres: Option<String>,
     /// The role, whose limits the configuration sets.
     pub role: Option<String>,

@@ -20,7 +20,7 @@ pub struct Model {
     pub allows_addresses: bool,
     #[serde(default)]
     pub requires_id_document: bool,
-    /// None for roles from before this was stored.
+    /// None for roles that were created before this column existed.
     #[serde(default, with = "crate::instant::option")]
     pub created_at: Option<DateTimeUtc>,
 }

@@ -11,7 +11,7 @@ pub struct Model {
     pub caller: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: String,
-    /// The hash of the request, as 64 hex digits. Empty after its erasure.
+    /// The hash of the request, as 64 hex digits. Empty after an erasure.
     pub fingerprint: String,
     /// The key can be reused after this time.
     #[serde(with = "crate::instant")]

@@ -1,4 +1,4 @@
-//! The folded texts of clients, by which they are searched and compared.
+//! Adds the folded texts of clients, by which they are searched and compared.
 
 use sea_orm_migration::{
     prelude::*,
@@ -59,7 +59,7 @@ CREATE INDEX client_search_by_country ON client_search (country) WHERE country I
 CREATE INDEX id_document_search_by_number ON id_document_search (document_id, document_type);
 ";
 
-/// Each search reads the whole list of pending entries.
+/// The pending list is short because each search reads all of it.
 const POSTGRES: &[&str] = &[
     "CREATE INDEX client_search_by_text ON client_search USING gin (words gin_trgm_ops, text gin_trgm_ops)
     WITH (gin_pending_list_limit = 512)",
@@ -83,7 +83,7 @@ const SQLITE: &[&str] = &[
 const EXTENSION: &str = "SELECT n.nspname::text, n.nspname = ANY (current_schemas(true)) FROM pg_extension e
     JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_trgm'";
 
-/// The words of the database, without those of its driver.
+/// The message of the database, without the words that its driver adds.
 fn reason(error: &DbErr) -> String {
     let of_driver = match error {
         DbErr::Exec(RuntimeErr::SqlxError(error)) => error.as_database_error(),

@@ -5,7 +5,7 @@ use sea_orm_migration::prelude::*;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// In the stored order.
+/// The permissions, in the order in which they are stored.
 const FIRST: &str = r#"["VIEW_CLIENT","CREATE_CLIENT","EDIT_CLIENT","CHANGE_STATE","#;
 const REST: &str = concat!(
     r#""DELETE_CLIENT","ERASE_CLIENT","MANAGE_CUSTOM_FIELDS","MANAGE_TEMPLATES","VIEW_MESSAGES","RESEND_MESSAGES","#,

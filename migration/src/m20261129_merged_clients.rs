@@ -1,4 +1,4 @@
-//! Clients that were merged into another one.
+//! Adds the reference of a merged client to the client that it was merged into.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The time at which a client role was created; none for roles from before this step.
+//! Adds the time at which a client role was created; NULL for roles from before this step.
 
 use sea_orm_migration::prelude::*;
 

@@ -99,7 +99,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::GET, "/api/clients", || get(list)),
     route(Method::POST, "/api/clients", || post(create)),
     route(Method::POST, "/api/clients/search", || {
-        // A client with this id, from before it was reserved, is read, changed and deleted by it.
+        // A client that got this id before it was reserved can still be read, changed and deleted by it.
         post(search::search)
             .get(show_search)
             .patch(lifecycle::change_search)

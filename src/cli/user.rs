@@ -76,11 +76,11 @@ pub(super) struct Grant {
     /// that can be viewed.
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     pub(super) edit_sets: Option<Vec<String>>,
-    /// Keys of the branches to which clients are limited: others don't exist; * for no limit, the default of a new user
+    /// Keys of the branches whose clients the user or token can access; * for no limit, the default of a new user
     /// or token.
     #[arg(long, value_name = "KEYS", value_delimiter = ',')]
     pub(super) branches: Option<Vec<String>>,
-    /// Keys of the centres to which clients are limited; * for no limit, the default of a new user or token.
+    /// Keys of the centres whose clients can be accessed; * for no limit, the default of a new user or token.
     #[arg(long, value_name = "KEYS", value_delimiter = ',')]
     pub(super) centres: Option<Vec<String>>,
     /// The role, for which the configuration can set limits; empty for none.

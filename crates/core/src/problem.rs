@@ -127,7 +127,7 @@ pub enum Section {
     IdDocuments,
     Addresses,
     CustomInformation,
-    /// Other clients with the same values.
+    /// The checks for duplicate clients.
     Duplicates,
     /// The constraints of a search.
     Constraints,
@@ -158,7 +158,7 @@ pub struct VersionConflict {
     pub client_key: Option<String>,
 }
 
-/// The clients whose data doesn't allow a change, such as those that link to a client to delete, or that match a new
+/// The clients whose data prevents a change, for example clients that link to a client to delete or that match a new
 /// one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConcernedClients {

@@ -33,7 +33,7 @@ use crate::{
 use clientele_core::{fair_queue::Limits, flow::FlowQueue};
 use clientele_storage::db::Database;
 
-/// The searches that may examine clients one by one at the same time. Others wait, so that such searches together use
+/// Limits of searches that examine clients one by one at the same time. Others wait, so that such searches together use
 /// one connection; further ones are refused.
 const SCANS: Limits = Limits {
     permits: 1,

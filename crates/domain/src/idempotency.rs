@@ -167,7 +167,7 @@ impl IdempotencyEntry {
         entry
     }
 
-    /// The caller's name of the request.
+    /// The idempotency key.
     pub fn key(&self) -> &str {
         &self.record.key
     }
@@ -243,7 +243,7 @@ impl IdempotencyEntry {
         ]
     }
 
-    /// Adds the entry of a request whose outcome can't be kept to the batch: a repetition is refused. It has no
+    /// Adds to the batch the entry of a request whose outcome can't be kept: a repetition is refused. It has no
     /// fingerprint, so the entry doesn't show what the request was.
     pub fn fill_erased(&self, batch: &mut Batch) -> Result<()> {
         batch.put::<idempotency_record::Entity>(&[&idempotency_record::Model {
@@ -252,8 +252,8 @@ impl IdempotencyEntry {
         }])
     }
 
-    /// Adds the entry of a part of the request to the batch that has no outcome of its own: with the data of its client,
-    /// the outcome of the request is erased.
+    /// Adds the entry of a part of the request to the batch, which has no outcome of its own: with the data of its
+    /// client, the outcome of the request is erased.
     pub fn fill_part(&self, index: usize, client_key: &str, batch: &mut Batch) -> Result<()> {
         batch.put::<idempotency_record::Entity>(&[&idempotency_record::Model {
             key: Key(self.record.key.clone()).of_part(index).0,

@@ -355,7 +355,7 @@ impl Removal<'_> {
             match (self.operation, &self.input.by) {
                 // An erasure removes the fingerprint, which covers the client's id.
                 (Operation::Delete, _) => entry.fill(Some(&removed.client_key), outcome, &mut batch)?,
-                // The key stays, so this outcome and its fingerprint have no personal data.
+                // A client's key isn't personal data, so this outcome and its fingerprint can stay.
                 (Operation::Erase, ClientBy::EncodedKey(_)) => entry.fill(None, outcome, &mut batch)?,
                 (Operation::Erase, ClientBy::ClientId(_) | ClientBy::Either(_)) => entry.fill_erased(&mut batch)?,
             }
@@ -377,7 +377,7 @@ impl Removed {
     }
 }
 
-/// Returns the other clients of these rights that link to this one with values of these fields; none if there are none.
+/// Returns the other clients of these rights that link to this one with values of these fields; `None` without any.
 async fn linking_clients(
     client_key: &str,
     fields: &[&Arc<Field>],

@@ -1,7 +1,7 @@
 //! Creates or changes a client with all that belongs to it: one transaction, everything or nothing.
 //!
-//! lock → read → check → compare → write. Every API creates and changes clients with [`Clients::upsert`]; merges and
-//! imports check them by the same rules.
+//! lock → read → check → compare → write. Every API creates and changes clients with [`Clients::upsert`].
+//! Merges and imports check them by the same rules.
 
 mod check;
 mod claims;
@@ -379,7 +379,7 @@ impl Upsert<'_> {
         let diff = ClientDiff::between(before.as_ref(), &after);
         let (outcome, events) = match &before {
             None => (Outcome::Created, vec![Event::ClientCreated]),
-            // The client that is merged into this one needs a record here, too.
+            // A merge needs a record of `into`, even if nothing else has changed.
             Some(_) if diff.is_empty() && self.input.merged_from.is_none() => (Outcome::Unchanged, Vec::new()),
             Some(before) => (Outcome::Changed, events(before, &after, &diff)),
         };
@@ -538,8 +538,8 @@ async fn linked(
     rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
 }
 
-/// Returns the events of a change: that of the new state, and CLIENT_UPDATED if anything else changes. What a merge
-/// takes from a client is an event of the client that gets it.
+/// Returns the events of a change: that of the new state, and CLIENT_UPDATED if anything else changes. What leaves
+/// a merged client raises no event of that client.
 fn events(before: &Aggregate, after: &Aggregate, diff: &ClientDiff<'_>) -> Vec<Event> {
     let transition = Transition::between(&before.client.state, &after.client.state);
     let of_state = transition.map(|transition| transition.event_for(&before.client));

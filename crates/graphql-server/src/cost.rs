@@ -107,7 +107,7 @@ fn add_members<'a>(filter: &'a Value, values: &'a Values, found: &mut Vec<&'a st
             ("and", Some(Value::List(filters))) => {
                 filters.iter().for_each(|filter| add_members(filter, values, found));
             }
-            // A list of one.
+            // A single object stands for a list of one.
             ("and", Some(filter)) => add_members(filter, values, found),
             (name, Some(_)) => found.push(name),
         }

@@ -1,7 +1,7 @@
 //! The body of a request. What an answer over HTTP/2 leaves of it unread is read and discarded, if it is small.
 //!
-//! h2 would reset the stream after the answer, as RFC 9113 allows. Some clients, such as curl 7.88, report that reset in
-//! place of the answer.
+//! h2 would reset the stream after the answer, as RFC 9113 allows. Some clients, such as curl 7.88, report that reset
+//! in place of the answer.
 
 use std::{
     future::poll_fn,

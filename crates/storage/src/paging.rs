@@ -272,7 +272,7 @@ impl Conditions {
         std::mem::take(&mut self.terms)
     }
 
-    /// Returns the conditions that `add` adds as one condition, and doesn't add it.
+    /// Joins the conditions that `add` adds into one, and returns it without adding it.
     pub fn nested(&mut self, add: impl FnOnce(&mut Self)) -> String {
         let outer = self.take_terms();
         add(self);

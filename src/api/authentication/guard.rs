@@ -78,7 +78,7 @@ impl Guard {
         accounts.proof(basic.name(), basic.password(), from, throttle)
     }
 
-    /// The account of a request's credentials. `permit` is the request's permit.
+    /// The account of a request's credentials. `permit` is the admission permit of the request.
     #[expect(clippy::disallowed_methods, reason = "time enters here")]
     pub async fn account(
         &self,

@@ -39,7 +39,7 @@ pub struct JwtSettings {
     pub key: Secret,
     /// The claim with the permissions.
     pub permissions_claim: String,
-    /// The claims with the branches and the centres that limit the clients. Empty: issued tokens have no limit.
+    /// The claims with the branches and the centres to which the bearer is limited. Empty: issued tokens have no limit.
     pub branches_claim: String,
     pub centres_claim: String,
     /// The claim with the role. Empty: issued tokens have no role.

@@ -1,4 +1,4 @@
-//! The mutations of a client's state, of merges and of its end.
+//! The mutations that change the state of a client, and that merge, delete and erase clients.
 
 use async_graphql::{Context, InputObject, Object as Root, Result};
 
@@ -53,14 +53,14 @@ pub struct MergeClientsInput {
     /// The fields that `into` gets from `from`, at most 15. A field that `from` has no value for is cleared.
     #[graphql(default)]
     fields: Vec<ClientMember>,
-    /// The address that moves. A client has one.
+    /// Decides whether the address moves. A client has at most one.
     #[graphql(default)]
     addresses: MergeMode,
-    /// The identification documents that move.
+    /// Decides which identification documents move.
     #[graphql(default)]
     id_documents: MergeMode,
-    /// The custom field values that move. Links between the two clients stay, and so do values of sets that you may not
-    /// change.
+    /// Decides which custom field values move. Links between the two clients stay, and values of sets that you may not
+    /// change stay, too.
     #[graphql(default)]
     custom_information: MergeMode,
     /// The reason, which the audit log of `from` keeps: up to 2,000 characters, with line breaks and tabs. A blank
@@ -98,7 +98,7 @@ pub struct EraseClientInput {
     /// The client. One that was deleted is found by its key or global ID only.
     by: ClientBy,
     /// Makes it safe to repeat the request, as in `upsertClient`. Null means no key. A repetition of an erasure that
-    /// named the client by its ID gets OUTCOME_ERASED: nothing is kept that shows which ID it was.
+    /// named the client by its ID gets OUTCOME_ERASED, because nothing is kept that shows the ID.
     idempotency_key: Option<String>,
     /// An ID of your choice, which the payload returns unchanged.
     client_mutation_id: Option<String>,
@@ -149,7 +149,7 @@ impl LifecycleMutation {
     }
 
     /// Merges a client into another one. `into` gets the chosen fields, addresses, documents and custom field values of
-    /// `from`, and must keep all rules of an upsert. Links of other clients to `from`, at most 500, lead to `into` from
+    /// `from`, and must meet all rules of an upsert. Links of other clients to `from`, at most 500, lead to `into` from
     /// then on. `from` becomes EXITED and keeps a reference to `into`. Requires MERGE_CLIENTS.
     async fn merge_clients(
         &self,

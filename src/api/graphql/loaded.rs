@@ -64,7 +64,7 @@ impl LoadedData {
         Self::load(rows, load_plan, Some(definitions), loaders, caller).await
     }
 
-    /// Loads the data around clients that were read with these definitions each, with the same statements as for one.
+    /// Loads the data around clients that were each read with these definitions, by the same statements as for one.
     /// Returns the data with the definitions of each client, which it must be shown with.
     pub async fn around_each<'a>(
         clients: &[(&'a Aggregate, &'a Arc<Definitions>)],

@@ -235,7 +235,7 @@ where
 }
 
 /// As [`answer`], with the client whose version was not the expected one. A payload without problems of the whole input
-/// need not mean that anything `is_stored`.
+/// doesn't imply that anything `is_stored`.
 pub(super) fn answer_with<'a, T, R>(
     context: &Context<'_>,
     outcome: Result<R, &'a Vec<Problem>>,

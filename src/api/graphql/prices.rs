@@ -36,7 +36,7 @@ const COUNT: usize = 100;
 const RANGE: usize = 1_000;
 /// A search by a value that is in another table.
 const VALUE: usize = 3_000;
-/// A search by words, of which an index of trigrams lists the rows.
+/// A search by words: an index of trigrams lists the rows.
 const WORDS: usize = 1_000;
 /// A search that examines rows one by one.
 const SCAN: usize = 10_000;
@@ -124,7 +124,7 @@ fn of_root(field: &RootField<'_>) -> usize {
 }
 
 impl List {
-    /// The price of a search by words of which the found rows are checked for these members of the filter.
+    /// The price of a search by words whose matches are checked against these members of the filter.
     fn words(&self, members: &[&str]) -> usize {
         let is_selective = members.iter().any(|name| self.selective.contains(name));
         match members.is_empty() || is_selective {

@@ -197,7 +197,7 @@ impl Api {
         self.carry_out(caller, upsert, permit).await
     }
 
-    /// Carries out a change, also when the caller disconnects meanwhile. Returns its result and the request's budget: a
+    /// Carries out a change, even if the caller disconnects meanwhile. Returns its result and the request's budget: a
     /// request that can't be answered is refused before anything is stored.
     pub async fn carry_out<T: Send + 'static>(
         &self,

@@ -44,7 +44,7 @@ const OTHER_PARTS_OF_CLIENT: [&str; 11] = [
     "tasks",
 ];
 
-/// The first parts of this server's own routes with more parts.
+/// The first path segments of this server's own routes that have further segments.
 const OWN_PARTS: [&str; 3] = ["clients", "customfields", "settings"];
 
 /// Says that there is no such route. Of a path, it repeats only names of routes: any other part can be a client's id.

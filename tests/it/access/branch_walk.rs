@@ -245,7 +245,7 @@ const WRITES: &[&str] = &[
     "mutation { resendMessages(input: { filter: {} }) { resent more userErrors { code path message } } }",
 ];
 
-/// Legacy requests beside [`ROUTES`].
+/// Legacy requests in addition to [`ROUTES`].
 fn requests() -> Vec<(&'static str, &'static str, Value)> {
     let constraint = |selection: &str, element: &str, value: &str| {
         let constraint = json!({ "filterSelection": selection, "filterElement": element, "value": value });

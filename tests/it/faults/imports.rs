@@ -19,7 +19,7 @@ use super::{
 };
 use crate::harness::{Backend, TestServer, program, run};
 
-/// The clients that an import stores at once: 500 lines, of which the first is none.
+/// The numbers of stored clients after one and two parts of 500 lines. The first line is the header.
 const TOGETHER: [i64; 2] = [499, 999];
 const CLIENTS: usize = 1_200;
 /// More messages than the import sends, and the calls that fail.

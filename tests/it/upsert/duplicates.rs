@@ -550,7 +550,7 @@ async fn legacy_api_refuses_last_and_ignores_warnings(server: &TestServer) {
     strict
         .refuses("/api/clients", body_of_document, 400, duplicate(source))
         .await;
-    // Everything else is reported before.
+    // All other problems are reported first.
     let wrong = with(
         body,
         json!({ "customInformation": [{ "customFieldID": "none", "value": "1" }] }),

@@ -9,7 +9,7 @@ use crate::member::{Problems, Scalars};
 use clientele_core::{path, problem::ProblemCode, scalar::is_key};
 
 const MOST_SETS: usize = 1_000;
-/// The limit of the branches, and of the centres.
+/// Limit of the branches, and of the centres, in the rights of a user or token.
 pub const MOST_PLACES: usize = 1_000;
 
 /// The rights in an input for a user or token. An absent member keeps its value; null means all sets, branches or

@@ -86,7 +86,7 @@ pub struct CreateToken {
     /// don't exist for the token. At most 1,000; `[]` leaves no client. No limit by default. You can't grant branches
     /// that you don't have.
     pub branches: Option<Vec<String>>,
-    /// The keys of the centres to which the token is limited, as `branches` does. With both, a client must be of one of
+    /// The keys of the centres to which the token is limited, as with `branches`. With both, a client must be of one of
     /// the branches and of one of the centres.
     pub centres: Option<Vec<String>>,
     /// The role in the server configuration that sets the limits. The general limits by default. To grant a role other

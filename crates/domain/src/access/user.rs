@@ -154,8 +154,8 @@ impl Accounts {
     }
 
     /// Changes the caller's own password. Compares the old one with the password that the caller signed in with, so
-    /// that no request verifies a second password. A wrong one counts as a failed sign-in. `permit` is the request's
-    /// permit.
+    /// that no request verifies a second password. A wrong one counts as a failed sign-in. `permit` admitted the
+    /// request.
     pub async fn change_password(
         &self,
         caller: &Caller,

@@ -1,6 +1,6 @@
 //! The difference between two versions of a client, from its audit records.
 //!
-//! Each record of an existing client is one version. The versions count back from the stored one, because a client that
+//! Each record of an existing client is one version. Versions count down from the stored one, because a client that
 //! was imported or seeded doesn't begin with version 1.
 
 use std::collections::BTreeMap;
@@ -121,10 +121,10 @@ impl AuditLog {
 /// The records between two versions of a client.
 #[derive(Debug, PartialEq)]
 struct Records {
-    /// The positions of the last record before them, and of the last one of them.
+    /// The positions of the last record before the range, and of the last record in it.
     after: i64,
     until: i64,
-    /// True if the first one must be that of the creation.
+    /// True if the first record must be that of the creation.
     from_creation: bool,
 }
 

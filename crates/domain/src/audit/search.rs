@@ -207,8 +207,8 @@ impl AuditLog {
     }
 }
 
-/// Limits records to those of the clients of a caller with these rights, and to those about no client. A deleted client
-/// has no branch and no centre any more. The records that begin the log or continue it count all clients.
+/// Limits records to those about clients of a caller with these rights, and to those about no client. A deleted client
+/// has no branch and no centre any more. Genesis records are left out, because they count all clients.
 fn limit(conditions: &mut Conditions, rights: &Rights, share: Share) {
     if rights.are_limited() {
         rights.limit_owners(conditions, "a.chain", &Chain::SHARED.map(Chain::name), share);

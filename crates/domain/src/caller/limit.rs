@@ -7,10 +7,10 @@ use clientele_core::error::{Error, Result};
 /// The branches or centres, by their keys, whose clients a caller can access.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Limit {
-    /// All, and clients without one.
+    /// No limit: clients of all branches or centres, and clients without one.
     #[default]
     None,
-    /// Only clients of these; none of them for an empty set.
+    /// Only clients of these branches or centres. An empty set allows no client.
     To(BTreeSet<String>),
 }
 
@@ -31,7 +31,7 @@ impl Limit {
         }
     }
 
-    /// Returns the only key that it allows, if there is exactly one.
+    /// Returns the allowed key if there is exactly one.
     pub(crate) fn only(&self) -> Option<&String> {
         match self {
             Self::To(keys) if keys.len() == 1 => keys.first(),

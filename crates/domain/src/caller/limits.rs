@@ -1,6 +1,6 @@
 //! Limits a caller to the clients of some branches and centres. Outside of them, clients don't exist for the caller.
 //!
-//! [`Rights::shows`] decides for a client that is loaded, and the conditions of statements do for stored ones: both
+//! [`Rights::shows`] checks a client that is loaded, and conditions in SQL select those that are stored: both
 //! follow the same rule.
 
 use entity::client;
@@ -13,16 +13,16 @@ use clientele_storage::{
     paging::Conditions,
 };
 
-/// Up to this number of clients, a list begins with them.
+/// Up to this number of clients, the statement of a list starts from their keys.
 const FEW: i64 = 1_000;
 
-/// The number of clients that exist for a caller. The databases guess it badly, and a list in the order of an index
+/// The number of clients that exist for a caller. The databases estimate it badly, and a list in the order of an index
 /// would examine all rows for the few of a small branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Share {
-    /// So few that a statement finds their keys first.
+    /// Few enough for a statement to find their keys first.
     Few,
-    /// So many that a statement checks the rows of the list one by one, and soon has a page.
+    /// Enough for a statement to fill a page soon when it checks the rows of the list one by one.
     Many,
 }
 
@@ -51,7 +51,7 @@ impl Rights {
                 Limit::None => return None,
                 Limit::To(keys) if keys.is_empty() => "FALSE".to_owned(),
                 Limit::To(keys) => match limit.only() {
-                    // So an index lists the clients of one branch in order.
+                    // With an equality, an index lists the clients of one branch in order.
                     Some(key) => format!("{column} = {}", bind(key.clone())),
                     None => dialect.is_one_of(&column, &bind(serde_json::json!(keys).to_string())),
                 },
@@ -90,7 +90,7 @@ impl Rights {
     }
 
     /// Limits a list to rows of the clients of these rights, whose keys are in `column`, and to those with one of these
-    /// literals there.
+    /// literals in that column.
     pub(crate) fn limit_owners(&self, conditions: &mut Conditions, column: &str, others: &[&str], share: Share) {
         let dialect = conditions.dialect;
         let Some(term) = self.condition(dialect, "o", |text| conditions.bind(text)) else {
@@ -128,7 +128,7 @@ fn keys_where(term: &str) -> String {
     format!("SELECT o.encoded_key FROM client o WHERE {term}")
 }
 
-/// The condition that `column` is one of the keys that a query selects, which then leads the search.
+/// The condition that `column` is one of the keys that a query selects. The database reads these keys first.
 fn is_one_of(dialect: Dialect, column: &str, keys: &str) -> String {
     match dialect {
         Dialect::Postgres => format!("{column} = ANY(ARRAY({keys}))"),

@@ -144,7 +144,7 @@ pub struct Rights {
     pub view_sets: Sets,
     /// The sets whose values it can change.
     pub edit_sets: Sets,
-    /// The branches and centres of its clients. A client must be of both.
+    /// The branches that limit the caller, and the centres. A client must be within both limits.
     pub branches: Limit,
     pub centres: Limit,
 }

@@ -199,9 +199,9 @@ fn collection<T: Collection>(dialect: Dialect, is_requested: bool) -> String {
 /// A row lock on PostgreSQL.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RowLock {
-    /// Other clients can link to the client meanwhile.
+    /// For a change: other clients can link to the client meanwhile.
     Change,
-    /// Waits for clients that are about to store a link to this one.
+    /// For a removal: waits for clients that are about to store a link to this one.
     Removal,
 }
 

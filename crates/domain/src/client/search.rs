@@ -92,7 +92,7 @@ pub struct ClientOrder {
 pub enum Listing {
     /// All clients that pass the filter.
     All(ClientOrder),
-    /// Those of them that a search for this text finds, by their rank.
+    /// The clients among them that a search for this text finds, by rank.
     Found(String),
 }
 
@@ -106,7 +106,7 @@ impl From<ClientOrder> for Listing {
 #[derive(Clone, Debug)]
 enum PageOrder {
     By(ClientOrder),
-    /// By rank; with the ranks of the clients by key.
+    /// By rank, with the rank of each client by its key.
     Ranked(HashMap<String, i32>),
 }
 

@@ -38,7 +38,7 @@ pub struct DuplicateChecks {
     /// The type and number of an identification document.
     pub document: CheckLevel,
     pub home_phone: CheckLevel,
-    /// Either mobile phone number, compared with both of other clients.
+    /// Either mobile phone number, compared with both numbers of other clients.
     pub mobile_phone: CheckLevel,
     pub email_address: CheckLevel,
     /// The first and the last name together.

@@ -36,7 +36,7 @@ pub struct Transition {
     pub from: ClientState,
     pub to: ClientState,
     pub name: &'static str,
-    /// The event, unless [`Transition::event_for`] a client is another one.
+    /// The usual event. [`Transition::event_for`] returns the event for one client.
     pub event: Event,
     pub approved: DateEffect,
     pub activated: DateEffect,
@@ -106,7 +106,7 @@ impl Transition {
         all.map(|transition| transition.to.as_str())
     }
 
-    /// Returns the event of the transition for a client in the state before. Every way to the first approval has the
+    /// Returns the event of the transition, given the client before it. The first approval of a client always has the
     /// event of an approval.
     pub fn event_for(&self, client: &client::Model) -> Event {
         match self.approved {

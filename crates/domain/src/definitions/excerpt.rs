@@ -68,7 +68,7 @@ impl Excerpt {
     }
 }
 
-/// The excerpts for several clients, at one version of the definitions.
+/// The excerpts of several clients, all of one version of the definitions.
 #[derive(Debug, Default)]
 pub struct Excerpts {
     version: i64,

@@ -312,7 +312,7 @@ fn client(input: &UpsertClient, context: &ValidationContext<'_>, problems: &mut 
     client
 }
 
-/// A new client is of the only branch or centre of a caller who sends none.
+/// Returns the caller's only branch or centre for a new client that is sent without one.
 fn only_if_absent(sent: &MaybeUndefined<String>, limit: &Limit) -> MaybeUndefined<String> {
     match (sent, limit.only()) {
         (MaybeUndefined::Undefined, Some(key)) => MaybeUndefined::Value(key.clone()),
@@ -320,7 +320,7 @@ fn only_if_absent(sent: &MaybeUndefined<String>, limit: &Limit) -> MaybeUndefine
     }
 }
 
-/// A caller can't create a client outside of its branches and centres, nor move one out.
+/// Refuses a client that is created outside of the caller's branches and centres, or moved out of them.
 fn within_limits(client: &client::Model, context: &ValidationContext<'_>, problems: &mut Problems) {
     let rights = &context.caller.rights;
     for (name, limit, key) in [

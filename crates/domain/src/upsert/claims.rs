@@ -64,7 +64,7 @@ impl Claim {
         format!("(field_key, value) IN ({rows})")
     }
 
-    /// A text that no other claim has.
+    /// The claim as a text that differs from that of every other claim.
     pub(super) fn text(&self) -> String {
         format!("{} {}", self.field_key, self.value)
     }
@@ -127,7 +127,7 @@ impl Upsert<'_> {
             return Ok(Some(Step::Again));
         }
         if let Some(claim) = taken.iter().find(|claim| self.is_matched(claim, definitions)) {
-            // Unless that client doesn't exist for the caller.
+            // If that client doesn't exist for the caller, the value is taken.
             let values = [(&claim.field_key).into(), (&claim.value).into()];
             if !self.is_hidden(HOLDER, values, transaction).await? {
                 return Ok(Some(Step::Again));
@@ -285,8 +285,8 @@ fn rows_of_json(dialect: Dialect, placeholder: &str) -> String {
     dialect.rows_of_json(custom_field_claim::Entity::table(), &columns, placeholder)
 }
 
-/// The claims of values that change in several clients at once: each client releases the claims of its values before,
-/// and makes those of its values after.
+/// The claims of values that change in several clients at once: the claims of the former values are released, and
+/// those of the new values are made.
 pub(super) struct Reclaim {
     /// Those before and after.
     released: Vec<custom_field_claim::Model>,

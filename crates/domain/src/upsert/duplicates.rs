@@ -95,7 +95,7 @@ impl Check {
     }
 }
 
-/// A column with one value.
+/// Returns a column of the folded texts.
 type Column = fn(&client_search::Model) -> &Option<String>;
 
 /// A value of a client that no other client should have.
@@ -103,7 +103,7 @@ type Column = fn(&client_search::Model) -> &Option<String>;
 struct Compared {
     check: Check,
     level: CheckLevel,
-    /// Folded.
+    /// The folded values. The second is empty for a check of one value.
     values: [String; 2],
     path: Vec<PathStep>,
 }

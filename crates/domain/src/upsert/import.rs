@@ -91,7 +91,7 @@ pub struct CheckedClients {
     rules: ImportRules,
     now: DateTime<Utc>,
     definitions: Arc<Definitions>,
-    /// The results by these definitions, as far as they don't depend on other clients.
+    /// The results by these definitions, without the checks that depend on other clients.
     results: Vec<Result<CheckedClient, Vec<Problem>>>,
 }
 
@@ -405,7 +405,7 @@ impl Import<'_> {
             definitions,
             // The linked clients may come later in the file.
             linked: links.filter_map(|value| value.linked_key.value().cloned()).collect(),
-            // Its transaction finds out.
+            // The transaction checks this.
             is_id_taken: false,
             exported: exported.as_deref(),
             settings: &self.clients.settings,

@@ -74,7 +74,7 @@ pub type Many = Vec<Result<Stored, Vec<Problem>>>;
 
 impl Clients {
     /// Does what [`Self::upsert`] does for each client of the input. Passes `validate_only` on to each of them. Returns
-    /// what is `shown` of the clients; none of them if it is none.
+    /// what is `shown` of the clients; no clients if it is `None`.
     ///
     /// When the time of the request is over, its memory is used up or the database fails, the clients left are reported
     /// as not carried out.

@@ -15,7 +15,7 @@ use clientele_storage::db::Transaction;
 
 pub(super) const MEMBER: &str = "matchCustomField";
 
-/// Selects the client with a value, of any caller.
+/// Selects the client with a value, even if it doesn't exist for the caller.
 pub(super) const HOLDER: &str = "SELECT client_key FROM custom_field_claim WHERE field_key = $1 AND value = $2";
 
 impl Upsert<'_> {

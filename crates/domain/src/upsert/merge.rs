@@ -86,7 +86,7 @@ pub struct Merged {
     pub into: Upserted,
     /// The key of the merged client.
     pub from_key: String,
-    /// The values of other clients that linked to the merged client, and link to `into` now.
+    /// The number of links of other clients that were redirected to `into`.
     pub links: usize,
 }
 
@@ -196,7 +196,7 @@ type LockedClient = (Aggregate, Head);
 /// The stored outcome of a merge.
 #[derive(Serialize, Deserialize)]
 struct StoredMerge {
-    /// As the outcome of an upsert of this client.
+    /// In the form of the outcome of an upsert of this client.
     into: String,
     from_key: String,
     links: usize,

@@ -105,7 +105,7 @@ impl Replayed {
 
 impl Upsert<'_> {
     /// Ends an upsert that was carried out before; none if this is the first request. A caller who no longer has the
-    /// permission gets the usual problem instead of the outcome. One for whom the client no longer exists doesn't get
+    /// permission gets the usual problem instead of the outcome. A caller for whom the client is gone doesn't get
     /// the outcome either.
     pub(super) async fn replay(
         &self,
@@ -147,7 +147,7 @@ impl Upsert<'_> {
     }
 }
 
-/// Returns true if the client doesn't exist for a caller with these rights. A deleted client stays what it was.
+/// Returns true if the client doesn't exist for a caller with these rights. A deleted client counts as it was.
 pub(super) async fn is_hidden(replayed: &Replayed, rights: &Rights, transaction: &Transaction) -> Result<bool> {
     if !rights.are_limited() {
         return Ok(false);

@@ -8,8 +8,8 @@ use serde_json::{Map, Value as Json};
 use super::{Dialect, Transaction};
 use clientele_core::error::{Error, Result};
 
-/// The numbers of rows of one INSERT, in the order in which they are tried: so the SQL text doesn't depend on the
-/// number of all rows.
+/// The numbers of rows in one INSERT, in the order in which they are tried. The SQL text then doesn't depend on the
+/// total number of rows.
 const ROWS: [usize; 3] = [100, 10, 1];
 
 impl Transaction {
@@ -97,7 +97,7 @@ fn bound(cell: Option<Json>) -> Value {
             (Some(number), _) => number.into(),
             (None, number) => number.into(),
         },
-        // JSON in a text.
+        // Lists and objects are stored as JSON in a text.
         Some(other) => other.to_string().into(),
     }
 }

@@ -113,8 +113,8 @@ fn session(postgres: PgConnectOptions, settings: &DatabaseSettings, looking: boo
         ("plan_cache_mode", "force_generic_plan"),
         ("jit", "off"),
         ("timezone", "UTC"),
-        // Any letter of a word of seven may be wrong: it shares 5 of 11 trigrams with the right one then. The beginning
-        // alone, of three letters, isn't enough for words of six.
+        // A word of seven letters with one wrong letter shares at least 5 of 11 trigrams with the right one. Three
+        // letters at the beginning don't reach this threshold for a word of six.
         ("pg_trgm.word_similarity_threshold", "0.45"),
         ("lock_timeout", LOCK_TIMEOUT),
         ("statement_timeout", &format!("{}s", settings.request_timeout_seconds)),

@@ -240,7 +240,7 @@ impl ConnectionTrait for TransactionConnection {
     }
 }
 
-/// Dropping it before its end aborts the COPY.
+/// Dropping the future before it ends aborts the COPY.
 async fn copy(connection: &mut sqlx::PgConnection, sql: &str, rows: &[u8]) -> Result<(), sqlx::Error> {
     let mut copy = connection.copy_in_raw(sql).await?;
     copy.send(rows).await?;

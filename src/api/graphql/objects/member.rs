@@ -21,7 +21,7 @@ object! {
     maybe_float longitude "The longitude in degrees, from -180 (west) to 180 (east)." => |row| row.longitude;
 }
 
-/// A document, and the definitions when it was read.
+/// A document, and the definitions that it was read with.
 pub type DocumentRow<'a> = (&'a id_document::Model, &'a Definitions);
 
 object! {

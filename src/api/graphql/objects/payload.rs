@@ -44,7 +44,7 @@ object! {
     texts path "The path to the problem in the arguments: it starts with `input`, and list positions count from 0."
         => |row| once("input".to_owned()).chain(row.path.iter().map(ToString::to_string)).collect();
     maybe_int clientCount "The number of clients whose data doesn't allow this change of a definition; with \
-        STILL_LINKED of the clients that link to this one, as far as you may view them and up to 1,000; with \
+        STILL_LINKED, of the linking clients that you may view, up to 1,000; with DUPLICATE_CLIENT, of the \
         BLACKLISTED of the blacklisted clients whose links a merge would change; with DUPLICATE_CLIENT of the clients \
         that match, of which at most 100 are counted; null for other problems."
         => |row| row.clients.as_ref().map(|clients| clients.count);
@@ -68,19 +68,19 @@ object! {
 }
 
 object! {
-    type ClientWarning = &'a Problem, "Other clients with the same values as a stored one.";
+    type ClientWarning = &'a Problem, "A warning that other clients have a value of the stored client.";
 
     enum<ProblemCode> code "The kind of warning: DUPLICATE_CLIENT." => |row| row.code.as_str();
     text message "A sentence that says which value other clients have." => |row| row.message.to_string();
     texts path "The path to the value in the arguments: it starts with `input`, and list positions count from 0."
         => |row| once("input".to_owned()).chain(row.path.iter().map(ToString::to_string)).collect();
-    int clientCount "The number of clients that match, of which at most 100 are counted."
+    int clientCount "The number of matching clients in your branches and centres, up to 100."
         => |row| row.clients.as_ref().map_or(0, |clients| clients.count);
     texts clientIds "The IDs of up to three of these clients. Requires VIEW_CLIENT: without it, empty."
         => |row| row.clients.iter().flat_map(|clients| clients.ids.clone()).collect();
 }
 
-/// The stored version that differs from the expected one of this member.
+/// The stored version, if it differs from the expected version in this member.
 fn conflicting(problems: &[Problem], member: &'static str) -> Option<i64> {
     let mut problems = problems.iter().filter(|problem| problem.path == path![member]);
     problems.find_map(Problem::stored_version)
@@ -191,7 +191,7 @@ payload! {
         => |row| row.merged().map(|(client, _)| client);
     maybe_text mergedClientKey "The key of the merged client; null if there are user errors, or with `validateOnly`."
         => |row| row.merged().map(|(_, merged)| &*merged.from_key);
-    int redirectedLinks "The number of links of other clients that lead to the client now, and led to the merged one."
+    int redirectedLinks "The number of links of other clients that the merge redirected to `client`."
         => |row| row.merged().map_or(0, |(_, merged)| merged.links as i64);
     list<ClientWarning> warnings "The warnings of the duplicate checks; empty if there are user errors, or if the \
         answer to an earlier request is repeated."

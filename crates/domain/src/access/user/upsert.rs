@@ -51,7 +51,7 @@ pub struct UpsertUser {
     /// branch, don't exist for the user. At most 1,000; `[]` leaves no client. No limit if null, or if omitted on
     /// creation. You can't grant branches that you don't have.
     pub branches: MaybeUndefined<Vec<String>>,
-    /// Replaces the keys of the centres to which the user is limited, as `branches` does. With both, a client must be
+    /// Replaces the keys of the centres to which the user is limited, as with `branches`. With both, a client must be
     /// of one of the branches and of one of the centres.
     pub centres: MaybeUndefined<Vec<String>>,
     /// The role in the server configuration that sets the limits; null for the general limits. To grant a role other
@@ -72,7 +72,7 @@ enum Must {
 
 impl Accounts {
     /// Creates the user that `input` describes, or changes the one it names. Returns the user, and whether it is new.
-    /// `permit` is the request's permit.
+    /// `permit` is the admission permit of the request.
     pub async fn upsert_user(
         &self,
         caller: &Caller,

@@ -173,7 +173,7 @@ enum Reach {
     All,
 }
 
-/// The constraints of a search, checked.
+/// The checked constraints of a search.
 #[derive(Debug)]
 pub(super) struct Search {
     tests: Vec<(Comparison, Subject)>,
@@ -288,7 +288,7 @@ impl Selection {
         })
     }
 
-    /// The column of its folded text.
+    /// The column with the folded text of the selection.
     fn folded_column(self) -> Option<&'static str> {
         match self {
             Self::FirstName => Some("first_name"),

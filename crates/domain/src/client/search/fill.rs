@@ -1,5 +1,5 @@
-//! Writes the rows by which clients are searched for clients that have none, or rows of another folding: after an
-//! upgrade of the program.
+//! Writes the search rows of clients that have none, or whose rows are of another version of the folding. It runs
+//! when a program starts, after the migrations.
 //!
 //! The clients are taken in the order of their keys, in short transactions. The position is stored, so that an
 //! interrupted fill goes on where it ended, and two servers that start together share the work. Changes of clients
@@ -12,10 +12,10 @@ use crate::client::aggregate::{select, within};
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::{Batch, Database, Dialect, Step, Transaction, Work};
 
-/// The clients of one transaction.
+/// The number of clients in one transaction.
 const CLIENTS: i64 = 500;
 
-/// Writes all missing rows. For the start of a program. Calls `progress` with the number of clients after each
+/// Writes all missing rows, at the start of a program. Calls `progress` with the number of clients after each
 /// transaction.
 pub async fn fill_search_rows(db: &Database, progress: impl Fn(usize)) -> Result<()> {
     // First without a lock: a read-only database allows none.
@@ -50,7 +50,7 @@ impl Work for Fill {
         let filled_to = match row.try_get_many_by_index::<(i32, Option<String>)>()? {
             (FORM, None) => return Ok(Step::Discard(None)),
             (FORM, Some(filled_to)) => filled_to,
-            // Rows of another folding: from the first client on.
+            // The rows are of another version of the folding: begin with the first client.
             _ => String::new(),
         };
         // On PostgreSQL a lock needs a separate statement: the next one then sees what was committed meanwhile.

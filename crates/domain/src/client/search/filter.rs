@@ -92,18 +92,18 @@ pub enum NameFilter {
 /// A range of days. Without `from` it has no start, without `to` no end.
 #[derive(InputObject, Copy, Clone, Debug)]
 pub struct DateRange {
-    /// The first day.
+    /// The first day that matches.
     pub from: Option<Date>,
-    /// The last day.
+    /// The last day that matches.
     pub to: Option<Date>,
 }
 
 /// A range of numbers. Without `from` it has no start, without `to` no end.
 #[derive(InputObject, Clone, Debug)]
 pub struct NumberRange {
-    /// The least number.
+    /// The smallest number that matches.
     pub from: Option<Decimal>,
-    /// The greatest number.
+    /// The greatest number that matches.
     pub to: Option<Decimal>,
 }
 
@@ -116,7 +116,7 @@ pub struct CustomFieldFilter {
     pub value: String,
 }
 
-/// A condition on the values of a custom field. A client with a field in a GROUPED set must have one value that meets
+/// A condition on the values of a custom field. In a GROUPED set, one of the client's values of the field must meet
 /// it.
 #[derive(InputObject, Clone, Debug)]
 pub struct CustomFieldCondition {

@@ -1,6 +1,6 @@
 //! Folds texts, so that equal names, addresses and numbers become equal texts however they are written.
 //!
-//! It is done here, because the databases fold letters by rules of their own, which depend on their locale. A change of
+//! This is done here: the databases fold letters by rules of their own, which depend on their locale. A change of
 //! these functions needs a new [`FORM`].
 
 use std::collections::HashSet;
@@ -14,7 +14,7 @@ use clientele_core::text::is_invisible;
 
 /// The version of the folding. Rows of another version are written again at the start of a server.
 pub const FORM: i32 = 1;
-/// Limit of a folded text in characters: an index entry has a limit of bytes.
+/// Limit of a folded text in characters, because the bytes of an index entry are limited.
 pub const LONGEST_TEXT: usize = 255;
 /// Limit of the words of a client in bytes.
 const LONGEST_WORDS: usize = 4_000;
@@ -24,7 +24,7 @@ pub fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     let unified = text.chars().map(unified).filter(|character| !is_hidden(*character));
     let bare = unified.nfkd().filter(|character| !is_accent(*character));
-    // Voiced kana and Hangul were decomposed, too.
+    // The decomposition split voiced kana and Hangul, too.
     let composed = bare.nfc();
     let lower = composed
         .flat_map(char::to_lowercase)
@@ -81,7 +81,7 @@ pub fn in_ascii(word: &str) -> String {
             ascii.push(character);
             continue;
         }
-        // Neighbours in the alphabet differ in all three.
+        // Neighbours in the alphabet differ in all three characters.
         let mut code = u64::from(u32::from(character)) * 23_753 % 46_656;
         for _ in 0..3 {
             ascii.push(char::from(DIGITS[code as usize % 36]));
@@ -91,7 +91,7 @@ pub fn in_ascii(word: &str) -> String {
     ascii
 }
 
-/// Joins words in ASCII with spaces, each of them once, as far as there is room.
+/// Joins the words in ASCII with spaces, each word once, up to `LONGEST_WORDS`.
 pub fn joined(words: impl IntoIterator<Item = String>) -> String {
     let (mut text, mut seen) = (String::new(), HashSet::new());
     for word in words {
@@ -123,7 +123,7 @@ fn is_accent(character: char) -> bool {
     is_combining_mark(character) && matches!(canonical_combining_class(character), 10..=36 | 202..=240)
 }
 
-/// One character for those that are drawn alike.
+/// Returns one character for all that look alike.
 fn unified(character: char) -> char {
     match character {
         '‘' | '’' | '‛' | 'ʻ' | 'ʼ' | '`' | '´' | 'ʹ' | '′' => '\'',
@@ -132,7 +132,7 @@ fn unified(character: char) -> char {
     }
 }
 
-/// Latin letters that are written with others where they are missing, and the end form of a Greek letter.
+/// Returns the usual replacement of a Latin letter outside ASCII, and the plain form of the Greek final sigma.
 fn plain(character: char) -> Option<&'static str> {
     Some(match character {
         'ß' => "ss",

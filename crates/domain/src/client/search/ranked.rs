@@ -16,10 +16,10 @@ use super::{
 };
 use crate::client::aggregate::{ClientParts, select_ranked};
 
-/// Limit of the clients that are ranked. If more have all words, the database decides which of them are.
+/// Limit of the clients that are ranked. If more clients have all words, the database chooses among them.
 pub const MOST_RANKED: i64 = 1_000;
 
-/// Limit of the trigrams that SQLite looks up. The found texts are compared with the words anyway.
+/// Limit of the trigrams that SQLite looks up. Afterwards the found texts are compared with the words.
 const MOST_TRIGRAMS: usize = 40;
 
 /// The columns that ranks are computed from.
@@ -55,8 +55,8 @@ pub(super) fn count(search: &SearchText, conditions: &mut Conditions) -> String 
 /// only clients for which they hold.
 ///
 /// The clients of which the only word is the first name come first, then those of which a name begins with it, in the
-/// order of an index. If they reach the limit, PostgreSQL doesn't look for others. Without the fence of a materialized table, it would expect the limit to be
-/// reached soon anyway, and examine clients one by one.
+/// order of an index. If they reach the limit, PostgreSQL doesn't look for others. Without the fence of a materialized
+/// table, it would expect the limit to be reached soon anyway, and examine clients one by one.
 fn found(search: &SearchText, limit: i64, conditions: &mut Conditions) -> String {
     let materialized = match conditions.dialect {
         Dialect::Postgres => "MATERIALIZED ",
@@ -121,8 +121,9 @@ fn exact(search: &SearchText, limit: i64, filter: &[String], conditions: &mut Co
             conditions.dialect.cast(&placeholder, "text")
         });
     let phones = ["home_phone", "mobile_phone1", "mobile_phone2"].map(|column| format!("s.{column} = {phone}"));
-    // A client can have several documents of the number, and counts once. The empty text keeps the databases from looking
-    // for them in the index of numbers, where a common one has many entries, and `min` keeps PostgreSQL from a join.
+    // A client can have several documents of the number, and counts once. The empty text keeps the databases from
+    // looking for them in the index of numbers, where a common one has many entries, and `min` keeps PostgreSQL from a
+    // join.
     let is_first = "s.encoded_key = (SELECT min(o.encoded_key) FROM id_document_search o \
                     WHERE o.client_key = s.client_key AND o.document_id || '' = s.document_id)";
     let rows = [
@@ -157,16 +158,16 @@ fn matching(columns: &str, tables: &[&str], holds: &[String], filter: &[String])
     )
 }
 
-/// The conditions that the last name begins with a word, and the first name.
+/// The conditions that the last name begins with a word, and that the first name does.
 fn beginnings(word: &str, conditions: &mut Conditions) -> [String; 2] {
     ["s.last_name", "s.first_name"].map(|name| begins(name, word, conditions))
 }
 
-/// The conditions of words, and their ranks: the sum is 1 if each is a word of the client.
+/// The conditions of the words, and the terms of the rank. Their sum is 1 if each word is a whole word of the client.
 struct Words {
     holds: Vec<String>,
     ranks: Vec<String>,
-    /// For the full-text index of SQLite.
+    /// The trigrams to look up in the full-text index of SQLite.
     trigrams: BTreeSet<String>,
 }
 
@@ -202,7 +203,7 @@ impl Words {
             return;
         }
         self.holds.push(match dialect {
-            // Of letters and digits only.
+            // Words have only letters and digits, so there is nothing to escape.
             Dialect::Postgres => format!("s.{column} LIKE {}", conditions.bind(format!("%{ascii}%"))),
             Dialect::Sqlite => {
                 let trigrams = ascii.as_bytes().windows(3).map(String::from_utf8_lossy);

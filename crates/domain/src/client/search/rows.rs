@@ -84,8 +84,8 @@ impl SearchRows {
         Self { client, id_documents }
     }
 
-    /// Adds what differs between the rows of a stored client and those of the new one, in which a collection that isn't
-    /// replaced is none.
+    /// Adds the differences between the rows of the stored client and those of the new one to the batch. In the new, a
+    /// collection that isn't replaced is `None`.
     ///
     /// # Errors
     /// The rows can differ, and the stored client was read without [`SEARCHED`].

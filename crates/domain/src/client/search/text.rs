@@ -1,4 +1,4 @@
-//! The text of a search: its words, and the values that it can be as a whole.
+//! The text of a search: its words, and the id, address or number that the whole text can be.
 
 use super::folding::{document_number, fold, in_ascii, mailbox, phone, words};
 use clientele_core::{
@@ -12,7 +12,7 @@ pub const LONGEST_SEARCH: usize = 200;
 pub const MOST_WORDS: usize = 8;
 /// A word of letters from this length on may be misspelled, where the database can compare trigrams.
 const SHORTEST_SIMILAR: usize = 6;
-/// The characters that an index entry of a word has.
+/// The length of a trigram in characters.
 const TRIGRAM: usize = 3;
 
 /// A word of a search.
@@ -53,7 +53,7 @@ impl Word {
 /// The text of a search.
 #[derive(Clone, Debug)]
 pub(super) struct SearchText {
-    /// By kind, because the statement depends on their order.
+    /// Sorted by kind, because the statement depends on their order.
     pub words: Vec<Word>,
     /// The values that the whole text can be.
     pub client_id: Option<String>,
@@ -73,7 +73,7 @@ impl SearchText {
         }
         let is_of_number = |character: char| character.is_ascii_digit() || " +-/().".contains(character);
         let phone = text.chars().all(is_of_number).then(|| phone(text)).flatten();
-        // The digits of a number are stored without what separates them.
+        // Phone numbers are stored without separators.
         let found = match &phone {
             Some(digits) => vec![digits.clone()],
             None => text.split_whitespace().map(mailbox).flat_map(words).collect(),

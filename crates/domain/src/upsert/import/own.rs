@@ -1,4 +1,4 @@
-//! The parts of an imported client that it brings itself: keys, dates, its state, its version and its stored values.
+//! The parts of an imported client that its line sets: keys, dates, its state, its version and its stored values.
 
 use std::collections::HashSet;
 
@@ -79,7 +79,7 @@ impl ImportedClient {
             (client.approved_at, client.activated_at) = (None, None);
         }
         let client: client::Model = overlaid(&client, &self.row).ok_or_else(|| {
-            let message = "The client has a date, a version or another member of the wrong form.";
+            let message = "A date, the version or another member of the client has the wrong form.";
             Problem::new(ProblemCode::Malformed, path!["client"], message)
         })?;
         let refuse = |name: &'static str, message: &'static str| {
@@ -92,14 +92,14 @@ impl ImportedClient {
             return refuse("state", "There is no client state of this name.");
         }
         if client.version < 1 {
-            return refuse("version", "A version is 1 or more.");
+            return refuse("version", "version must be 1 or more.");
         }
         if let Some(into) = &client.merged_into_key
             && (!is_key(into) || client.state != ClientState::Exited.as_str())
         {
             return refuse(
                 "mergedIntoKey",
-                "Only an EXITED client has the key of the client it was merged into.",
+                "mergedIntoKey is only for EXITED clients: leave it out.",
             );
         }
         let key = &client.encoded_key;

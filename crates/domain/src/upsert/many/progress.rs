@@ -22,11 +22,11 @@ use clientele_core::{
     problem::{Problem, ProblemCode},
 };
 
-/// Limit of the clients in one transaction. Beyond 64 parts of a transaction, PostgreSQL slows down all readers.
+/// Limit of the clients in one transaction. Beyond 64 subtransactions, PostgreSQL slows down all readers.
 const MOST_TOGETHER: usize = 50;
-/// The part of a request's memory that the results may take. The rest is for the answer.
+/// The results may take one in this many bytes of a request's memory. The rest is for the answer.
 const SHARE: usize = 4;
-/// The memory of a field in definitions that only one client is shown with, about.
+/// The approximate bytes of a field in definitions that only one client is shown with.
 const FIELD_BYTES: usize = 300;
 
 /// The results so far, and how to get the others.
@@ -41,7 +41,7 @@ pub(super) struct Progress<'a> {
     replays: Vec<Replay>,
     /// The definitions to show them with, by the version of their excerpts and the version of that time.
     excerpts: HashMap<(i64, i64), (Excerpts, Arc<Definitions>)>,
-    /// Those of the last client: most clients share them.
+    /// The definitions of the last client: most clients share them.
     definitions: Option<Arc<Definitions>>,
     /// The bytes that further results may take.
     left: usize,
@@ -313,7 +313,7 @@ fn may_be_committed(error: &Error) -> bool {
     matches!(error, Error::Unavailable(cause) if *cause != Cause::NoFreeConnection)
 }
 
-/// The bytes of definitions that only one client is shown with, about.
+/// The approximate bytes of definitions that only one client is shown with.
 fn size_of_definitions(definitions: &Definitions) -> usize {
     definitions.fields.len() * FIELD_BYTES
 }

@@ -1,4 +1,4 @@
-//! The memory that the results of a list take, about.
+//! Estimates the memory that the results of a list take.
 
 use std::io;
 

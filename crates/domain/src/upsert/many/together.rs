@@ -50,7 +50,7 @@ pub(super) struct Together<'a> {
 
 /// The result of a transaction.
 pub(super) enum Done {
-    /// For some of the clients, in order.
+    /// The results of the first clients, in order.
     Parts(Vec<Part>),
     /// The key of the list belongs to another request: nothing of the list is stored.
     Refused(Problem),
@@ -131,7 +131,7 @@ impl Work for Together<'_> {
         Ok(Step::Commit(Done::Parts(parts)))
     }
 
-    /// As for a single client.
+    /// As for a single client: under a key, a long wait must end in a conflict.
     fn busy_error(&self) -> Option<Error> {
         let mut upserts = self.indexes.iter().flat_map(|index| &self.list.upserts[*index]);
         upserts.any(|upsert| upsert.entry.is_some()).then_some(Error::Conflict)
@@ -255,7 +255,7 @@ impl Together<'_> {
         if transaction.dialect == Dialect::Sqlite || all < 2 || !self.upserts().any(names_anything) {
             return Ok(all);
         }
-        // Before any client, as for a single one.
+        // The definitions are locked before any client, as for a single one.
         let lock = format!("SELECT {}", definitions::shared_lock());
         transaction.one(lock, []).await?;
         let version = definitions::version(transaction).await?;
@@ -339,7 +339,7 @@ fn claimed(upsert: &Upsert<'_>, definitions: &Definitions) -> BTreeSet<String> {
     values.chain(id).filter(|text| !text.contains('\0')).collect()
 }
 
-/// Locks ids and values that this transaction may claim, in an order that all transactions have.
+/// Locks ids and values that this transaction may claim, in the same order in all transactions.
 async fn lock_claims(claims: &BTreeSet<String>, transaction: &Transaction) -> Result<()> {
     if claims.is_empty() {
         return Ok(());
@@ -353,7 +353,7 @@ async fn lock_claims(claims: &BTreeSet<String>, transaction: &Transaction) -> Re
     transaction.all(sql, [claims.into()]).await.map(|_| ())
 }
 
-/// The bytes of a result in memory, about.
+/// The approximate bytes of a result in memory.
 fn size_of_answer(part: &Part) -> usize {
     match part {
         Part::New(Ok(upserted)) => size(&upserted.client),

@@ -31,7 +31,7 @@ pub(super) async fn count_merged(from_key: &str, into_key: &str, transaction: &T
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
-/// Adds the changes of locked clients to the batch, with their records.
+/// Adds the changes of locked clients to the batch, with their audit records.
 pub(super) async fn put(
     clients: &Clients,
     caller: &Caller,
@@ -74,9 +74,10 @@ pub(super) async fn put(
 }
 
 impl Clients {
-    /// Points the clients that were merged into one that is removed to the client that this one was merged into. If it
-    /// wasn't, they refer to none. Earlier versions imported clients that were merged into themselves or in a circle:
-    /// no client refers to itself afterwards. Returns the rows that they had.
+    /// Redirects the references to a removed client that other clients were merged into. They lead to the client that
+    /// the removed one was merged into itself, or to none. Earlier versions imported clients that were merged into
+    /// themselves or in a circle: no client refers to itself afterwards. Returns the former rows of the changed
+    /// clients.
     pub(crate) async fn release_merged(
         &self,
         caller: &Caller,

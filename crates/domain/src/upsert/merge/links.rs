@@ -51,7 +51,7 @@ pub(super) async fn lock(
     Ok(())
 }
 
-/// Reads the links of other clients, and locks those that the caller's lock came too early for.
+/// Reads the links of other clients, and locks the clients that have stored a link since [`lock`] ran.
 pub(super) async fn read(
     from_key: &str,
     into_key: &str,
@@ -134,7 +134,7 @@ impl Links {
             return Ok(Some(Problem::new(ProblemCode::Forbidden, path!["from"], message)));
         }
         if !self.clients.iter().all(|(client, _)| rights.shows(&client.client)) {
-            let message = "Clients that you have no right to link to this client: someone with rights to all branches \
+            let message = "Clients that you can't access link to this client: a caller with access to all branches \
                            and centres can merge it.";
             return Ok(Some(Problem::new(ProblemCode::Forbidden, path!["from"], message)));
         }

@@ -95,7 +95,7 @@ impl<'a> Moved<'a> {
         })
     }
 
-    /// The upsert of the other client.
+    /// Returns the upsert that gives `into` the moved entries and the copied members.
     pub fn upsert(&self, input: &MergeClients, from: &Aggregate, into: &Aggregate) -> UpsertClient {
         let addresses = self.addresses.iter().map(|address| address_input(address)).collect();
         let stored = into.id_documents.iter().flatten().map(|document| IdDocumentInput {

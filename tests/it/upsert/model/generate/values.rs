@@ -64,7 +64,7 @@ fn entry((field, value, kind): &(Index, Index, u8), model: &Model) -> Entry {
     }
 }
 
-/// The values of one group, which has an unusual index rarely.
+/// The values of one group, which rarely has an unusual index.
 fn group(next: i32, (pick, kind): &(Index, u8)) -> Vec<Entry> {
     let index = match kind {
         0 => Some(next + 1),

@@ -136,7 +136,7 @@ impl Subject {
     }
 }
 
-/// Adds a condition that an index serves and that holds if the test does: other accents pass it as well.
+/// Adds a condition that an index serves. It holds whenever the test does, and also for other accents.
 fn narrow(selection: Selection, test: &Test, is_common: &mut IsCommon<'_>, conditions: &mut Conditions) {
     let Some(column) = selection.folded_column() else {
         return;

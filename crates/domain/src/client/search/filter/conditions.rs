@@ -13,7 +13,7 @@ use crate::{
 use clientele_core::scalar::{Date, Decimal};
 use clientele_storage::{db::Dialect, paging::Conditions};
 
-/// Adds the condition of clients with a number of this range.
+/// Adds the condition that a client has a number in this range.
 fn with_number(conditions: &mut Conditions, field_key: &str, NumberRange { from, to }: &NumberRange) {
     let field_key = conditions.bind(field_key);
     let value = "coalesce(v.value, v.linked_key)";
@@ -29,7 +29,7 @@ fn with_number(conditions: &mut Conditions, field_key: &str, NumberRange { from,
     conditions.push(format!("EXISTS (SELECT 1 FROM custom_field_value v WHERE {terms})"));
 }
 
-/// Adds the condition of clients with a date of this range: a range of the index.
+/// Adds the condition that a client has a date in this range, which is a range of the index.
 fn with_date(conditions: &mut Conditions, field_key: &str, DateRange { from, to }: &DateRange) {
     let field_key = conditions.bind(field_key);
     let mut terms = vec![format!("field_key = {field_key}")];
@@ -138,7 +138,7 @@ impl ClientFilter {
         }
         for (column, text) in [("email", email), ("city", city), ("country", country)] {
             let Some(text) = text else { continue };
-            // A character that can't be stored stays, so that nothing is found.
+            // Folding keeps a character that can't be stored, so that no client matches.
             let rows = equals(column, &fold(text), conditions).map(OtherRows::of_folded);
             with_rows(conditions, rows, is_common);
         }
@@ -194,7 +194,7 @@ impl ClientFilter {
             });
         }
         if let Some(excluded) = excluded {
-            // A condition on a member without a value isn't true, and not false either.
+            // A condition on a member without a value is NULL, neither true nor false.
             conditions.push(format!("{excluded} IS NOT TRUE"));
         }
     }
