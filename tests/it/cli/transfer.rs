@@ -205,7 +205,7 @@ async fn import_into_a_database_with_clients_changes_none(server: &TestServer) {
         "two",
         lines(&[
             json!({ "clientRole": { "roleId": "vip", "name": "Theirs" } }),
-            json!({ "client": { "encodedKey": "k1", "clientId": "Z", "firstName": "Zoe", "lastName": "B" } }),
+            json!({ "client": { "encodedKey": "k1", "clientId": "A", "firstName": "Zoe", "lastName": "B" } }),
         ])
         .replace("{\"clients\":2}", "{\"clients\":1}"),
     );

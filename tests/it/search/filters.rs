@@ -77,6 +77,7 @@ async fn refused(server: &TestServer, filter: &Value) -> Value {
 on_both!(
     filters_combine_in_a_tree,
     new_members_compare_folded_texts_and_ranges,
+    custom_values_are_written_as_in_an_input,
     filter_is_refused_beyond_its_limits,
     wrong_definitions_are_refused_with_their_path,
     hidden_field_is_refused_wherever_it_occurs,
@@ -84,6 +85,39 @@ on_both!(
     client_with_equal_values_in_groups_counts_once,
     common_values_are_checked_client_by_client_on_sqlite,
 );
+
+async fn custom_values_are_written_as_in_an_input(server: &TestServer) {
+    let kind = |id: &str, kind: &str| json!({ "fieldId": id, "name": id, "type": kind });
+    define(
+        server,
+        "facts",
+        json!([kind("limit", "NUMBER"), kind("active", "CHECKBOX")]),
+    )
+    .await;
+    let values = json!([{ "fieldId": "limit", "value": "1500.50" }, { "fieldId": "active", "value": "true" }]);
+    let client = json!({ "clientId": "a", "firstName": "Ana", "lastName": "Cruz" });
+    store(
+        server,
+        json!({ "client": client, "customInformation": values }),
+        "version",
+    )
+    .await;
+    for (field, value, expected) in [
+        ("limit", "1500.50", "a"),
+        ("limit", "1500.5", "a"),
+        ("limit", "1500.51", ""),
+        ("limit", "many", ""),
+        ("active", "true", "a"),
+        ("active", "TRUE", "a"),
+        ("active", "false", ""),
+    ] {
+        let one = json!({ "customField": { "fieldId": field, "value": value } });
+        let list = json!({ "customFields": [{ "fieldId": field, "value": { "equals": value } }] });
+        for filter in [one, list] {
+            assert_eq!(passing(server, &filter).await, expected, "{filter}");
+        }
+    }
+}
 
 async fn filters_combine_in_a_tree(server: &TestServer) {
     four(server).await;

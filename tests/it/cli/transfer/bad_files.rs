@@ -52,7 +52,7 @@ fn line_with_more_values_than_a_client_has_is_refused() {
             99_993,
             "TOO_MANY",
             "idDocuments",
-            "Send at most 200 identification documents.",
+            "idDocuments must have at most 200 entries.",
         ),
         (
             99_994,

@@ -56,8 +56,13 @@ async fn reference_of_a_merged_client_is_checked(server: &TestServer) {
     let (directory, url) = (directory(), server.database_url());
     let mut inactive = merged("k1", "k2");
     inactive["client"]["state"] = json!("INACTIVE");
-    let message = "Only an EXITED client has the key of the client it was merged into.";
-    for client in [merged("k1", "not a key"), inactive] {
+    for (client, message) in [
+        (
+            merged("k1", "not a key"),
+            "mergedIntoKey must be a key: 1 to 32 letters and digits.",
+        ),
+        (inactive, "Only an EXITED client has mergedIntoKey: leave it out."),
+    ] {
         let entries = vec![entry(2, "MALFORMED", "client.mergedIntoKey", message, json!("k1"))];
         let imported = import(&directory, &url, &[client], "new");
         assert_eq!(imported, (summary(0, 0, 1), refused(1), entries));
@@ -108,11 +113,11 @@ async fn clients_merged_in_a_circle_are_refused(server: &TestServer) {
 /// Earlier versions imported such clients.
 async fn clients_in_a_stored_circle_can_be_removed(server: &TestServer) {
     let mut keys = Vec::new();
-    for id in ["self", "a1", "a2", "b1", "b2", "b3"] {
+    for id in ["self", "a1", "a2", "b1", "b2", "b3", "other"] {
         let client = json!({ "clientId": id, "firstName": "A", "lastName": "B" });
         keys.push(store_key(server, json!({ "client": client })).await);
     }
-    for (from, into) in [(0, 0), (1, 2), (2, 1), (3, 4), (4, 5), (5, 3)] {
+    for (from, into) in [(0, 0), (1, 2), (2, 1), (3, 4), (4, 5), (5, 3), (6, 0)] {
         let (from, into) = (&keys[from], &keys[into]);
         let sql =
             format!("UPDATE client SET state = 'EXITED', merged_into_key = '{into}' WHERE encoded_key = '{from}'");
@@ -135,6 +140,7 @@ async fn clients_in_a_stored_circle_can_be_removed(server: &TestServer) {
         data(server, &query, json!({})).await["client"].take()
     };
     erase("self").await;
+    assert_eq!(into("other").await, json!({ "version": 2, "mergedInto": null }));
     delete("a1").await;
     assert_eq!(into("a2").await, json!({ "version": 2, "mergedInto": null }));
     erase("a2").await;

@@ -112,7 +112,7 @@ pub struct NumberRange {
 pub struct CustomFieldFilter {
     /// The ID of the custom field.
     pub field_id: String,
-    /// The value in its stored form; for a link, the key of the linked object.
+    /// The value, in any form that an input can have; for a link, the key of the linked object.
     pub value: String,
 }
 
@@ -129,7 +129,7 @@ pub struct CustomFieldCondition {
 /// A condition on a value of a custom field, by exactly one of these fields.
 #[derive(OneofObject, Clone, Debug)]
 pub enum ValueFilter {
-    /// The value in its stored form; for a link, the key of the linked object.
+    /// The value, in any form that an input can have; for a link, the key of the linked object.
     Equals(String),
     /// Only for a field of the type NUMBER.
     Numbers(NumberRange),

@@ -94,13 +94,23 @@ impl ImportedClient {
         if client.version < 1 {
             return refuse("version", "version must be 1 or more.");
         }
-        if let Some(into) = &client.merged_into_key
-            && (!is_key(into) || client.state != ClientState::Exited.as_str())
-        {
-            return refuse(
-                "mergedIntoKey",
-                "mergedIntoKey is only for EXITED clients: leave it out.",
-            );
+        if let Some(into) = &client.merged_into_key {
+            let is_exited = client.state == ClientState::Exited.as_str();
+            match (is_key(into), is_exited) {
+                (true, true) => {}
+                (false, _) => {
+                    return refuse(
+                        "mergedIntoKey",
+                        "mergedIntoKey must be a key: 1 to 32 letters and digits.",
+                    );
+                }
+                (true, false) => {
+                    return refuse(
+                        "mergedIntoKey",
+                        "Only an EXITED client has mergedIntoKey: leave it out.",
+                    );
+                }
+            }
         }
         let key = &client.encoded_key;
         let mut addresses = addresses.unwrap_or_default();

@@ -94,6 +94,8 @@ impl Clients {
             Dialect::Postgres => " FOR UPDATE OF c",
             Dialect::Sqlite => "",
         };
+        let successor = removed.merged_into_key.as_ref();
+        let successor = successor.filter(|successor| **successor != removed.encoded_key);
         let mut released = Vec::new();
         // A client that was removed while this transaction waited for it has passed on the references to it: the next
         // statement sees them.
@@ -103,8 +105,8 @@ impl Clients {
             released.extend(merged.iter().map(|(before, _)| before.client.clone()));
             let changes = merged.into_iter().map(|(before, head)| {
                 let mut after = before.clone();
-                let into = removed.merged_into_key.as_ref();
-                after.client.merged_into_key = into.filter(|into| **into != after.client.encoded_key).cloned();
+                let others = successor.filter(|successor| **successor != after.client.encoded_key);
+                after.client.merged_into_key = others.cloned();
                 ((before, head), after)
             });
             let (changes, mut batch) = (changes.collect(), Batch::new(transaction.dialect));

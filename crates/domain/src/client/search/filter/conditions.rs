@@ -59,8 +59,11 @@ fn equals(column: &str, text: &str, conditions: &mut Conditions) -> Option<Strin
     (!text.contains('\0')).then(|| format!("{column} = {}", conditions.bind(text)))
 }
 
-/// The rows with a value of a custom field.
+/// The rows with a value of a custom field, which can be written as in an input. One that the field can't have is found
+/// as it was stored, before a change of the field.
 fn valued(field: &Field, value: &str, conditions: &mut Conditions) -> Option<OtherRows> {
+    let canonical = field.canonical(value);
+    let value = canonical.as_deref().unwrap_or(value);
     OtherRows::of_custom_value(conditions, &field.row.encoded_key, value, !field.is_grouped())
 }
 
