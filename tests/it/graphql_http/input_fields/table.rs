@@ -463,5 +463,9 @@ pub fn token(schema: &Schema) -> Table {
     let base = json!({ "name": "A job", "permissions": ["VIEW_CLIENT"] });
     let mut table = Table::derive(schema, Root::Token, [("CreateTokenInput", "", "", base)]);
     table.field("CreateTokenInput.expiresAt").value(json!("<next year>"));
+    // Sets to view are the sets to edit, too, if no others are sent.
+    let sets = table.field("CreateTokenInput.viewSets");
+    let both = ["/viewSets", "/editSets"].map(|place| (place.to_owned(), sets.value.clone()));
+    sets.on_value(Then::Becomes(both.into()));
     table
 }

@@ -177,8 +177,8 @@ async fn links_of_clients_outside_of_the_callers_limits_are_refused(server: &Tes
         branches: Limit::To(["north".to_owned()].into()),
         ..Rights::all()
     });
-    let message = "Clients that you have no right to link to this client: someone with rights to all branches and \
-        centres can merge it.";
+    let message = "Clients that you can't access link to this client: a caller with access to all branches and centres \
+        can merge it.";
     let answer = merge(&limited, two("F", "I")).await;
     let expected = json!([{ "code": "FORBIDDEN", "message": message, "path": ["input", "from"] }]);
     assert_eq!(*user_errors(&answer, "mergeClients"), expected);
