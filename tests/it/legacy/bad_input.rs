@@ -259,7 +259,7 @@ async fn members_of_wrong_types_are_refused(server: &TestServer) {
         let answer = change(server, body).await;
         assert_code(&answer, 400, 4, path);
         let source = answer.body["errorSource"].as_str().unwrap_or_default();
-        let begins = [": ", " "]
+        let begins = [": ", " must "]
             .iter()
             .any(|end| source.starts_with(&format!("{path}{end}")));
         assert!(begins, "{path} isn't at the start of {source}");

@@ -70,10 +70,11 @@ fn found(search: &SearchText, limit: i64, conditions: &mut Conditions) -> String
     };
     let (mut ctes, mut selects) = (String::new(), Vec::new());
     if let Some([last, first]) = &beginnings {
+        // A range, because PostgreSQL expects few rows with a value that it doesn't know, and would sort all of them.
         let whole = conditions.bind(search.words[0].folded.as_str());
-        let whole = format!("s.first_name = {}", conditions.dialect.cast(&whole, "text"));
+        let whole = format!("(s.first_name >= {whole} AND s.first_name <= {whole})");
         for (holds, order) in [
-            (whole.clone(), "s.client_key"),
+            (whole.clone(), "s.first_name, s.client_key"),
             (
                 format!("{last} AND NOT {whole}"),
                 "s.last_name, s.first_name, s.client_key",
