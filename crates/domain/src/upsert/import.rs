@@ -225,7 +225,10 @@ impl Work for Import<'_> {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Vec<Imported>>> {
         if transaction.dialect == Dialect::Postgres {
-            let lock = format!("SELECT {}", definitions::shared_lock());
+            // The statements are planned while the tables are empty: without indexes, an import would take time by the
+            // square of its clients.
+            let indexed = "set_config('enable_seqscan', 'off', TRUE)";
+            let lock = format!("SELECT {indexed}, {}", definitions::shared_lock());
             transaction.one(lock, []).await?;
         }
         let version = definitions::version(transaction).await?;
