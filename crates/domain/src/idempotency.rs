@@ -259,7 +259,7 @@ impl IdempotencyEntry {
             key: Key(self.record.key.clone()).of_part(index).0,
             fingerprint: String::new(),
             client_key: Some(client_key.to_owned()),
-            outcome: Some(IN_PARTS.to_owned()),
+            outcome: None,
             ..self.record.clone()
         }])
     }

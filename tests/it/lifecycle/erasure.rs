@@ -211,6 +211,18 @@ async fn erasure_of_one_client_covers_lists_and_merges(server: &TestServer) {
         let stored = server.graphql(many, list(&ids, key)).await;
         stored.data(json!({ "upsertClients": { "userErrors": [] } }));
     }
+    // Without the key of its own, the client of list 3 is recognised, and isn't carried out again.
+    let again = "mutation($input: UpsertClientsInput!) { upsertClients(input: $input) {
+        results { client { clientId } userErrors { code } } userErrors { code } } }";
+    let result = |id: &str| json!({ "client": { "clientId": id }, "userErrors": [] });
+    let erased = json!([{ "code": "OUTCOME_ERASED" }]);
+    let gone = json!({ "client": null, "userErrors": erased });
+    let mut without = list(&["E", "F"], "list 3");
+    without["input"]["clients"][0]["idempotencyKey"] = Value::Null;
+    let before = server.snapshot().await;
+    let answer = server.graphql(again, without).await;
+    answer.data(json!({ "upsertClients": { "results": [gone, result("F")], "userErrors": [] } }));
+    assert_eq!(server.snapshot().await, before);
     for (from, into) in [("A", "B"), ("C", "D")] {
         let answer = server.graphql(merge, merged(from, into)).await;
         answer.data(json!({ "mergeClients": { "userErrors": [] } }));
@@ -234,11 +246,6 @@ async fn erasure_of_one_client_covers_lists_and_merges(server: &TestServer) {
         "{fingerprints:?}"
     );
     assert_ne!(fingerprints["list 2\n1"], fingerprints["list 2"]);
-    let erased = json!([{ "code": "OUTCOME_ERASED" }]);
-    let again = "mutation($input: UpsertClientsInput!) { upsertClients(input: $input) {
-        results { client { clientId } userErrors { code } } userErrors { code } } }";
-    let result = |id: &str| json!({ "client": { "clientId": id }, "userErrors": [] });
-    let gone = json!({ "client": null, "userErrors": erased });
     for (ids, key, results) in [
         (["A", "B"], "list 1", json!([gone, result("B")])),
         (["C", "D"], "list 2", json!([result("C"), result("D")])),

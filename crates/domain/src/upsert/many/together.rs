@@ -193,7 +193,7 @@ impl Together<'_> {
         transaction.write(batch).await
     }
 
-    /// Returns true if the client has an idempotency key of its own, beside that of the list.
+    /// Returns true if the input of the client has its own idempotency key.
     fn has_own_key(&self, index: usize) -> bool {
         let upsert = self.list.upserts[index].as_ref();
         upsert.is_ok_and(|upsert| upsert.input.idempotency_key.is_some())
