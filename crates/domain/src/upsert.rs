@@ -549,7 +549,10 @@ fn events(before: &Aggregate, after: &Aggregate, diff: &ClientDiff<'_>) -> Vec<E
     events
 }
 
-/// A client's row with the end of its audit chain, which readers of clients don't need.
+/// The columns of a client's row with the end of its audit chain, which readers of clients don't need.
+const HEAD_COLUMNS: [&str; 2] = ["history_head", "history_count"];
+
+/// A client's row with the end of its audit chain.
 #[derive(Serialize)]
 struct ClientRow<'a> {
     #[serde(flatten)]
@@ -568,6 +571,6 @@ impl<'a> ClientRow<'a> {
     }
 
     fn columns() -> Vec<&'static str> {
-        [client::Entity::columns(), vec!["history_head", "history_count"]].concat()
+        [client::Entity::columns(), HEAD_COLUMNS.to_vec()].concat()
     }
 }

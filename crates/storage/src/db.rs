@@ -35,6 +35,7 @@ use tokio::time::{timeout, timeout_at};
 pub use address::{check_address, is_read_only, is_ssl_mode, parameter};
 pub use backup::BackupError;
 pub use batch::Batch;
+pub use bulk::NewRows;
 pub use connect::{Version, missing_file, sqlite_path};
 pub use connection::{Connection, Transaction};
 pub use dialect::Dialect;

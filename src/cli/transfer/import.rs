@@ -26,7 +26,7 @@ use clientele_domain::definitions::Definitions;
 use clientele_domain::upsert::{CheckedClients, ImportRules, Imported, ImportedClient};
 
 /// Limits of the lines that are read and stored at once.
-const LINES: usize = 500;
+const LINES: usize = 1_000;
 const BYTES: usize = 2 << 20;
 /// Limit of a line in bytes. The largest client takes about as much.
 const LONGEST_LINE: u64 = 64 << 20;

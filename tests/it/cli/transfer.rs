@@ -516,7 +516,7 @@ async fn interrupted_import_is_completed_by_another_run() {
     let url = empty(&directory);
     let client =
         |n: usize| json!({ "client": { "encodedKey": format!("k{n}"), "firstName": "Amara", "lastName": "B" } });
-    let all: Vec<Value> = (0..900).map(client).collect();
+    let all: Vec<Value> = (0..1_400).map(client).collect();
     let content = lines(&all);
     file(&directory, "all", &content);
     let mut command = clientele(
@@ -530,9 +530,9 @@ async fn interrupted_import_is_completed_by_another_run() {
         .spawn()
         .expect("the program starts");
     let mut input = child.stdin.take().expect("piped");
-    let beginning: String = content.split_inclusive('\n').take(600).collect();
+    let beginning: String = content.split_inclusive('\n').take(1_100).collect();
     input.write_all(beginning.as_bytes()).expect("the program reads");
-    // The lines are stored 500 at a time, and the first one is no client.
+    // The lines are stored 1,000 at a time, and the first one is no client.
     let database = Database::connect(&url, &DatabaseSettings::default())
         .await
         .expect("it opens");
@@ -544,7 +544,7 @@ async fn interrupted_import_is_completed_by_another_run() {
             .expect("it is read");
         row.expect("a row").try_get_by_index::<i64>(0).expect("a number")
     };
-    while count().await < 499 {}
+    while count().await < 999 {}
     let id = child.id().to_string();
     assert!(
         Command::new("kill")
@@ -559,10 +559,10 @@ async fn interrupted_import_is_completed_by_another_run() {
         ("clientele: stopped by SIGINT\n", Some(130))
     );
     drop(input);
-    assert_eq!(count().await, 499);
+    assert_eq!(count().await, 999);
     database.close().await;
     assert_eq!(
         run(&directory, &url, &["import", "all"]),
-        (summary(401, 499, 0), String::new(), Some(0))
+        (summary(401, 999, 0), String::new(), Some(0))
     );
 }

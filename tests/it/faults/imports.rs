@@ -19,9 +19,9 @@ use super::{
 };
 use crate::harness::{Backend, TestServer, program, run};
 
-/// The numbers of stored clients after one and two parts of 500 lines. The first line is the header.
-const TOGETHER: [i64; 2] = [499, 999];
-const CLIENTS: usize = 1_200;
+/// The numbers of stored clients after one and two parts of 1,000 lines. The first line is the header.
+const TOGETHER: [i64; 2] = [999, 1_999];
+const CLIENTS: usize = 2_200;
 /// More messages than the import sends, and the calls that fail.
 const MOST_MESSAGES: i32 = 1_000;
 const MOST_CALLS: i32 = 500;

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 
 use self::own::stored_values;
 use super::{
-    ClientRow, ID_ATTEMPTS, UpsertClient,
+    HEAD_COLUMNS, ID_ATTEMPTS, UpsertClient,
     check::{ValidationContext, check, id_taken, ids_used_up, no_linked_client},
     claims::{Claim, claimed, claims, value_taken},
     diff::ClientDiff,
@@ -40,7 +40,7 @@ use clientele_core::{
     problem::{Problem, ProblemCode},
     scalar::is_key,
 };
-use clientele_storage::db::{Connection, Dialect, Step, Transaction, Work};
+use clientele_storage::db::{Connection, Dialect, NewRows, Step, Transaction, Work};
 
 /// A client of a file.
 #[derive(Debug, Default)]
@@ -126,10 +126,10 @@ impl CheckedClients {
 
 #[derive(Clone, Debug)]
 struct CheckedClient {
-    rows: Aggregate,
+    client: Aggregate,
     claims: BTreeSet<Claim>,
-    /// The audit record, and the end of its chain; none before the client has an id.
-    sealed: Option<(audit_record::Model, Head)>,
+    /// Its rows in all tables; none before it has an id.
+    rows: Option<NewRows>,
 }
 
 impl Clients {
@@ -225,10 +225,10 @@ impl Work for Import<'_> {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Vec<Imported>>> {
         if transaction.dialect == Dialect::Postgres {
-            // The statements are planned while the tables are empty: without indexes, an import would take time by the
-            // square of its clients.
-            let indexed = "set_config('enable_seqscan', 'off', TRUE)";
-            let lock = format!("SELECT {indexed}, {}", definitions::shared_lock());
+            // A plan that was made while the tables were empty can read all of a table or index, and the import would
+            // take time by the square of its clients.
+            let planned = "set_config('plan_cache_mode', 'force_custom_plan', TRUE)";
+            let lock = format!("SELECT {planned}, {}", definitions::shared_lock());
             transaction.one(lock, []).await?;
         }
         let version = definitions::version(transaction).await?;
@@ -243,7 +243,7 @@ impl Work for Import<'_> {
         let mut used = self.used(&definitions, transaction).await?;
         let generated = self.generated_ids(&definitions, &mut used, transaction).await?;
         let mut results = Vec::with_capacity(checked.len());
-        let mut clients = Vec::with_capacity(checked.len());
+        let mut clients: Vec<Cow<'_, CheckedClient>> = Vec::with_capacity(checked.len());
         let all = self.checked.list.iter().zip(checked).zip(generated);
         for ((client, checked), id) in all {
             results.push(match self.accept(client, checked, id, &definitions, &mut used) {
@@ -256,7 +256,7 @@ impl Work for Import<'_> {
             });
         }
         if self.checked.rules == ImportRules::New {
-            let new: Vec<&Aggregate> = clients.iter().map(|checked: &CheckedClient| &checked.rows).collect();
+            let new: Vec<&Aggregate> = clients.iter().map(|checked| &checked.client).collect();
             let checks = &self.clients.settings.duplicates;
             let found = duplicates::of_new(&new, checks, self.caller, transaction).await?;
             let stored = results.iter_mut().filter(|result| **result == Imported::Stored);
@@ -269,7 +269,21 @@ impl Work for Import<'_> {
         if clients.is_empty() {
             return Ok(Step::Discard(results));
         }
-        self.write(clients, &definitions, transaction).await?;
+        if transaction.dialect == Dialect::Postgres {
+            // With it, each reference to another table would be planned again for each row.
+            transaction.run("SET LOCAL plan_cache_mode TO DEFAULT", []).await?;
+        }
+        for client in &mut clients {
+            if client.rows.is_none() {
+                let client = client.to_mut();
+                client.rows = Some(
+                    self.rows(&client.client, &client.claims, &definitions, transaction)
+                        .await?,
+                );
+            }
+        }
+        let rows: Vec<&NewRows> = clients.iter().filter_map(|client| client.rows.as_ref()).collect();
+        transaction.load(&rows).await?;
         Ok(Step::Commit(results))
     }
 }
@@ -386,9 +400,10 @@ impl Import<'_> {
         for client in &self.checked.list {
             let mut checked = self.check(client, definitions);
             if let Ok(checked) = &mut checked
-                && !checked.rows.client.client_id.is_empty()
+                && !checked.client.client.client_id.is_empty()
             {
-                checked.sealed = Some(self.seal(&checked.rows, definitions, connection).await?);
+                let rows = self.rows(&checked.client, &checked.claims, definitions, connection);
+                checked.rows = Some(rows.await?);
             }
             all.push(checked);
         }
@@ -415,23 +430,23 @@ impl Import<'_> {
             now: self.checked.now,
         };
         let checked = check(&client.input, &context)?;
-        let rows = client.with_own(checked).map_err(|problem| vec![problem])?;
+        let client = client.with_own(checked).map_err(|problem| vec![problem])?;
         Ok(CheckedClient {
-            claims: claims(rows.custom_values.as_ref(), definitions),
-            rows,
-            sealed: None,
+            claims: claims(client.custom_values.as_ref(), definitions),
+            client,
+            rows: None,
         })
     }
 
     /// Returns the client to store; none if it is stored already.
-    fn accept(
+    fn accept<'c>(
         &self,
         client: &ImportedClient,
-        checked: &Result<CheckedClient, Vec<Problem>>,
+        checked: &'c Result<CheckedClient, Vec<Problem>>,
         generated_id: Option<String>,
         definitions: &Definitions,
         used: &mut Used,
-    ) -> Result<Option<CheckedClient>, Vec<Problem>> {
+    ) -> Result<Option<Cow<'c, CheckedClient>>, Vec<Problem>> {
         let key = client.key();
         let id = client.input.client.client_id.value();
         let stored_id = key.and_then(|key| used.keys.get(key));
@@ -464,13 +479,13 @@ impl Import<'_> {
             problems.extend(taken.map(|claim| value_taken(&client.input, claim, definitions).1));
         }
         let mut checked = match checked {
-            Ok(checked) if problems.is_empty() => checked.clone(),
+            Ok(checked) if problems.is_empty() => Cow::Borrowed(checked),
             _ => {
                 problems.sort_by_key(Problem::section);
                 return Err(problems);
             }
         };
-        let row = &mut checked.rows.client;
+        let row = &checked.client.client;
         if let Some(into) = &row.merged_into_key
             && used.is_circle(&row.encoded_key, into)
         {
@@ -481,98 +496,53 @@ impl Import<'_> {
         }
         if row.client_id.is_empty() {
             let used_up = || vec![ids_used_up(&self.pattern(&client.input, definitions))];
-            row.client_id = generated_id.ok_or_else(used_up)?;
+            checked.to_mut().client.client.client_id = generated_id.ok_or_else(used_up)?;
         } else {
             used.ids.insert(row.client_id.clone());
         }
         used.values.extend(checked.claims.iter().cloned());
-        let row = &checked.rows.client;
+        let row = &checked.client.client;
         used.keys.insert(row.encoded_key.clone(), row.client_id.clone());
         let merged = row.merged_into_key.clone();
         used.merged.extend(merged.map(|into| (row.encoded_key.clone(), into)));
         Ok(Some(checked))
     }
 
-    /// The audit record of the client's creation, and the end of its chain.
-    async fn seal<C: ConnectionTrait>(
+    /// The rows of a client with the audit record of its creation, by tables in an order that references allow.
+    async fn rows<C: ConnectionTrait>(
         &self,
         client: &Aggregate,
+        claims: &BTreeSet<Claim>,
         definitions: &Definitions,
         connection: &Connection<C>,
-    ) -> Result<(audit_record::Model, Head)> {
+    ) -> Result<NewRows> {
+        let row = &client.client;
         let change = Change {
-            chain: Chain::Client(&client.client.encoded_key),
+            chain: Chain::Client(&row.encoded_key),
             subject: Subject::Client,
-            subject_key: &client.client.encoded_key,
+            subject_key: &row.encoded_key,
             action: Action::Created,
             members: ClientDiff::between(None, client).members(definitions),
         };
-        let (audit, now) = (&self.clients.audit, self.checked.now);
-        audit
-            .seal(connection, self.caller, &change, &Head::default(), now)
-            .await
-    }
-
-    async fn write(
-        &self,
-        checked: Vec<CheckedClient>,
-        definitions: &Definitions,
-        transaction: &Transaction,
-    ) -> Result<()> {
-        let mut records: Vec<audit_record::Model> = Vec::with_capacity(checked.len());
-        let mut heads: Vec<Head> = Vec::with_capacity(checked.len());
-        let mut clients: Vec<Aggregate> = Vec::with_capacity(checked.len());
-        let mut of_values: Vec<custom_field_claim::Model> = Vec::new();
-        for CheckedClient { rows, claims, sealed } in checked {
-            let (record, head) = match sealed {
-                Some(sealed) => sealed,
-                None => self.seal(&rows, definitions, transaction).await?,
-            };
-            of_values.extend(claims.iter().map(|claim| claim.row(&rows.client.encoded_key)));
-            records.push(record);
-            heads.push(head);
-            clients.push(rows);
-        }
-        let rows = clients.iter().zip(&heads);
-        let rows: Vec<ClientRow<'_>> = rows
-            .map(|(client, head)| ClientRow::new(&client.client, head))
-            .collect();
-        let ids: Vec<client_id_claim::Model> = clients
-            .iter()
-            .map(|client| client_id_claim::Model {
-                client_id: client.client.client_id.clone(),
-                client_key: client.client.encoded_key.clone(),
-            })
-            .collect();
-        transaction
-            .load_columns::<client::Entity>(&ClientRow::columns(), &rows)
-            .await?;
-        transaction
-            .load::<client_id_claim::Entity>(&Vec::from_iter(&ids))
-            .await?;
-        transaction
-            .load::<custom_field_claim::Entity>(&Vec::from_iter(&of_values))
-            .await?;
-        let addresses = clients.iter().flat_map(|client| client.addresses.iter().flatten());
-        transaction.load::<address::Entity>(&Vec::from_iter(addresses)).await?;
-        let documents = clients.iter().flat_map(|client| client.id_documents.iter().flatten());
-        transaction
-            .load::<id_document::Entity>(&Vec::from_iter(documents))
-            .await?;
-        let values = clients.iter().flat_map(|client| client.custom_values.iter().flatten());
-        transaction
-            .load::<custom_field_value::Entity>(&Vec::from_iter(values))
-            .await?;
-        let (searched, numbers) = SearchRows::split(clients.iter().map(SearchRows::of));
-        transaction
-            .load::<client_search::Entity>(&Vec::from_iter(&searched))
-            .await?;
-        transaction
-            .load::<id_document_search::Entity>(&Vec::from_iter(&numbers))
-            .await?;
-        transaction
-            .load::<audit_record::Entity>(&Vec::from_iter(&records))
-            .await
+        let (audit, begin, now) = (&self.clients.audit, Head::default(), self.checked.now);
+        let (record, head) = audit.seal(connection, self.caller, &change, &begin, now).await?;
+        let id = client_id_claim::Model {
+            client_id: row.client_id.clone(),
+            client_key: row.encoded_key.clone(),
+        };
+        let claims: Vec<_> = claims.iter().map(|claim| claim.row(&row.encoded_key)).collect();
+        let searched = SearchRows::of(client);
+        let mut rows = NewRows::new(connection.dialect);
+        rows.add_with::<client::Entity, 2>(HEAD_COLUMNS, [(row, [head.seal.into(), head.count.into()])]);
+        rows.add::<client_id_claim::Entity>([&id]);
+        rows.add::<custom_field_claim::Entity>(&claims);
+        rows.add::<address::Entity>(client.addresses.iter().flatten());
+        rows.add::<id_document::Entity>(client.id_documents.iter().flatten());
+        rows.add::<custom_field_value::Entity>(client.custom_values.iter().flatten());
+        rows.add::<client_search::Entity>([&searched.client]);
+        rows.add::<id_document_search::Entity>(&searched.id_documents);
+        rows.add::<audit_record::Entity>([&record]);
+        Ok(rows)
     }
 }
 

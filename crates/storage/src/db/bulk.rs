@@ -1,9 +1,7 @@
 //! Stores many new rows by the database's own bulk path: COPY on PostgreSQL, INSERTs of many rows on SQLite.
 
-use entity::Table;
-use sea_orm::Value;
-use serde::Serialize;
-use serde_json::{Map, Value as Json};
+use entity::{Table, instant};
+use sea_orm::{Iterable, ModelTrait, Value};
 
 use super::{Dialect, Transaction};
 use clientele_core::error::{Error, Result};
@@ -12,117 +10,173 @@ use clientele_core::error::{Error, Result};
 /// total number of rows.
 const ROWS: [usize; 3] = [100, 10, 1];
 
-impl Transaction {
-    /// Stores new rows: an existing primary key is an error. For hundreds of rows, faster than a
-    /// [`Batch`](super::Batch).
-    pub async fn load<T: Table>(&self, rows: &[&T::Model]) -> Result<()> {
-        self.load_columns::<T>(&T::columns(), rows).await
+/// New rows of some tables, in the form that the database takes. They can be made before their transaction begins.
+#[derive(Clone, Debug)]
+pub struct NewRows {
+    dialect: Dialect,
+    tables: Vec<TableRows>,
+}
+
+#[derive(Clone, Debug)]
+struct TableRows {
+    table: &'static str,
+    columns: Vec<&'static str>,
+    cells: Cells,
+}
+
+#[derive(Clone, Debug)]
+enum Cells {
+    /// The rows in the text format of COPY.
+    Text(Vec<u8>),
+    /// The values of all rows.
+    Values(Vec<Value>),
+}
+
+impl NewRows {
+    pub fn new(dialect: Dialect) -> Self {
+        let tables = Vec::new();
+        Self { dialect, tables }
     }
 
-    /// Like [`load`](Self::load), for objects with members for exactly these columns of the table.
-    pub async fn load_columns<T: Table>(&self, columns: &[&str], rows: &[impl Serialize]) -> Result<()> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let (table, names) = (T::table(), columns.join(", "));
-        match self.dialect {
+    /// Adds the next table, with these rows. Tables are written in this order.
+    pub fn add<'a, T: Table>(&mut self, rows: impl IntoIterator<Item = &'a T::Model>)
+    where
+        T::Model: ModelTrait<Entity = T> + 'a,
+    {
+        self.add_with::<T, 0>([], rows.into_iter().map(|row| (row, [])));
+    }
+
+    /// Does the same for rows with columns that the model lacks.
+    pub fn add_with<'a, T: Table, const N: usize>(
+        &mut self,
+        more_columns: [&'static str; N],
+        rows: impl IntoIterator<Item = (&'a T::Model, [Value; N])>,
+    ) where
+        T::Model: ModelTrait<Entity = T> + 'a,
+    {
+        let rows = rows.into_iter().map(|(row, more)| {
+            let own = T::Column::iter().map(|column| stored(row.get(column)));
+            own.chain(more)
+        });
+        let cells = match self.dialect {
+            Dialect::Sqlite => Cells::Values(rows.flatten().collect()),
             Dialect::Postgres => {
                 let mut text = Vec::new();
                 for row in rows {
-                    let cells = cells(row)?;
-                    for (at, column) in columns.iter().enumerate() {
-                        if at > 0 {
-                            text.push(b'\t');
-                        }
-                        write_cell(cells.get(*column), &mut text);
-                    }
+                    row.for_each(|cell| {
+                        write_cell(&cell, &mut text);
+                        text.push(b'\t');
+                    });
+                    text.pop();
                     text.push(b'\n');
                 }
-                self.copy(&format!("COPY {table} ({names}) FROM STDIN"), &text).await
+                Cells::Text(text)
             }
-            Dialect::Sqlite => {
-                let row = format!("({})", vec!["?"; columns.len()].join(", "));
-                let mut rest = rows;
-                for most in ROWS {
-                    let sql = format!("INSERT INTO {table} ({names}) VALUES {}", vec![&*row; most].join(", "));
-                    while let Some((part, others)) = rest.split_at_checked(most) {
-                        let mut values = Vec::with_capacity(most * columns.len());
-                        for row in part {
-                            let mut cells = cells(row)?;
-                            values.extend(columns.iter().map(|column| bound(cells.remove(*column))));
-                        }
-                        self.run(sql.as_str(), values).await?;
-                        rest = others;
-                    }
-                }
-                Ok(())
-            }
-        }
+        };
+        self.tables.push(TableRows {
+            table: T::table(),
+            columns: T::columns().into_iter().chain(more_columns).collect(),
+            cells,
+        });
     }
 }
 
-fn cells(row: &impl Serialize) -> Result<Map<String, Json>> {
-    match serde_json::to_value(row).map_err(Error::internal)? {
-        Json::Object(cells) => Ok(cells),
-        _ => Err(Error::defect("a row is not an object")),
-    }
-}
-
-/// Writes a cell in the text format of COPY.
-fn write_cell(cell: Option<&Json>, out: &mut Vec<u8>) {
-    match cell {
-        None | Some(Json::Null) => out.extend(b"\\N"),
-        Some(Json::String(text)) => {
-            for byte in text.bytes() {
-                match byte {
-                    b'\\' => out.extend(b"\\\\"),
-                    b'\n' => out.extend(b"\\n"),
-                    b'\r' => out.extend(b"\\r"),
-                    b'\t' => out.extend(b"\\t"),
-                    byte => out.push(byte),
+impl Transaction {
+    /// Stores new rows: an existing primary key is an error. All parts must have the same tables. For hundreds of rows,
+    /// faster than a [`Batch`](super::Batch).
+    pub async fn load(&self, parts: &[&NewRows]) -> Result<()> {
+        let tables = parts.first().map_or(0, |part| part.tables.len());
+        for at in 0..tables {
+            let (mut text, mut values) = (Vec::new(), Vec::new());
+            let TableRows { table, columns, .. } = &parts[0].tables[at];
+            for part in parts {
+                match part.tables.get(at).filter(|part| part.table == *table) {
+                    Some(TableRows { cells, .. }) => match cells {
+                        Cells::Text(more) => text.extend_from_slice(more),
+                        Cells::Values(more) => values.extend(more),
+                    },
+                    None => return Err(Error::defect("parts of new rows have different tables")),
                 }
             }
+            let names = columns.join(", ");
+            if !text.is_empty() {
+                self.copy(&format!("COPY {table} ({names}) FROM STDIN"), &text).await?;
+            }
+            let mut rows = values.chunks(columns.len()).len();
+            let mut values = values.into_iter().cloned();
+            let row = format!("({})", vec!["?"; columns.len()].join(", "));
+            for most in ROWS {
+                let sql = format!("INSERT INTO {table} ({names}) VALUES {}", vec![&*row; most].join(", "));
+                while rows >= most {
+                    self.run(sql.as_str(), values.by_ref().take(most * columns.len()))
+                        .await?;
+                    rows -= most;
+                }
+            }
         }
-        Some(other) => out.extend(other.to_string().bytes()),
+        Ok(())
     }
 }
 
-/// A cell as SQLite stores it.
-fn bound(cell: Option<Json>) -> Value {
-    match cell {
-        None | Some(Json::Null) => Value::String(None),
-        Some(Json::String(text)) => text.into(),
-        Some(Json::Bool(value)) => value.into(),
-        Some(Json::Number(number)) => match (number.as_i64(), number.as_f64()) {
-            (Some(number), _) => number.into(),
-            (None, number) => number.into(),
-        },
-        // Lists and objects are stored as JSON in a text.
-        Some(other) => other.to_string().into(),
+/// A value as the columns keep it: dates and numbers with a fraction are text on SQLite.
+fn stored(value: Value) -> Value {
+    match value {
+        Value::ChronoDate(date) => date.map(|date| date.to_string()).into(),
+        Value::ChronoDateTimeUtc(time) => time.map(|time| instant::to_text(&time)).into(),
+        Value::Double(number) => number.map(|number| number.to_string()).into(),
+        other => other,
     }
+}
+
+/// Writes a stored value in the text format of COPY.
+fn write_cell(value: &Value, out: &mut Vec<u8>) {
+    let text = match value {
+        Value::String(Some(text)) => text,
+        Value::Bool(Some(value)) => &value.to_string(),
+        Value::Int(Some(number)) => &number.to_string(),
+        Value::BigInt(Some(number)) => &number.to_string(),
+        Value::String(None) | Value::Bool(None) | Value::Int(None) | Value::BigInt(None) => {
+            return out.extend_from_slice(b"\\N");
+        }
+        other => unreachable!("no column has values like {other:?}"),
+    };
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| b"\\\n\r\t".contains(byte)) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(match rest[at] {
+            b'\n' => b"\\n",
+            b'\r' => b"\\r",
+            b'\t' => b"\\t",
+            _ => b"\\\\",
+        });
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use sea_orm::Value;
 
     use super::write_cell;
 
     #[test]
     fn cells_are_escaped_for_copy() {
-        for (cell, text) in [
-            (json!(null), "\\N"),
-            (json!("\\N"), "\\\\N"),
-            (json!("\\."), "\\\\."),
-            (json!("a\tb\r\nc\\"), "a\\tb\\r\\nc\\\\"),
-            (json!(""), ""),
-            (json!("ü\u{7}"), "ü\u{7}"),
-            (json!(true), "true"),
-            (json!(-12), "-12"),
+        let null: Option<i32> = None;
+        for (value, text) in [
+            (Value::from("\\N"), "\\\\N"),
+            ("\\.".into(), "\\\\."),
+            ("a\tb\r\nc\\".into(), "a\\tb\\r\\nc\\\\"),
+            ("".into(), ""),
+            ("ü\u{7}".into(), "ü\u{7}"),
+            (true.into(), "true"),
+            ((-12).into(), "-12"),
+            (3_i64.into(), "3"),
+            (null.into(), "\\N"),
         ] {
             let mut out = Vec::new();
-            write_cell(Some(&cell), &mut out);
-            assert_eq!(String::from_utf8(out).expect("UTF-8"), text, "{cell}");
+            write_cell(&value, &mut out);
+            assert_eq!(String::from_utf8(out).expect("UTF-8"), text, "{value:?}");
         }
     }
 }
