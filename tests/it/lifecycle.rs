@@ -3,7 +3,7 @@
 mod deletion;
 mod erasure;
 mod events;
-mod merge;
+pub mod merge;
 mod model;
 mod permissions;
 mod races;
@@ -74,7 +74,7 @@ fn refusal(code: u16, status: &str, source: &str) -> Value {
 
 /// The user errors of the answer to a mutation.
 #[track_caller]
-fn user_errors<'a>(answer: &'a Answer, mutation: &str) -> &'a Value {
+pub fn user_errors<'a>(answer: &'a Answer, mutation: &str) -> &'a Value {
     let errors = &answer.body["data"][mutation]["userErrors"];
     assert!(errors.is_array(), "{}", answer.text);
     errors

@@ -14,7 +14,8 @@ use clientele::{
 };
 use serde_json::{Value, json};
 
-use super::{change_state, user_errors};
+use super::change_state;
+pub use super::user_errors;
 use crate::{
     audit::{changes, findings},
     harness::{
@@ -46,12 +47,12 @@ on_both!(
     answer_shows_the_client_to_callers_who_may_view_it,
 );
 
-async fn merge(server: &TestServer, input: Value) -> Answer {
+pub async fn merge(server: &TestServer, input: Value) -> Answer {
     server.graphql(MERGE, json!({ "input": input })).await
 }
 
 /// Names the two clients.
-fn two(from: &str, into: &str) -> Value {
+pub fn two(from: &str, into: &str) -> Value {
     json!({ "from": { "clientId": from }, "into": { "clientId": into } })
 }
 
@@ -62,12 +63,23 @@ async fn merged(server: &TestServer, input: Value) -> Value {
     answer.body["data"]["mergeClients"].clone()
 }
 
+/// Asserts that the client A refers to no other one, and can be merged again.
+async fn assert_released(server: &TestServer) {
+    assert_eq!(
+        show(server, "A", "mergedIntoKey").await,
+        json!({ "mergedIntoKey": null })
+    );
+    create_with(server, "D", json!({})).await;
+    merged(server, two("A", "D")).await;
+    assert_eq!(findings(server).await, [""; 0]);
+}
+
 fn named(id: &str, first: &str) -> Value {
     json!({ "clientId": id, "firstName": first, "lastName": "Linden" })
 }
 
 /// Stores a client with this id and these other members of the input.
-async fn create_with(server: &TestServer, id: &str, others: Value) -> String {
+pub async fn create_with(server: &TestServer, id: &str, others: Value) -> String {
     store_key(server, with(json!({ "client": named(id, id) }), others)).await
 }
 

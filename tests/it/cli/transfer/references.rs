@@ -19,7 +19,7 @@ on_both!(
 );
 
 /// The line of a client that was merged into another one.
-fn merged(key: &str, into: &str) -> Value {
+pub fn merged(key: &str, into: &str) -> Value {
     json!({ "client": { "encodedKey": key, "firstName": "A", "lastName": "B", "state": "EXITED",
         "mergedIntoKey": into } })
 }

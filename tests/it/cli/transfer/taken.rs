@@ -131,7 +131,10 @@ async fn generated_ids_of_a_short_pattern_are_all_used(server: &TestServer) {
 
 /// The legacy API takes an id or a key: one that is both would lead to the wrong client.
 async fn no_client_gets_the_id_of_another_as_its_key(server: &TestServer) {
-    let client = |key: &str, id: &str| json!({ "client": with(name(id), json!({ "encodedKey": key })) });
+    // A key and an id each.
+    let clients = |clients: [[&str; 2]; 6]| {
+        clients.map(|[key, id]| json!({ "client": with(name(id), json!({ "encodedKey": key })) }))
+    };
     store(server, json!({ "client": name("1000") }), "version").await;
     let before = server.snapshot().await;
     let key = "The key is the clientId of another client: give this one another key.";
@@ -139,17 +142,17 @@ async fn no_client_gets_the_id_of_another_as_its_key(server: &TestServer) {
     let (path_of_key, path_of_id) = ("client.encodedKey", "client.clientId");
     let (directory, url) = (directory(), server.database_url());
     // The second list finds the first one stored.
-    for (name, clients, stored, known, expected) in [
+    for (name, of_file, stored, known, expected) in [
         (
             "first",
-            vec![
-                client("1000", "Z"),
-                client("k1", "2000"),
-                client("2000", "Y"),
-                client("3000", "X"),
-                client("k2", "3000"),
-                client("4000", "4000"),
-            ],
+            clients([
+                ["1000", "Z"],
+                ["k1", "2000"],
+                ["2000", "Y"],
+                ["3000", "X"],
+                ["k2", "3000"],
+                ["4000", "4000"],
+            ]),
             3,
             0,
             vec![
@@ -160,14 +163,14 @@ async fn no_client_gets_the_id_of_another_as_its_key(server: &TestServer) {
         ),
         (
             "second",
-            vec![
-                client("2000", "Y"),
-                client("k2", "3000"),
-                client("4000", "4000"),
-                client("X", "V"),
-                client("k3", "4000"),
-                client("k4", "k1"),
-            ],
+            clients([
+                ["2000", "Y"],
+                ["k2", "3000"],
+                ["4000", "4000"],
+                ["X", "V"],
+                ["k3", "4000"],
+                ["k4", "k1"],
+            ]),
             0,
             1,
             vec![
@@ -180,7 +183,7 @@ async fn no_client_gets_the_id_of_another_as_its_key(server: &TestServer) {
         ),
     ] {
         for (rules, stored, known) in [("new", stored, known), ("stored", 0, stored + known)] {
-            let content = lines(&clients).replacen(
+            let content = lines(&of_file).replacen(
                 "\"version\":1",
                 &format!("\"version\":1,\"stored\":{}", rules == "stored"),
                 1,

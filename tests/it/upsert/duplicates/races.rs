@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{checking, checks, upsert};
+use super::{checking, checking_emails, checks, upsert};
 use crate::{
     harness::{TestServer, graphql::define, with},
     upsert::many::assert_undisturbed,
@@ -70,14 +70,7 @@ async fn one_of_concurrent_creations_wins(server: &TestServer) {
 }
 
 async fn changes_and_creations_compete(server: &TestServer) {
-    let strict = checking(
-        server,
-        DuplicateChecks {
-            email_address: CheckLevel::Error,
-            ..Default::default()
-        },
-    )
-    .await;
+    let strict = checking_emails(server).await;
     for round in 0..8 {
         let client = json!({ "id": format!("C{round}"), "firstName": "A", "lastName": "B" });
         assert_eq!(
@@ -156,14 +149,7 @@ async fn lists_compete_without_a_deadlock(server: &TestServer) {
 async fn loser_changes_the_client_that_it_names(server: &TestServer) {
     let fields = json!([{ "fieldId": "crm", "name": "CRM", "type": "TEXT", "unique": true }]);
     define(server, "facts", fields).await;
-    let strict = checking(
-        server,
-        DuplicateChecks {
-            email_address: CheckLevel::Error,
-            ..Default::default()
-        },
-    )
-    .await;
+    let strict = checking_emails(server).await;
     for round in 0..4 {
         let client = |members: Value| with(json!({ "firstName": "A", "lastName": "B" }), members);
         let by_id = json!({ "matchOn": "CLIENT_ID", "client": client(
