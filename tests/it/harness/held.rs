@@ -41,6 +41,15 @@ impl HeldLock {
         Self::new(claim, [])
     }
 
+    /// Holds a unique value of a custom field back: no client can claim it before the release.
+    pub fn of_value(field_key: &str, value: &str) -> Self {
+        let unclaim = format!("DELETE FROM custom_field_claim WHERE field_key = '{field_key}' AND value = '{value}'");
+        Self {
+            changes: vec![unclaim],
+            ..Self::of_claim(field_key, value, "holder")
+        }
+    }
+
     fn new(lock: String, changes: impl IntoIterator<Item = String>) -> Self {
         Self {
             lock,
@@ -53,6 +62,34 @@ impl HeldLock {
     /// Holds the lock until [`release`](Self::release), and commits the changes.
     pub async fn hold(&self, server: &TestServer) {
         server.services.db.write(self).await.expect("the changes are committed");
+    }
+
+    /// Begins `second` when `first` waits for the lock, and releases it when `second` waits for `first`, or has ended.
+    pub async fn between<A, B>(
+        &self,
+        server: &TestServer,
+        first: impl Future<Output = A>,
+        second: impl Future<Output = B>,
+    ) -> (A, B) {
+        let second = async {
+            self.is_waited_for(server).await;
+            let mut second = std::pin::pin!(second);
+            tokio::select! {
+                ended = &mut second => {
+                    self.release();
+                    ended
+                }
+                () = self.is_waited_for_by(2, server) => {
+                    self.release();
+                    second.await
+                }
+            }
+        };
+        let both = async {
+            self.is_held().await;
+            tokio::join!(first, second)
+        };
+        tokio::join!(self.hold(server), both).1
     }
 
     pub fn release(&self) {
