@@ -223,6 +223,8 @@ pub enum Part {
     Member(&'static str),
     /// The end of the sentence: names the GraphQL query that lists the possible values.
     ListedBy(&'static str),
+    /// A further sentence about the GraphQL API, such as an argument to send instead.
+    Hint(&'static str),
 }
 
 impl Message {
@@ -243,6 +245,10 @@ impl Message {
         self.and(Part::ListedBy(query))
     }
 
+    pub fn hint(self, sentence: &'static str) -> Self {
+        self.and(Part::Hint(sentence))
+    }
+
     fn and(mut self, part: Part) -> Self {
         self.0.push(part);
         self
@@ -261,6 +267,7 @@ impl fmt::Display for Message {
             Part::Text(text) => formatter.write_str(text),
             Part::Member(name) => formatter.write_str(name),
             Part::ListedBy(query) => write!(formatter, ". The query {query} lists them."),
+            Part::Hint(sentence) => write!(formatter, " {sentence}"),
         })
     }
 }

@@ -171,8 +171,9 @@ fn sentence(message: &Message) -> String {
     let words = parts.iter().map(|part| match part {
         Part::Text(text) => text,
         Part::Member(name) => legacy(name),
-        // Callers of this API have no use for a GraphQL query.
+        // Callers of this API have no use for a GraphQL query or argument.
         Part::ListedBy(_) => ".",
+        Part::Hint(_) => "",
     });
     words.collect()
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     TestServer,
     graphql::{data, define, store},
+    with,
 };
 
 const UPSERT: &str = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) {
@@ -31,6 +32,7 @@ on_both!(
     version_conflict_returns_stored_client_and_version,
     version_conflict_of_a_client_found_by_a_value_returns_it,
     unknown_key_is_reported_with_problems_of_other_members,
+    taken_id_tells_the_way_to_change_its_client,
 );
 
 async fn version_conflict_returns_stored_client_and_version(server: &TestServer) {
@@ -143,4 +145,25 @@ async fn unknown_key_is_reported_with_problems_of_other_members(server: &TestSer
                 one." }),
         )
         .await;
+}
+
+async fn taken_id_tells_the_way_to_change_its_client(server: &TestServer) {
+    define(
+        server,
+        "facts",
+        json!([{ "fieldId": "crm", "name": "CRM", "type": "TEXT", "unique": true }]),
+    )
+    .await;
+    let new = json!({ "client": { "clientId": "c", "firstName": "Ana", "lastName": "Bo" } });
+    store(server, new.clone(), "version").await;
+    let by_value = json!({ "matchOn": "CUSTOM_FIELD", "matchCustomField": { "fieldId": "crm", "value": "7" } });
+    let message = "Another client has this clientId: choose another, or leave it out to have one generated. To change \
+        that client, send matchOn: CLIENT_ID.";
+    for input in [new.clone(), with(new, by_value)] {
+        let path = json!(["input", "client", "clientId"]);
+        assert_eq!(
+            upsert(server, input).await["userErrors"],
+            json!([{ "code": "TAKEN", "path": path, "message": message }])
+        );
+    }
 }

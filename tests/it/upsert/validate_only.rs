@@ -128,7 +128,8 @@ async fn taken_values_are_reported_beside_other_problems(server: &TestServer) {
         &["client", "firstName"],
         "firstName is required and must not be blank.",
     );
-    let message = "Another client has this clientId: choose another, or leave it out to have one generated.";
+    let message = "Another client has this clientId: choose another, or leave it out to have one generated. To change \
+        that client, send matchOn: CLIENT_ID.";
     let used = problem("TAKEN", &["client", "clientId"], message);
     for (client, first) in [
         (json!({ "firstName": " ", "lastName": "L" }), blank),

@@ -74,7 +74,7 @@ pub(super) fn check(input: &UpsertClient, context: &ValidationContext<'_>) -> Re
         return Err(visible_without_permission(problems.0));
     }
     if context.is_id_taken {
-        problems.0.push(id_taken(context.stored.is_none()));
+        problems.0.push(input.id_taken(context.stored.is_none()));
     }
     let key = client.encoded_key.as_str();
     let stored = context.stored.and_then(|stored| stored.id_documents.as_deref());
@@ -202,6 +202,7 @@ impl UpsertClient {
     }
 }
 
+/// The problem with a chosen id that another client has.
 pub(super) fn id_taken(is_new: bool) -> Problem {
     let message = Message::from("Another client has this ")
         .member("clientId")

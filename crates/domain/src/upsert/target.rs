@@ -3,7 +3,7 @@
 use async_graphql::MaybeUndefined;
 use sea_orm::Value;
 
-use super::{ClientInput, ClientMatch, Scope, Upsert, UpsertClient};
+use super::{ClientInput, ClientMatch, Scope, Upsert, UpsertClient, check::id_taken};
 use crate::{
     caller::{Caller, Permission},
     client::Aggregate,
@@ -79,6 +79,15 @@ impl UpsertClient {
             (None, _, MaybeUndefined::Value(id), ClientMatch::ClientId) => Some(ClientBy::ClientId(id.clone())),
             _ => None,
         }
+    }
+
+    /// The problem with a chosen id that another client has. It tells the way to change that client.
+    pub(super) fn id_taken(&self, is_new: bool) -> Problem {
+        let mut problem = id_taken(is_new);
+        if is_new && self.match_on != ClientMatch::ClientId {
+            problem.message = problem.message.hint("To change that client, send matchOn: CLIENT_ID.");
+        }
+        problem
     }
 
     /// Returns a problem if `matchOn` comes without the name that it needs, or with another name.

@@ -11,7 +11,7 @@ pub(super) fn size_of_problem(problem: &Problem) -> usize {
     let Message(parts) = &problem.message;
     let words = parts.iter().map(|part| match part {
         Words::Text(text) => size_of::<Words>() + text.len(),
-        Words::Member(_) | Words::ListedBy(_) => size_of::<Words>(),
+        Words::Member(_) | Words::ListedBy(_) | Words::Hint(_) => size_of::<Words>(),
     });
     // The path grows by the steps to the client.
     size_of::<Problem>() + words.sum::<usize>() + (problem.path.len() + 2) * size_of::<Step>()
