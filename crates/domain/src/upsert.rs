@@ -39,7 +39,7 @@ pub(crate) use {
 };
 
 use self::{
-    check::{ValidationContext, check, id_taken, ids_used_up},
+    check::{ValidationContext, check, ids_used_up},
     duplicates::{ValueLocks, with_warnings},
 };
 use crate::{
@@ -207,7 +207,12 @@ impl Work for Upsert<'_> {
             // The templates have changed since the client was read for the cached ones.
             return Ok(Step::Again);
         }
-        context.is_id_taken = self.claims_id(client) && self.is_id_taken(transaction).await?;
+        if self.claims_id(client) {
+            if client.is_some() && transaction.dialect == Dialect::Postgres {
+                transaction.one(format!("SELECT {}", import::shared_lock()), []).await?;
+            }
+            context.is_id_taken = self.is_id_taken(transaction).await?;
+        }
         match check(&input, &context) {
             Ok(after) => {
                 let matched = matched.as_ref().map(|(field, value)| (*field, value.as_str()));
@@ -268,8 +273,9 @@ impl Upsert<'_> {
             }
         }
         if transaction.dialect == Dialect::Postgres {
-            let lock = definitions::shared_lock();
-            transaction.one(format!("SELECT {lock}"), []).await?;
+            let mut locks = vec![definitions::shared_lock()];
+            locks.extend(self.chooses_id().then(import::shared_lock));
+            transaction.one(format!("SELECT {}", locks.join(", ")), []).await?;
         }
         Ok(Some((None, definitions::version(transaction).await?)))
     }
@@ -308,6 +314,11 @@ impl Upsert<'_> {
         };
         let parts = events.iter().map(|event| event::parts(*event, definitions));
         parts.fold(ClientParts::default(), ClientParts::or)
+    }
+
+    /// Returns true if the submission has a client id, which a new client gets.
+    fn chooses_id(&self) -> bool {
+        self.input.client.client_id.value().is_some()
     }
 
     /// Returns true if the submission could give this client an id that it doesn't have; none is a new client.
@@ -478,13 +489,13 @@ impl Upsert<'_> {
                         .is_hidden(holder, [(&client.client_id).into()], transaction)
                         .await?
                     {
-                        true => Step::Discard(Err(vec![id_taken(is_new)])),
+                        true => Step::Discard(Err(vec![self.input.id_taken(is_new)])),
                         false => Step::Again,
                     },
                 ))
             }
             (true, ClientMatch::EncodedKey | ClientMatch::CustomField) => {
-                Ok(Some(Step::Discard(Err(vec![id_taken(is_new)]))))
+                Ok(Some(Step::Discard(Err(vec![self.input.id_taken(is_new)]))))
             }
             (false, _) => match pattern {
                 // The role's own.

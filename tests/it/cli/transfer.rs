@@ -3,6 +3,8 @@
 mod bad_files;
 mod duplicates;
 mod fill;
+mod merged;
+mod races;
 mod references;
 mod snapshot;
 mod taken;

@@ -3,6 +3,7 @@
 //! They are checked by the rules of upserts, and written with a few statements for all of them, each with the audit
 //! record of its creation. No message is queued, and a stored client is never changed.
 
+mod merged;
 mod own;
 
 use std::{
@@ -19,7 +20,7 @@ use entity::{
 use sea_orm::ConnectionTrait;
 use serde_json::{Map, Value};
 
-use self::own::stored_values;
+use self::{merged::MergedClients, own::stored_values};
 use super::{
     HEAD_COLUMNS, ID_ATTEMPTS, UpsertClient,
     check::{ValidationContext, check, id_taken, ids_used_up, no_linked_client},
@@ -38,9 +39,18 @@ use clientele_core::{
     error::{Error, Result},
     path,
     problem::{Problem, ProblemCode},
-    scalar::is_key,
 };
 use clientele_storage::db::{Connection, Dialect, NewRows, Step, Transaction, Work};
+
+/// The number is arbitrary but must not change.
+const IMPORTS_LOCK: i64 = 0x696d_706f_7274;
+
+/// Returns the expression that keeps imports out until a transaction on PostgreSQL ends. What claims a chosen client id
+/// needs this lock first, because the keys of imported clients are chosen, too, and no text may be both. As in imports,
+/// the definitions must be locked before.
+pub(super) fn shared_lock() -> String {
+    format!("pg_advisory_xact_lock_shared({IMPORTS_LOCK})")
+}
 
 /// A client of a file.
 #[derive(Debug, Default)]
@@ -200,24 +210,7 @@ struct Used {
     removed_keys: HashSet<String>,
     ids: HashSet<String>,
     values: BTreeSet<Claim>,
-    /// The clients that merged ones were merged into, by their keys, as far as the list leads to them.
-    merged: HashMap<String, String>,
-}
-
-impl Used {
-    /// Returns true if a client of this key would be merged into itself, directly or through others.
-    fn is_circle(&self, key: &str, into: &str) -> bool {
-        let mut at = Some(into);
-        // Earlier versions stored circles, which don't end.
-        for _ in 0..=self.merged.len() {
-            match at {
-                Some(at) if at == key => return true,
-                Some(passed) => at = self.merged.get(passed).map(String::as_str),
-                None => return false,
-            }
-        }
-        false
-    }
+    merged: MergedClients,
 }
 
 impl Work for Import<'_> {
@@ -228,7 +221,9 @@ impl Work for Import<'_> {
             // A plan that was made while the tables were empty can read all of a table or index, and the import would
             // take time by the square of its clients.
             let planned = "set_config('plan_cache_mode', 'force_custom_plan', TRUE)";
-            let lock = format!("SELECT {planned}, {}", definitions::shared_lock());
+            // One import at a time: each must see the keys and references of the others.
+            let definitions = definitions::shared_lock();
+            let lock = format!("SELECT {planned}, {definitions}, pg_advisory_xact_lock({IMPORTS_LOCK})");
             transaction.one(lock, []).await?;
         }
         let version = definitions::version(transaction).await?;
@@ -294,37 +289,16 @@ impl Import<'_> {
         // No id may be the key of another client, also of a removed one: the legacy API takes either.
         let both = self.names();
         let inputs = self.checked.list.iter().map(|client| &client.input);
+        let merged = self.checked.list.iter();
+        let merged = merged.filter_map(|client| Some((client.key(), client.merged_into()?)));
         Ok(Used {
             keys: ids_by_key(&both, transaction).await?,
             // A removal moves the key from one table to the other, so this one is read later.
             removed_keys: found("audit_chain", "chain", both.clone(), transaction).await?,
             ids: found("client_id_claim", "client_id", both, transaction).await?,
             values: claimed(inputs, definitions, transaction).await?,
-            merged: self.merged(transaction).await?,
+            merged: MergedClients::read(merged, transaction).await?,
         })
-    }
-
-    /// Reads the clients that those of the list were merged into, and the clients that those were merged into, and so
-    /// on, as far as they are merged ones.
-    async fn merged(&self, transaction: &Transaction) -> Result<HashMap<String, String>> {
-        let list = self.checked.list.iter();
-        let keys: Vec<&str> = list
-            .filter_map(|client| client.merged_into())
-            .filter(|key| is_key(key))
-            .collect();
-        if keys.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
-        let sql = format!(
-            "WITH RECURSIVE merged (encoded_key, merged_into_key) AS (SELECT encoded_key, merged_into_key FROM client \
-             WHERE {} AND merged_into_key IS NOT NULL UNION SELECT c.encoded_key, c.merged_into_key FROM merged m \
-             JOIN client c ON c.encoded_key = m.merged_into_key WHERE c.merged_into_key IS NOT NULL) \
-             SELECT encoded_key, merged_into_key FROM merged",
-            transaction.dialect.is_one_of("encoded_key", "$1")
-        );
-        let rows = transaction.all(sql, [keys.into()]).await?;
-        rows.iter().map(|row| Ok(row.try_get_many_by_index()?)).collect()
     }
 
     /// The keys and ids of the list.
@@ -486,13 +460,8 @@ impl Import<'_> {
             }
         };
         let row = &checked.client.client;
-        if let Some(into) = &row.merged_into_key
-            && used.is_circle(&row.encoded_key, into)
-        {
-            let message = "The client would be merged into itself: give it the key of a client that wasn't merged into \
-                this one.";
-            let place = path!["client", "mergedIntoKey"];
-            return Err(vec![Problem::new(ProblemCode::Invalid, place, message)]);
+        if let Some(problem) = used.merged.problem(row, self.checked.rules) {
+            return Err(vec![problem]);
         }
         if row.client_id.is_empty() {
             let used_up = || vec![ids_used_up(&self.pattern(&client.input, definitions))];
@@ -503,8 +472,7 @@ impl Import<'_> {
         used.values.extend(checked.claims.iter().cloned());
         let row = &checked.client.client;
         used.keys.insert(row.encoded_key.clone(), row.client_id.clone());
-        let merged = row.merged_into_key.clone();
-        used.merged.extend(merged.map(|into| (row.encoded_key.clone(), into)));
+        used.merged.add(row);
         Ok(Some(checked))
     }
 

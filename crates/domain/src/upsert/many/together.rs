@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    super::{Answer, ClientMatch, claims::Claim, duplicates::ValueLocks, replay::Replayed},
+    super::{Answer, ClientMatch, claims::Claim, duplicates::ValueLocks, import, replay::Replayed},
     List, Upsert,
     size::{size, size_of_problem},
 };
@@ -255,9 +255,10 @@ impl Together<'_> {
         if transaction.dialect == Dialect::Sqlite || all < 2 || !self.upserts().any(names_anything) {
             return Ok(all);
         }
-        // The definitions are locked before any client, as for a single one.
-        let lock = format!("SELECT {}", definitions::shared_lock());
-        transaction.one(lock, []).await?;
+        // The definitions are locked before any client, as for a single one, and imports are kept out.
+        let mut locks = vec![definitions::shared_lock()];
+        locks.extend(self.upserts().any(Upsert::chooses_id).then(import::shared_lock));
+        transaction.one(format!("SELECT {}", locks.join(", ")), []).await?;
         let version = definitions::version(transaction).await?;
         let definitions = self.list.clients.definitions.at(version, transaction).await?;
         let mut claims = BTreeSet::new();
