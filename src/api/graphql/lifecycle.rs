@@ -50,7 +50,7 @@ pub struct MergeClientsInput {
     from: ClientBy,
     /// The client that the other one is merged into.
     into: ClientBy,
-    /// The fields that `into` gets from `from`, at most 15. A field that `from` has no value for is cleared.
+    /// The fields that `into` gets from `from`, each listed once. A field that `from` has no value for is cleared.
     #[graphql(default)]
     fields: Vec<ClientMember>,
     /// Decides whether the address moves. A client has at most one.

@@ -112,6 +112,12 @@ impl Clients {
             let message = format!("Send at most {MOST_MEMBERS} fields.");
             problems.add(ProblemCode::TooMany, path!["fields"], message);
         }
+        for (index, member) in input.members.iter().enumerate().take(MOST_MEMBERS) {
+            if input.members[..index].contains(member) {
+                let message = format!("{} is listed twice: list each field once.", member.as_str());
+                problems.add(ProblemCode::Duplicate, path!["fields", index], message);
+            }
+        }
         let key = input.idempotency_key.as_deref().map(Key::parse).transpose();
         let key = key.unwrap_or_else(|problem| {
             problems.0.push(problem);

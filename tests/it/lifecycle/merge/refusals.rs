@@ -1,9 +1,10 @@
 //! Merges that are refused store nothing, and report all their problems.
 
+use async_graphql::resolver_utils::EnumType;
 use clientele::{
     caller::{Permission, Rights},
     definitions::Kind,
-    upsert::{MOST_MEMBERS, MOST_MERGED},
+    upsert::{ClientMember, MOST_MEMBERS, MOST_MERGED},
 };
 use serde_json::{Value, json};
 
@@ -229,14 +230,21 @@ async fn at_most_100_clients_are_merged_into_one(server: &TestServer) {
 async fn lists_and_texts_have_limits(server: &TestServer) {
     create_with(server, "F", json!({})).await;
     create_with(server, "I", json!({})).await;
-    let fields = |count: usize| json!({ "fields": vec!["FIRST_NAME"; count], "validateOnly": true });
+    let all: Vec<&str> = ClientMember::items().iter().map(|item| item.name).collect();
+    assert_eq!(all.len(), MOST_MEMBERS);
+    let fields = |fields: &[&str]| with(two("F", "I"), json!({ "fields": fields, "validateOnly": true }));
+    assert_eq!(problems(server, fields(&all)).await, [""; 0]);
+    let too_many = [&all[..], &all[..1]].concat();
+    assert_eq!(problems(server, fields(&too_many)).await, ["TOO_MANY fields"]);
+    let twice = ["NOTES", "FIRST_NAME", "NOTES", "FIRST_NAME", "NOTES"];
     assert_eq!(
-        problems(server, with(two("F", "I"), fields(MOST_MEMBERS))).await,
-        [""; 0]
+        problems(server, fields(&twice)).await,
+        ["DUPLICATE fields.2", "DUPLICATE fields.3", "DUPLICATE fields.4"]
     );
+    let answer = merge(server, fields(&twice)).await;
     assert_eq!(
-        problems(server, with(two("F", "I"), fields(MOST_MEMBERS + 1))).await,
-        ["TOO_MANY fields"]
+        user_errors(&answer, "mergeClients")[0]["message"],
+        "NOTES is listed twice: list each field once."
     );
     let reason = |length: usize| json!({ "reason": "é".repeat(length), "validateOnly": true });
     assert_eq!(problems(server, with(two("F", "I"), reason(2_000))).await, [""; 0]);
