@@ -1,9 +1,10 @@
 //! Parses the placeholders in a template's texts: `{NAME}` in capitals and underscores, or `{CF:field_id}`. Any other
-//! brace is text.
+//! brace is text, but a template with a misspelt placeholder is refused.
 //!
 //! Templates provide the values. To add a name: a variant of [`Name`], its value where the compiler asks, and a word in
 //! `MessageTemplateVariantInput`.
 
+use async_graphql::resolver_utils::EnumType;
 use clientele_core::text_enum;
 
 text_enum! {
@@ -38,6 +39,9 @@ const CUSTOM_FIELD: &str = "CF:";
 /// The limit of a custom field's id, in characters.
 const LONGEST_ID: usize = 32;
 
+/// The limit of a text in braces that can be a misspelt placeholder, in bytes.
+const LONGEST_BRACED: usize = 64;
+
 /// A known placeholder for a client's data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placeholder {
@@ -53,6 +57,20 @@ impl Placeholder {
             Self::Named(name) => name.as_str().to_owned(),
             Self::CustomField(id) => format!("{CUSTOM_FIELD}{id}"),
         }
+    }
+
+    /// Returns the placeholder that a text in braces probably means: that of a key in other letters, with other signs
+    /// between its words, or with one wrong, missing or additional letter. The field may not exist.
+    pub fn meant(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if let Some((prefix, id)) = text.split_once(':') {
+            let is_prefix = prefix.trim_end().eq_ignore_ascii_case(&CUSTOM_FIELD[..2]);
+            return is_prefix.then(|| Self::CustomField(id.trim().to_owned()));
+        }
+        let flat = flat(text);
+        let names = Name::items().iter().map(|item| item.value);
+        let mut nearest = names.filter(|name| is_similar(&flat, &self::flat(name.as_str())));
+        nearest.next().map(Self::Named)
     }
 
     /// Returns the placeholder with this key; none if the name is unknown.
@@ -101,6 +119,42 @@ pub fn parts(text: &str) -> Vec<Part<'_>> {
     parts
 }
 
+/// Returns the texts in braces that don't have the form of a placeholder. Long ones are left out.
+pub fn braced(text: &str) -> impl Iterator<Item = (&str, Position)> {
+    let mut counted = (0, Position { line: 1, column: 1 });
+    text.match_indices('{').filter_map(move |(brace, _)| {
+        let rest = &text[brace + 1..];
+        let end = rest.find(['{', '}']).filter(|end| *end <= LONGEST_BRACED)?;
+        if !rest[end..].starts_with('}') || key_at(rest).is_some() {
+            return None;
+        }
+        counted = (brace, counted.1.after(&text[counted.0..brace]));
+        Some((&rest[..end], counted.1))
+    })
+}
+
+/// The letters and digits of a name, in lower case.
+fn flat(name: &str) -> Vec<u8> {
+    let bytes = name.bytes().filter(|byte| !matches!(byte, b'_' | b'-' | b'.' | b' '));
+    bytes.map(|byte| byte.to_ascii_lowercase()).collect()
+}
+
+/// Returns true if at most one letter is wrong, missing or additional, or two neighbours are swapped.
+fn is_similar(one: &[u8], other: &[u8]) -> bool {
+    if one.len().abs_diff(other.len()) > 1 {
+        return false;
+    }
+    let begin = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let (one, other) = (&one[begin..], &other[begin..]);
+    let ends = one.iter().rev().zip(other.iter().rev());
+    let end = ends.take_while(|(a, b)| a == b).count();
+    match (&one[..one.len() - end], &other[..other.len() - end]) {
+        ([] | [_], [] | [_]) => true,
+        ([a, b], [c, d]) => a == d && b == c,
+        _ => false,
+    }
+}
+
 /// Returns the key before the next brace, if that is a closing brace and the key has a valid form.
 fn key_at(text: &str) -> Option<&str> {
     let end = text.find(['{', '}'])?;
@@ -131,7 +185,7 @@ impl Position {
 mod tests {
     use async_graphql::resolver_utils::EnumType;
 
-    use super::{Name, Part, Placeholder, Position, parts};
+    use super::{Name, Part, Placeholder, Position, braced, parts};
 
     fn keys(text: &str) -> Vec<(&str, usize, usize)> {
         let found = |part| match part {
@@ -171,6 +225,46 @@ mod tests {
             keys(text),
             [("A", 1, 2), ("B", 3, 3), ("C", 3, 6), ("D", 4, 2), ("E", 4, 6)]
         );
+    }
+
+    #[test]
+    fn a_misspelt_placeholder_is_recognised() {
+        for (text, expected) in [
+            ("{client_name}", Some("CLIENT_NAME")),
+            ("{ CLIENT_NAME }", Some("CLIENT_NAME")),
+            ("{Client Name}", Some("CLIENT_NAME")),
+            ("{client.name}", Some("CLIENT_NAME")),
+            ("{clientName}", Some("CLIENT_NAME")),
+            ("{CLIENT-ID}", Some("CLIENT_ID")),
+            ("{clinet_name}", Some("CLIENT_NAME")),
+            ("{current_dates}", Some("CURRENT_DATE")),
+            ("{cf:risk}", Some("CF:risk")),
+            ("{ CF: risk }", Some("CF:risk")),
+            ("{{client_id}}", Some("CLIENT_ID")),
+            ("{name}", None),
+            ("{}", None),
+            ("{ color: red }", None),
+            ("{a:b}", None),
+            ("{client_names_of}", None),
+        ] {
+            let found: Vec<_> = braced(text).collect();
+            let [(key, _)] = found[..] else {
+                panic!("{text}: {found:?}")
+            };
+            let meant = Placeholder::meant(key).map(|meant| meant.key());
+            assert_eq!(meant.as_deref(), expected, "{text}");
+        }
+        let long = format!("{{{}}} {{{}}}", "a".repeat(64), "a".repeat(65));
+        assert_eq!(braced(&long).count(), 1);
+        let text = "{CLIENT_NAME}\n {a {b}\n{CF:x}{c";
+        assert_eq!(
+            braced(text).collect::<Vec<_>>(),
+            [("b", Position { line: 2, column: 5 })]
+        );
+        for item in Name::items() {
+            let meant = Placeholder::meant(&item.name.to_lowercase());
+            assert_eq!(meant, Some(Placeholder::Named(item.value)), "{}", item.name);
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ on_both!(
     all_problems_of_a_template_are_reported_at_once,
     stored_template_limits_its_changes,
     unknown_placeholder_is_reported_with_name_and_position,
+    misspelt_placeholder_is_refused_with_the_right_one,
     text_may_keep_the_placeholder_of_a_deleted_field,
 );
 
@@ -190,6 +191,46 @@ async fn unknown_placeholder_is_reported_with_name_and_position(server: &TestSer
     )
     .await;
     assert!(problems[0].len() < 200, "{}", problems[0]);
+}
+
+async fn misspelt_placeholder_is_refused_with_the_right_one(server: &TestServer) {
+    let age = json!([{ "fieldId": "age", "name": "Age", "type": "NUMBER" }]);
+    define(server, "facts", age).await;
+    let problems = refused(
+        server,
+        email(
+            json!({ "subject": "Dear {client_name}", "text": "{CLIENT_NAMES}\n{ CLIENT_ID } {cf:age} {CF:Age}",
+            "html": "<style>p { color: red }</style>{{client_id}} {client_id}" }),
+        ),
+        &[
+            ("UNKNOWN_PLACEHOLDER", "variants.0.subject"),
+            ("UNKNOWN_PLACEHOLDER", "variants.0.html"),
+            ("UNKNOWN_PLACEHOLDER", "variants.0.text"),
+            ("UNKNOWN_PLACEHOLDER", "variants.0.text"),
+            ("UNKNOWN_PLACEHOLDER", "variants.0.text"),
+            ("UNKNOWN_PLACEHOLDER", "variants.0.text"),
+        ],
+    )
+    .await;
+    let sentence = |key: &str, line: u32, column: u32, meant: &str| {
+        format!("There is no placeholder {{{key}}}: it is in line {line}, column {column}. Did you mean {{{meant}}}?")
+    };
+    assert_eq!(
+        problems,
+        [
+            sentence("client_name", 1, 6, "CLIENT_NAME"),
+            sentence("client_id", 1, 33, "CLIENT_ID"),
+            sentence("CLIENT_NAMES", 1, 1, "CLIENT_NAME"),
+            sentence(" CLIENT_ID ", 2, 1, "CLIENT_ID"),
+            sentence("cf:age", 2, 15, "CF:age"),
+            sentence("CF:Age", 2, 24, "CF:age"),
+        ]
+    );
+    // Other braces are text.
+    let text = "{ } {a} {name} { color: red } {cf:gone} {names of clients} {";
+    upsert(server, email(json!({ "text": text }))).await;
+    let many = json!({ "text": "{client_id}".repeat(501) });
+    refused(server, email(many), &[("TOO_MANY", "variants.0.text")]).await;
 }
 
 async fn text_may_keep_the_placeholder_of_a_deleted_field(server: &TestServer) {

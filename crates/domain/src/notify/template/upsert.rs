@@ -69,10 +69,11 @@ pub struct UpsertMessageTemplate {
 
 /// The texts of a template in one language. A placeholder is `{NAME}`, or `{CF:field_id}` for the value of a custom
 /// field. A placeholder without a value becomes empty text. A placeholder for values that you may not view is refused,
-/// unless the stored variant already has it. Other braces are plain text. The names are CLIENT_NAME, CLIENT_ID,
-/// CLIENT_FIRST_NAMES, CLIENT_MIDDLE_NAMES, CLIENT_LAST_NAME, RECIPIENT_NAME, RECIPIENT_EMAIL_ADDRESS and
-/// RECIPIENT_MOBILE_PHONE; for the first identification document, ID_DOCUMENT_TYPE, ID_DOCUMENT_NUMBER,
-/// ID_DOCUMENT_ISSUING_AUTHORITY and ID_DOCUMENT_EXPIRY_DATE; and, in UTC, CURRENT_DATE and CURRENT_DATE_TIME.
+/// unless the stored variant already has it. Other braces are plain text, but a misspelt placeholder, such as
+/// `{client_name}`, is refused. The names are CLIENT_NAME, CLIENT_ID, CLIENT_FIRST_NAMES, CLIENT_MIDDLE_NAMES,
+/// CLIENT_LAST_NAME, RECIPIENT_NAME, RECIPIENT_EMAIL_ADDRESS and RECIPIENT_MOBILE_PHONE; for the first identification
+/// document, ID_DOCUMENT_TYPE, ID_DOCUMENT_NUMBER, ID_DOCUMENT_ISSUING_AUTHORITY and ID_DOCUMENT_EXPIRY_DATE; and, in
+/// UTC, CURRENT_DATE and CURRENT_DATE_TIME.
 #[derive(InputObject, Serialize, Clone, Debug)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageTemplateVariantInput {

@@ -8,11 +8,11 @@ use entity::message_variant;
 use super::{MessageTemplateVariantInput, check::Check};
 use crate::{
     caller::Rights,
-    definitions::Definitions,
+    definitions::{Definitions, Field},
     enums::Channel,
     member::{Scalars, TEXT_LIMIT, keep},
     notify::{
-        placeholder::{Part, Placeholder, Position, parts},
+        placeholder::{Part, Placeholder, Position, braced, parts},
         template::Variant,
     },
 };
@@ -189,6 +189,12 @@ impl VariantCheck<'_> {
                 wrong.entry(key).or_insert((at, code));
             }
         }
+        for (text, at) in braced(text) {
+            if self.meant(text).is_some() {
+                found += 1;
+                wrong.entry(text).or_insert((at, ProblemCode::UnknownPlaceholder));
+            }
+        }
         if found > MOST_PLACEHOLDERS {
             let message = format!("{name} has {found} placeholders, and at most {MOST_PLACEHOLDERS} are allowed.");
             return self.member.refuse(ProblemCode::TooMany, name, message);
@@ -196,13 +202,29 @@ impl VariantCheck<'_> {
         let mut wrong = Vec::from_iter(wrong);
         wrong.sort_by_key(|(_, (Position { line, column }, _))| (*line, *column));
         for (key, (Position { line, column }, code)) in wrong {
-            let key = shortened(key);
-            let what = match code {
-                ProblemCode::Forbidden => format!("You may not see the values of {{{key}}}, nor have them sent"),
-                _ => format!("There is no placeholder {{{key}}}"),
+            let (meant, key) = (self.meant(key), shortened(key));
+            let (what, meant) = match code {
+                ProblemCode::Forbidden => {
+                    let what = format!("You may not see the values of {{{key}}}, nor have them sent");
+                    (what, None)
+                }
+                _ => (format!("There is no placeholder {{{key}}}"), meant),
             };
-            let message = format!("{what}: it is in line {line}, column {column}.");
+            let meant = meant.map_or_else(String::new, |meant| format!(" Did you mean {{{meant}}}?"));
+            let message = format!("{what}: it is in line {line}, column {column}.{meant}");
             self.member.refuse(code, name, message);
+        }
+    }
+
+    /// The key of the existing placeholder that a text in braces probably means.
+    fn meant(&self, text: &str) -> Option<String> {
+        match Placeholder::meant(text)? {
+            Placeholder::CustomField(id) => {
+                let is_it = |field: &&std::sync::Arc<Field>| field.row.field_id.eq_ignore_ascii_case(&id);
+                let field = self.known.fields.iter().find(is_it)?;
+                Some(Placeholder::CustomField(field.row.field_id.clone()).key())
+            }
+            named @ Placeholder::Named(_) => Some(named.key()),
         }
     }
 
