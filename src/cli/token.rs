@@ -1,6 +1,7 @@
-//! `clientele token`: manages API tokens. A new token is printed on standard output, once.
+//! `clientele token`: manages API tokens. A new token is printed on standard output, once, and its key on standard
+//! error, so that scripts get the token alone.
 
-use std::io::{Write, stdout};
+use std::io::{Write, stderr, stdout};
 
 use chrono::{SubsecRound, TimeDelta};
 use clap::Subcommand;
@@ -17,7 +18,7 @@ use clientele_domain::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Create a token and print it; it can't be shown again.
+    /// Create a token and print it; it can't be shown again. The key to revoke it is printed on standard error.
     Create {
         /// A name that says what the token is for.
         name: String,
@@ -34,7 +35,7 @@ pub(super) enum Command {
     /// Exit codes: 0 if the token is revoked, also when it was revoked before: then the time of that is printed and
     /// nothing changes; 1 if there is no such token.
     Revoke {
-        /// The key of the token, as `clientele token list` shows it.
+        /// The key of the token, as `clientele token create` and `clientele token list` show it.
         key: String,
     },
 }
@@ -78,13 +79,19 @@ async fn execute(accounts: &Accounts, command: Command) -> Result<(), Failure> {
                 .await
                 .map_err(Failure::internal)?;
             let (token, text) = created.map_err(|problems| refused(&problems))?;
+            let key = token.row.encoded_key;
             // The token can't be shown again, so a closed pipe is a failure here.
             writeln!(stdout().lock(), "{}", text.reveal()).map_err(|error| {
-                let key = token.row.encoded_key;
                 Failure::new(format!(
                     "the token was created, and can't be printed: {error}. Revoke it: clientele token revoke {key}"
                 ))
-            })
+            })?;
+            // `token list` shows the key, too.
+            drop(writeln!(
+                stderr().lock(),
+                "to revoke the token: clientele token revoke {key}"
+            ));
+            Ok(())
         }
         Command::Revoke { key } => {
             let input = RevokeToken {
