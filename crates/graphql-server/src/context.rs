@@ -30,6 +30,12 @@ pub trait RequestContext: Send + Sync + 'static {
         false
     }
 
+    /// The message to a page of another origin without a preflight request. An application that can trust origins says
+    /// how.
+    fn untrusted_origin(&self) -> &'static str {
+        "A request from another site must carry the header GraphQL-Require-Preflight."
+    }
+
     /// Called with the type of a valid operation before it runs.
     fn on_operation(&self, _operation: OperationType) {}
 

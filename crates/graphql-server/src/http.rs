@@ -113,10 +113,8 @@ where
         && headers::is_cross_site(&parts.headers)
         && !headers::is_preflighted(&parts.headers)
     {
-        return Err(RequestError::http(
-            StatusCode::FORBIDDEN,
-            "A request from another site must carry the header GraphQL-Require-Preflight.",
-        ));
+        let message = call.context.untrusted_origin();
+        return Err(RequestError::http(StatusCode::FORBIDDEN, message));
     }
     if (!get || parts.headers.contains_key(header::CONTENT_TYPE)) && !headers::is_json(&parts.headers) {
         return Err(RequestError::http(

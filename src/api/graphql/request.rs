@@ -81,6 +81,11 @@ impl RequestContext for GraphqlRequest {
         self.is_trusted_origin
     }
 
+    fn untrusted_origin(&self) -> &'static str {
+        "A request from another site must carry the header GraphQL-Require-Preflight, or come from an origin in the \
+         setting cors.allowed_origins."
+    }
+
     fn on_operation(&self, operation: OperationType) {
         if let Some(report) = &self.report {
             report.set_operation(match operation {

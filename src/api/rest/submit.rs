@@ -113,7 +113,8 @@ impl Api {
         // A browser sends forms and bare URLs without a preflight: a foreign page could send one on behalf of its
         // visitor.
         if origin::is_foreign(&head.headers, &head.extensions) {
-            let source = "A page of another site can't submit clients.";
+            let source =
+                "A page of another site can't submit clients unless its origin is in the setting cors.allowed_origins.";
             return Err(RestError::new(codes::INVALID_PERMISSIONS, source));
         }
         request::require_identity(&head.headers)?;

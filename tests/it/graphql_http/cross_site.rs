@@ -19,6 +19,9 @@ const AS_MUTATION: &str = "/graphql?query=mutation%7BupsertClient(input%3A%7Bcli
 const FORM: &str = "firstName=A&lastName=B";
 const LEGACY: &str = r#"{"client":{"firstName":"Amara","lastName":"Bellweather"}}"#;
 
+const REFUSED: &str =
+    "A page of another site can't submit clients unless its origin is in the setting cors.allowed_origins.";
+
 /// Method, path, content type, body, whether cross-site headers are sent, and the status of the refusal.
 type Shape = (Method, &'static str, Option<&'static str>, &'static str, bool, u16);
 
@@ -109,6 +112,13 @@ async fn cross_site_requests_never_reach_a_resolver(server: &TestServer) {
                 };
                 let answer = server.send(request).await;
                 assert_eq!(answer.status, *status, "{shape:?} {name}: {value}\n{}", answer.text);
+                // The operator learns which setting lets the page in.
+                assert_eq!(
+                    *foreign,
+                    answer.text.contains("cors.allowed_origins"),
+                    "{}",
+                    answer.text
+                );
             }
         }
     }
@@ -140,7 +150,7 @@ async fn cross_site_submissions_get_the_legacy_refusal(server: &TestServer) {
                 json!({
                     "returnCode": 15,
                     "returnStatus": "INVALID_PERMISSIONS",
-                    "errorSource": "A page of another site can't submit clients.",
+                    "errorSource": REFUSED,
                 }),
             );
         }
@@ -175,7 +185,7 @@ async fn cross_site_submissions_get_the_legacy_refusal(server: &TestServer) {
             json!({
                 "returnCode": 15,
                 "returnStatus": "INVALID_PERMISSIONS",
-                "errorSource": "A page of another site can't submit clients.",
+                "errorSource": REFUSED,
             }),
         );
     }
