@@ -1,5 +1,7 @@
 //! Parses the constraints of a search.
 
+use async_graphql::resolver_utils::{EnumItem, EnumType};
+
 use super::{
     RestError, codes, date,
     members::{self, Members},
@@ -45,14 +47,19 @@ fn constraint(mut members: Members<'_, '_>) -> Option<Constraint> {
         (true, _) => Compared::CustomField(selection),
         (false, Some(selection)) => Compared::Member(selection),
         (false, None) => {
-            let message = format!("There is no selection {} in this server.", named(&selection));
+            let known = listed(Selection::items());
+            let message = format!(
+                "There is no selection {} in this server: send {known}.",
+                named(&selection)
+            );
             members.refuse_with("filterSelection", ProblemCode::NotAnOption, message);
             return None;
         }
     };
     let element = required(&mut members, "filterElement")?;
     let Some(element) = Element::parse(&element) else {
-        let message = format!("There is no element {}.", named(&element));
+        let known = listed(Element::items());
+        let message = format!("There is no element {}: send {known}.", named(&element));
         members.refuse_with("filterElement", ProblemCode::NotAnOption, message);
         return None;
     };
@@ -77,6 +84,15 @@ fn required(members: &mut Members<'_, '_>, name: &'static str) -> Option<String>
         members.refuse(name, (ProblemCode::Blank, "is required."));
     }
     text
+}
+
+/// The names of all items: "A, B or C".
+fn listed<T>(items: &[EnumItem<T>]) -> String {
+    let names: Vec<&str> = items.iter().map(|item| item.name).collect();
+    match names.split_last() {
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
 }
 
 /// A name of the legacy service. Other texts aren't repeated.

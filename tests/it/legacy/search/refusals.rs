@@ -9,6 +9,15 @@ use super::{
 };
 use crate::harness::TestServer;
 
+const SELECTIONS: &str = "\
+    ENCODED_KEY, ID, FIRST_NAME, MIDDLE_NAME, LAST_NAME, FULL_NAME, CLIENT_STATE, BIRTHDATE, GENDER, \
+    EMAIL_ADDRESS, HOME_PHONE_NUMBER, MOBILE_PHONE_NUMBER, MOBILE_PHONE_NUMBER_2, PREFERRED_LANGUAGE, \
+    NOTES, CLIENT_ADDRESS, CLIENT_ROLE_KEY, BRANCH_KEY, CENTRE_KEY, CREDIT_OFFICER_KEY, CREATION_DATE, \
+    LAST_MODIFIED_DATE, APPROVED_DATE, ACTIVATION_DATE, CLOSED_DATE, LOAN_CYCLE or GROUP_LOAN_CYCLE";
+const ELEMENTS: &str = "\
+    EQUALS, EQUALS_CASE_SENSITIVE, DIFFERENT_THAN, STARTS_WITH, IN, MORE_THAN, LESS_THAN, BETWEEN, ON, \
+    BEFORE, AFTER, TODAY, THIS_WEEK, THIS_MONTH, THIS_YEAR, LAST_DAYS, EMPTY or NOT_EMPTY";
+
 on_both!(
     bad_constraint_is_refused_by_name,
     bad_search_request_is_refused,
@@ -35,19 +44,19 @@ async fn bad_constraint_is_refused_by_name(server: &TestServer) {
         ),
         (
             constraint("LOANS_COUNT", "EQUALS", &["1"]),
-            "filterSelection: There is no selection LOANS_COUNT in this server.",
+            &format!("filterSelection: There is no selection LOANS_COUNT in this server: send {SELECTIONS}."),
         ),
         (
             constraint("Ines Okafor", "EQUALS", &["1"]),
-            "filterSelection: There is no selection of this name in this server.",
+            &format!("filterSelection: There is no selection of this name in this server: send {SELECTIONS}."),
         ),
         (
             constraint("first_name", "EQUALS", &["1"]),
-            "filterSelection: There is no selection of this name in this server.",
+            &format!("filterSelection: There is no selection of this name in this server: send {SELECTIONS}."),
         ),
         (
             constraint("ID", "LIKE", &["a"]),
-            "filterElement: There is no element LIKE.",
+            &format!("filterElement: There is no element LIKE: send {ELEMENTS}."),
         ),
         (
             constraint("ID", "MORE_THAN", &["a"]),
