@@ -83,6 +83,14 @@ impl Window {
     /// # Errors
     /// A cursor that isn't one of this order.
     pub fn of(range: &Range, order: &Order) -> Result<Self, Problem> {
+        Self::of_list(range, order, "")
+    }
+
+    /// The same for one of several lists in this order, such as searches. `list` is a text that tells them apart.
+    ///
+    /// # Errors
+    /// A cursor that isn't one of this order, or is one of another list.
+    pub fn of_list(range: &Range, order: &Order, list: &str) -> Result<Self, Problem> {
         let (count, backward, offset, after, before) = match range {
             Range::First { count, after, before } => (*count, false, 0, after.as_deref(), before.as_deref()),
             Range::Last { count, after, before } => (*count, true, 0, after.as_deref(), before.as_deref()),
@@ -91,7 +99,7 @@ impl Window {
         let read = |name: &'static str, text: Option<&str>| {
             let message = "This isn't a cursor of this list in this order: send one that a page has given you.";
             let foreign = || Problem::new(ProblemCode::Invalid, path![name], message);
-            text.map(|text| Cursor::decode(text, order).ok_or_else(foreign))
+            text.map(|text| Cursor::decode_of(text, order, list).ok_or_else(foreign))
                 .transpose()
         };
         Ok(Self {
@@ -202,12 +210,22 @@ impl Cursor {
     }
 
     pub fn encode(&self, order: &Order) -> String {
-        let content = serde_json::to_vec(&(order.name, &self.0)).expect("texts are JSON");
+        self.encode_of(order, "")
+    }
+
+    /// The same for one of several lists in this order.
+    pub fn encode_of(&self, order: &Order, list: &str) -> String {
+        let content = serde_json::to_vec(&(order.name.to_owned() + list, &self.0)).expect("texts are JSON");
         BASE64_URL_SAFE_NO_PAD.encode(content)
     }
 
     /// Parses a cursor of this order. None when it isn't one.
     pub fn decode(text: &str, order: &Order) -> Option<Self> {
+        Self::decode_of(text, order, "")
+    }
+
+    /// The same for one of several lists in this order.
+    fn decode_of(text: &str, order: &Order, list: &str) -> Option<Self> {
         if text.len() > LONGEST_CURSOR {
             return None;
         }
@@ -221,7 +239,8 @@ impl Cursor {
             column if Order::is_number(column) => value.parse().is_ok_and(|number: i64| number.to_string() == *value),
             _ => !value.contains('\0'),
         };
-        let fits = found == order.name && values.len() == order.columns.len();
+        let is_found = found.strip_prefix(order.name) == Some(list);
+        let fits = is_found && values.len() == order.columns.len();
         (fits && values.iter().zip(order.columns).all(is_valid)).then_some(Self(values))
     }
 }

@@ -106,8 +106,11 @@ impl From<ClientOrder> for Listing {
 #[derive(Clone, Debug)]
 enum PageOrder {
     By(ClientOrder),
-    /// By rank, with the rank of each client by its key.
-    Ranked(HashMap<String, i32>),
+    /// By rank in a search, with the rank of each client by its key.
+    Ranked {
+        search: String,
+        ranks: HashMap<String, i32>,
+    },
 }
 
 /// A page of clients.
@@ -127,9 +130,9 @@ impl ClientPage {
         let key = client.encoded_key.clone();
         let order = match &self.order {
             PageOrder::By(order) => *order,
-            PageOrder::Ranked(ranks) => {
+            PageOrder::Ranked { search, ranks } => {
                 let rank = ranks.get(&key).copied().unwrap_or_default();
-                return Cursor::of(vec![rank.to_string(), key]).encode(&BY_RANK);
+                return Cursor::of(vec![rank.to_string(), key]).encode_of(&BY_RANK, search);
             }
         };
         let values = match order.field {
@@ -147,8 +150,8 @@ impl Clients {
     /// those on values in other tables another one.
     ///
     /// # Errors
-    /// The inner error is a cursor of another order, a filter or a search that is too large, a definition that doesn't
-    /// exist, or a custom field whose values the caller may not see.
+    /// The inner error is a cursor of another order or search, a filter or a search that is too large, a definition
+    /// that doesn't exist, or a custom field whose values the caller may not see.
     pub async fn page(
         &self,
         caller: &Caller,
@@ -166,7 +169,9 @@ impl Clients {
                 Err(problem) => return Ok(Err(problem)),
             },
         };
-        let window = match Window::of(range, &order) {
+        // A rank means nothing in another search.
+        let list = search.as_ref().err().map(SearchText::fingerprint);
+        let window = match Window::of_list(range, &order, list.as_deref().unwrap_or_default()) {
             Ok(window) => window,
             Err(problem) => return Ok(Err(problem)),
         };
@@ -249,7 +254,10 @@ impl Clients {
             clients: window.page(rows.into_iter().map(|(row, _)| row).collect()),
             total,
             definitions,
-            order: PageOrder::Ranked(ranks),
+            order: PageOrder::Ranked {
+                search: search.fingerprint(),
+                ranks,
+            },
         })
     }
 

@@ -1,5 +1,8 @@
 //! The text of a search: its words, and the id, address or number that the whole text can be.
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use ring::digest::{Context, SHA256};
+
 use super::folding::{document_number, fold, in_ascii, mailbox, phone, words};
 use clientele_core::{
     path,
@@ -12,6 +15,10 @@ pub const LONGEST_SEARCH: usize = 200;
 pub const MOST_WORDS: usize = 8;
 /// A word of letters from this length on may be misspelled, where the database can compare trigrams.
 const SHORTEST_SIMILAR: usize = 6;
+/// The digits of a phone number from which on a leading 0 is left off.
+const SHORTEST_PHONE: usize = 6;
+/// The bytes of a search's fingerprint.
+const FINGERPRINT: usize = 9;
 /// The length of a trigram in characters.
 const TRIGRAM: usize = 3;
 
@@ -75,7 +82,7 @@ impl SearchText {
         let phone = text.chars().all(is_of_number).then(|| phone(text)).flatten();
         // Phone numbers are stored without separators.
         let found = match &phone {
-            Some(digits) => vec![digits.clone()],
+            Some(digits) => vec![without_trunk_prefix(digits).to_owned()],
             None => text.split_whitespace().map(mailbox).flat_map(words).collect(),
         };
         if found.is_empty() {
@@ -100,6 +107,28 @@ impl SearchText {
             document_id: is_storable.then(|| document_number(whole)),
         })
     }
+
+    /// A short text that differs from that of a search that finds other clients.
+    pub fn fingerprint(&self) -> String {
+        let whole = [&self.client_id, &self.email, &self.phone, &self.document_id];
+        let whole = whole.map(Option::as_deref).map(Option::unwrap_or_default);
+        let words = self.words.iter().map(|word| word.folded.as_str());
+        let mut context = Context::new(&SHA256);
+        for text in whole.into_iter().chain(words) {
+            context.update(&(text.len() as u64).to_be_bytes());
+            context.update(text.as_bytes());
+        }
+        BASE64_URL_SAFE_NO_PAD.encode(&context.finish().as_ref()[..FINGERPRINT])
+    }
+}
+
+/// A phone number without the 0 that is dialled only within a country, so that it is also found with the country's
+/// code. The shortest numbers keep it: they are more likely parts of others.
+fn without_trunk_prefix(digits: &str) -> &str {
+    match digits.strip_prefix('0') {
+        Some(rest) if rest.len() >= SHORTEST_PHONE && !rest.starts_with('0') => rest,
+        _ => digits,
+    }
 }
 
 #[cfg(test)]
@@ -118,6 +147,11 @@ mod tests {
                 &[(Beginning, "li"), (Part, "a1b2c3"), (Part, "anna"), (Similar, "garcia")][..],
             ),
             ("+47 900-00", &[(Part, "4790000")]),
+            ("0900 00 12", &[(Part, "9000012")]),
+            ("0 900-001", &[(Part, "900001")]),
+            ("090001", &[(Part, "090001")]),
+            ("0049 30 44", &[(Part, "493044")]),
+            ("00 0900012", &[(Part, "900012")]),
             ("王", &[(Beginning, "王")]),
             ("王伟", &[(Part, "王伟")]),
             ("anna Anna", &[(Part, "anna")]),
