@@ -15,6 +15,7 @@ use crate::harness::{
 /// Requests, each with its answer.
 const REQUESTS: &str = include_str!("java_sdk.http");
 const CHANGES: &str = include_str!("java_sdk_changes.http");
+const FORMS: &str = include_str!("java_sdk_forms.http");
 
 fn request(server: &Server, method: Method, path: &str) -> RequestBuilder {
     let http = reqwest::Client::builder().no_proxy().build();
@@ -48,6 +49,7 @@ fn ines() -> Value {
 on_both!(
     requests_of_the_sdk_are_answered_as_written,
     changes_of_the_sdk_are_answered_as_written,
+    forms_of_the_sdk_are_answered_as_written,
     empty_id_is_generated_on_create_and_ignored_on_update,
     appkey_is_accepted_on_every_route,
     inactive_state_on_create_yields_to_the_configured_one,
@@ -71,6 +73,11 @@ async fn changes_of_the_sdk_are_answered_as_written(server: &TestServer) {
     assert_eq!(send_all(server, CHANGES).await, 24);
 }
 
+async fn forms_of_the_sdk_are_answered_as_written(server: &TestServer) {
+    server.define(vec![field("employer", Kind::Text)]).await;
+    assert_eq!(send_all(server, FORMS).await, 5);
+}
+
 /// Sends the requests of a file and compares their answers. Returns the number of requests.
 async fn send_all(server: &TestServer, requests: &str) -> usize {
     let requests = requests.split("\n### ").skip(1);
@@ -89,18 +96,13 @@ async fn send_all(server: &TestServer, requests: &str) -> usize {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let (status, expected) = answer.split_once('\n').expect("a status and a body");
         let expected: Value = serde_json::from_str(expected).expect("an answer in JSON");
-        let answer = match body {
-            Some(body) => {
-                let body = serde_json::from_str(body).expect("a body in JSON");
-                server.send_json(method, path, body).await
-            }
-            None => {
-                let request = server.request(method, path);
-                let headers = head.filter_map(|line| line.split_once(": "));
-                let request = headers.fold(request, |request, (name, value)| request.header(name, value));
-                server.send(request).await
-            }
-        };
+        let headers = head.filter_map(|line| line.split_once(": "));
+        let request = server.request(method, path);
+        let request = headers.fold(request, |request, (name, value)| request.header(name, value));
+        let request = body
+            .into_iter()
+            .fold(request, |request, body| request.body(server.reveal(body)));
+        let answer = server.send(request).await;
         let found = (answer.status.to_string(), &answer.body);
         assert_eq!(found, (status.to_owned(), &expected), "{title}: {}", answer.text);
         sent += 1;
