@@ -18,6 +18,8 @@ on_both!(
     many_values_are_checked_in_pages,
     ids_of_clients_need_the_permission,
     narrowed_roles_name_clients_of_other_roles,
+    narrowed_options_name_clients_with_other_parents,
+    new_parent_names_clients_without_a_fitting_value,
     kept_options_and_fields_count_towards_the_maximum,
     thousand_roles_and_sets_exist_at_most,
 );
@@ -268,6 +270,112 @@ async fn narrowed_roles_name_clients_of_other_roles(server: &TestServer) {
     assert_eq!(change(server, roles(&["vip"])).await, accepted(json!([])));
     assert_eq!(change(server, roles(&[])).await, accepted(json!([])));
     assert_eq!(values(server).await.len(), 3);
+}
+
+/// Fields of which the second depends on the first, unless `parent` is null.
+fn places(parent: Value, delft: &[&str], other: &[&str]) -> Value {
+    json!([{ "fieldId": "country", "name": "Country", "type": "SELECTION",
+            "options": [{ "value": "NL" }, { "value": "BE" }, { "value": "LU" }] },
+        { "fieldId": "city", "name": "City", "type": "SELECTION", "parentFieldId": parent,
+            "options": [{ "value": "Delft", "forValues": delft }, { "value": "Other", "forValues": other }] }])
+}
+
+/// A client in each of these places: a country, which can be empty, and a city.
+async fn inhabitants(server: &TestServer, places: &[[&str; 2]]) -> Vec<Value> {
+    let mut ids = Vec::new();
+    for [country, city] in places {
+        let mut values = vec![json!({ "fieldId": "city", "value": city })];
+        if !country.is_empty() {
+            values.push(json!({ "fieldId": "country", "value": country }));
+        }
+        ids.push(ana(server, json!(values)).await);
+    }
+    ids
+}
+
+async fn narrowed_options_name_clients_with_other_parents(server: &TestServer) {
+    let places = |delft: &[&str], other: &[&str]| places(json!("country"), delft, other);
+    define(server, "facts", places(&["NL", "BE"], &[])).await;
+    let homes = [
+        ["NL", "Delft"],
+        ["BE", "Delft"],
+        ["NL", "Other"],
+        ["BE", "Other"],
+        ["LU", "Other"],
+        ["LU", "Other"],
+    ];
+    let ids = inhabitants(server, &homes).await;
+    let read = values(server).await;
+    let warning = |clients: &str, count: usize, ids: &[&Value]| {
+        let message =
+            format!("{clients} an option that is no longer available for their value of the parent, and can keep it.");
+        accepted(json!([effect(
+            "NOT_AN_OPTION",
+            &["1", "options"],
+            &message,
+            count,
+            ids
+        )]))
+    };
+    let none = accepted(json!([]));
+    let two = warning("2 clients have", 2, &[&ids[0], &ids[3]]);
+    let three = warning("3 clients have", 3, &[&ids[2], &ids[4], &ids[5]]);
+    for (delft, other, expected) in [
+        (&["NL"][..], &[][..], warning("1 client has", 1, &[&ids[1]])),
+        (&["NL"], &["BE"], three),
+        // Those are lost already.
+        (&["NL"], &["BE"], none.clone()),
+        (&["LU"], &["LU", "NL"], two),
+        (&["LU", "NL", "BE"], &[], none.clone()),
+        (&["LU", "NL", "BE"], &["NL", "BE", "LU"], none),
+    ] {
+        assert_eq!(
+            change(server, places(delft, other)).await,
+            expected,
+            "{delft:?} {other:?}"
+        );
+        assert_eq!(values(server).await, read);
+    }
+}
+
+async fn new_parent_names_clients_without_a_fitting_value(server: &TestServer) {
+    define(server, "facts", places(json!(null), &[], &[])).await;
+    let homes = [
+        ["NL", "Delft"],
+        ["BE", "Delft"],
+        ["", "Other"],
+        ["LU", "Other"],
+        ["", "Delft"],
+        ["", "Delft"],
+    ];
+    let ids = inhabitants(server, &homes).await;
+    let read = values(server).await;
+    let warning = |count: usize, ids: &[&Value]| {
+        let message =
+            format!("{count} clients have a value without a fitting value of the new parent, and can keep it.");
+        accepted(json!([effect(
+            "PARENT_REQUIRED",
+            &["1", "parentFieldId"],
+            &message,
+            count,
+            ids
+        )]))
+    };
+    let depends = || places(json!("country"), &["NL"], &["BE"]);
+    assert_eq!(
+        change(server, depends()).await,
+        warning(5, &[&ids[1], &ids[2], &ids[3]])
+    );
+    assert_eq!(change(server, depends()).await, accepted(json!([])));
+    assert_eq!(values(server).await, read);
+    // The stored values can be sent again.
+    let again = json!([{ "fieldId": "city", "value": "Delft" }, { "fieldId": "country", "value": "BE" }]);
+    let input = json!({ "matchOn": "CLIENT_ID", "client": { "clientId": ids[1], "notes": "n" },
+        "customInformation": again });
+    store(server, input, "version").await;
+    assert_eq!(change(server, places(json!(null), &[], &[])).await, accepted(json!([])));
+    let depends = places(json!("country"), &[], &[]);
+    assert_eq!(change(server, depends).await, warning(3, &[&ids[2], &ids[4], &ids[5]]));
 }
 
 async fn kept_options_and_fields_count_towards_the_maximum(server: &TestServer) {

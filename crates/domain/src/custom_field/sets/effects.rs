@@ -1,5 +1,7 @@
 //! The effects of changed fields on clients: each has the number of clients concerned, and a few of their ids.
 
+mod parents;
+
 use entity::custom_field;
 use sea_orm::Value;
 
@@ -71,6 +73,12 @@ impl Effects<'_> {
                 let clients = self.with_dropped_option(field, stored).await?;
                 let effect = "an option that is deactivated, and can keep it.";
                 warn(ProblemCode::NotAnOption, "options", clients, effect);
+                let clients = self.with_lost_pair(field, stored).await?;
+                let effect = "an option that is no longer available for their value of the parent, and can keep it.";
+                warn(ProblemCode::NotAnOption, "options", clients, effect);
+                let clients = self.without_parent(field, stored).await?;
+                let effect = "a value without a fitting value of the new parent, and can keep it.";
+                warn(ProblemCode::ParentRequired, "parentFieldId", clients, effect);
                 let clients = self.of_other_roles(field, stored).await?;
                 let effect = "a value of the field, which is no longer available to their role, and can keep it.";
                 warn(ProblemCode::NotAvailable, "clientRoles", clients, effect);
