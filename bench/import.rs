@@ -39,6 +39,12 @@ async fn main() {
     run(&url, &["seed", "--force", "--clients", &clients]);
     run(&url, &["export", &file]);
     let mut database = Bulk::open(&url).await;
+    // Invented clients have no audit records. Without a history, each gets one of its import.
+    let lines = std::fs::read_to_string(&file).expect("it is read");
+    std::fs::write(&file, lines.replace("\"history\":{\"records\":[]},", "")).expect("it is written");
+    database.clear().await;
+    run(&url, &["import", &file]);
+    run(&url, &["export", "--force", &file]);
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         database.clear().await;

@@ -73,17 +73,19 @@ enum Command {
     Backup(backup::Target),
     /// Write all clients and definitions as lines of JSON, also while servers run.
     ///
-    /// The file has the clients with their keys, state, dates and versions, and the definitions of custom fields, roles
-    /// and message templates. It has no history, messages, users or tokens. A file that exists isn't replaced without
-    /// --force, and is complete or absent.
+    /// The file has the clients with their keys, state, dates, versions and history, the keys and history of deleted
+    /// and erased clients, and the definitions of custom fields, roles and message templates. It has no messages, users
+    /// or tokens. A file that exists isn't replaced without --force, and is complete or absent.
     ///
     /// Exit codes: 0 if the file is complete; 1 if it can't be written or the database can't be read.
     Export(transfer::Target),
     /// Store the clients and definitions of a file that `export` has written, or of one in its form.
     ///
-    /// Clients are checked by the rules of new clients, keep their keys, and get a history that begins with the import.
-    /// No messages are sent. Clients whose keys are stored are skipped and stay as they are, so that an import that was
-    /// stopped can be run again. In a database with clients, definitions whose ids exist stay as they are.
+    /// Clients are checked by the rules of new clients and keep their keys. Those of an export keep their history: it
+    /// is verified with audit.key and audit.previous_keys as far as they sealed it, and sealed anew with audit.key.
+    /// Others get a history that begins with the import. No messages are sent. Clients whose keys are stored are
+    /// skipped and stay as they are, so that an import that was stopped can be run again. In a database with clients,
+    /// definitions whose ids exist stay as they are.
     ///
     /// Exit codes: 0 if every client of the file is stored; 1 if the file can't be read, is cut off or has refused
     /// lines, or if the database fails.

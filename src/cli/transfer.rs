@@ -2,13 +2,16 @@
 //!
 //! The first line names the format and its version, the last one has the number of clients. In between, each line is a
 //! definition or a client, in the form of the inputs of the GraphQL API. A client has in addition its keys, state,
-//! dates and version.
+//! dates, version and audit records. Further lines have the rest of long audit chains, and those of removed clients.
 
 mod definitions;
 mod export;
+mod history;
 mod import;
+mod input;
 mod line;
 mod progress;
+mod report;
 
 pub(super) use export::Target;
 pub(super) use import::Source;
@@ -32,7 +35,7 @@ pub(super) async fn export(config: &Config, target: &Target) -> Result<(), Failu
 
 pub(super) async fn import(config: &Config, source: &Source) -> Result<(), Failure> {
     let lines = import::Lines::open(source)?;
-    let mut report = import::Report::open(source)?;
+    let mut report = report::Report::open(source)?;
     store::with_services(config, OpenMode::Create, async |services| {
         import::read(&services, lines, &mut report).await
     })

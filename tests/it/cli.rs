@@ -5,3 +5,5 @@ mod missing_database;
 mod settings;
 mod transfer;
 mod usage;
+
+pub use transfer::assert_copied;

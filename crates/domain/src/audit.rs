@@ -14,19 +14,23 @@ mod keys;
 mod read;
 mod record;
 mod search;
+mod transfer;
 mod verify;
 mod walk;
 
+use genesis::LastGenesis;
+
 pub use difference::{Difference, MOST_VERSIONS};
 pub use finding::{Finding, FindingKind};
-pub(crate) use genesis::LastGenesis;
 pub use keys::{Head, Keys};
 pub use read::{BY_POSITION, HistoryPage, NEWEST_FIRST, Record, RecordKey, Rows, Shown, Stored};
 pub use record::{Action, Chain, Change, Member, Members, Subject};
 pub use search::{AuditFilter, LARGEST_CONTENTS};
+pub use transfer::{ChainPart, ExportedRecord, PartEnd};
+pub(crate) use transfer::{ChainParts, CheckedPart};
 pub use walk::Counts;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use entity::{audit_chain, audit_record};
@@ -59,6 +63,8 @@ pub struct AuditLog {
     db: Database,
     settings: Arc<AuditSettings>,
     keys: Arc<OnceCell<Keys>>,
+    /// The last genesis record that this process has written.
+    genesis: Arc<Mutex<Option<LastGenesis>>>,
     sealed: Counter,
     #[cfg(feature = "unrecorded")]
     left_out: bool,
@@ -70,6 +76,7 @@ impl AuditLog {
             db,
             settings: Arc::new(settings),
             keys: Arc::default(),
+            genesis: Arc::default(),
             sealed: Counter::default(),
             #[cfg(feature = "unrecorded")]
             left_out: false,
@@ -86,7 +93,7 @@ impl AuditLog {
     }
 
     /// Returns the keys of the HMACs. The key in the database is read once: it never changes.
-    async fn keys<C: ConnectionTrait>(&self, connection: &Connection<C>) -> Result<&Keys> {
+    pub(crate) async fn keys<C: ConnectionTrait>(&self, connection: &Connection<C>) -> Result<&Keys> {
         self.keys
             .get_or_try_init(async || {
                 let row = connection.one("SELECT key FROM audit_key", []).await?;
@@ -151,6 +158,12 @@ impl AuditLog {
         let head = keys.end(&record)?;
         self.sealed.inc();
         Ok((record, head))
+    }
+
+    /// Seals imported records that follow `head` anew, which the calling function must write with the end that it gets.
+    pub(crate) fn seal_anew(&self, keys: &Keys, rows: &mut [audit_record::Model], head: &Head) -> Head {
+        self.sealed.inc_by(rows.len() as u64);
+        keys.seal_anew(rows, head)
     }
 
     /// Erases the contents of all records of a client's chain, which ends at `head`, and appends a record of the

@@ -12,7 +12,7 @@ mod states;
 
 pub use crate::id_pattern::IdPattern;
 pub use aggregate::{Aggregate, ClientParts, Found};
-pub use export::ClientSnapshot;
+pub use export::{ClientSnapshot, ExportLine};
 pub use search::constraint;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -23,7 +23,9 @@ use chrono::{DateTime, SubsecRound, Utc};
 use entity::{Table, client, message};
 use serde::{Deserialize, Serialize};
 
-pub use import::{CheckedClients, ImportRules, Imported, ImportedClient};
+pub use import::{
+    CheckedClients, CheckedHistories, ImportRules, Imported, ImportedClient, ImportedHistory, ONLY_STORED,
+};
 pub use input::{
     AddressInput, ClientInput, ClientMatch, ClientMember, CustomFieldMatchInput, CustomFieldValueInput,
     IdDocumentInput, LONGEST_LIST, Scope, UpsertClient,

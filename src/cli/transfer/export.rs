@@ -10,14 +10,12 @@ use serde_json::json;
 
 use super::super::{Failure, store};
 use super::progress::Progress;
-use super::{FORMAT, VERSION, definitions, line};
+use super::{FORMAT, VERSION, definitions, history, line};
 use crate::services::Services;
 use clientele_core::error::Error;
 use clientele_core::scalar::DateTime;
 use clientele_domain::caller::Caller;
-
-/// The clients in memory at once.
-const PAGE: usize = 100;
+use clientele_domain::client::ExportLine;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Target {
@@ -160,18 +158,26 @@ pub(super) async fn write(services: &Services, output: &mut Output) -> Result<()
     for definition in definitions::lines(&definitions)? {
         output.line(&definition.to_string())?;
     }
-    let (mut clients, mut progress) = (0, Progress::new());
-    loop {
-        let page = snapshot.next(PAGE).await.map_err(failed)?;
-        if page.is_empty() {
-            break;
-        }
-        for client in &page {
-            output.line(&line::of_client(client, &definitions)?)?;
-        }
-        clients += page.len() as u64;
+    let (mut clients, mut removed, mut progress) = (0_u64, 0_u64, Progress::new());
+    while let Some(next) = snapshot.next().await.map_err(failed)? {
+        let line = match &next {
+            ExportLine::Client(client, part) => {
+                clients += 1;
+                line::of_client(client, part, &definitions)?
+            }
+            ExportLine::Removed(key, part) => {
+                removed += 1;
+                history::of_removed(key, part)?
+            }
+            ExportLine::History {
+                client_key,
+                position,
+                part,
+            } => history::of_part(client_key, *position, part)?,
+        };
+        output.line(&line)?;
         progress.show(clients, None);
     }
     snapshot.end().await.map_err(failed)?;
-    output.line(&json!({ "end": { "clients": clients } }).to_string())
+    output.line(&json!({ "end": { "clients": clients, "removedClients": removed } }).to_string())
 }

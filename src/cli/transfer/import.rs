@@ -2,28 +2,33 @@
 //!
 //! Another run skips the clients that are stored, so that an import that was stopped goes on where it ended.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write, stdin};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, stdin};
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use clap::Args;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::task::JoinHandle;
 
 use super::super::{Failure, print, store};
-use super::line::{Line, Refusal, parse};
+use super::history::{self, OpenChain};
+use super::line::{Header, Line, Refusal, parse};
 use super::progress::Progress;
+use super::report::{References, Report, entry, not_kept};
 use super::{FORMAT, VERSION};
 use crate::services::Services;
 use clientele_core::error::Error;
 use clientele_core::problem::{Problem, ProblemCode};
+use clientele_core::scalar::is_key;
+use clientele_core::text::escaped;
 use clientele_domain::caller::Caller;
 use clientele_domain::custom_field::UpsertCustomFieldSet;
 use clientele_domain::definitions::Definitions;
-use clientele_domain::upsert::{CheckedClients, ImportRules, Imported, ImportedClient};
+use clientele_domain::upsert::{
+    CheckedClients, CheckedHistories, ImportRules, Imported, ImportedClient, ImportedHistory, ONLY_STORED,
+};
 
 /// Limits of the lines that are read and stored at once.
 const LINES: usize = 1_000;
@@ -35,14 +40,14 @@ const LONGEST_LINE: u64 = 64 << 20;
 pub(in crate::cli) struct Source {
     /// The file to read; - is standard input.
     #[arg(value_name = "FILE|-")]
-    file: PathBuf,
+    pub file: PathBuf,
     /// Write the lines that are refused to this file: number, code, path, message and the key or id of the client. By
     /// default they are written to standard error.
     #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    pub report: Option<PathBuf>,
     /// Replace the report if it exists.
     #[arg(long)]
-    force: bool,
+    pub force: bool,
 }
 
 /// The lines of the source, which a thread reads and parses while the lines before are stored: standard input may wait
@@ -122,111 +127,6 @@ fn unreadable() -> Refusal {
     Refusal::new(ProblemCode::Malformed, "", message)
 }
 
-/// The refused lines.
-pub(super) struct Report {
-    file: Option<(PathBuf, BufWriter<File>)>,
-    refused: u64,
-}
-
-impl Report {
-    pub fn open(source: &Source) -> Result<Self, Failure> {
-        let open = |path: &PathBuf| -> Result<_, Failure> {
-            if is_same_file(path, &source.file) {
-                let sentence = format!("{} is the file to import: name another report", path.display());
-                return Err(Failure::new(sentence));
-            }
-            let mut options = OpenOptions::new();
-            options.write(true).mode(0o600);
-            match source.force {
-                true => options.create(true).truncate(true),
-                false => options.create_new(true),
-            };
-            let opened = options.open(path).map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => Failure::new(format!(
-                    "{} exists: name another report, or replace it with --force",
-                    path.display()
-                )),
-                _ => unwritable(path, &error),
-            });
-            Ok((path.clone(), BufWriter::new(opened?)))
-        };
-        let file = source.report.as_ref().map(open).transpose()?;
-        Ok(Self { file, refused: 0 })
-    }
-
-    /// Reports a line with its reasons, one entry for each.
-    fn refuse(&mut self, line: u64, reasons: &[Refusal]) -> Result<(), Failure> {
-        self.refused += 1;
-        reasons.iter().try_for_each(|reason| self.write(&entry(line, reason)))
-    }
-
-    fn write(&mut self, entry: &Json) -> Result<(), Failure> {
-        match &mut self.file {
-            Some((path, writer)) => writeln!(writer, "{entry}").map_err(|error| unwritable(path, &error)),
-            // Without a reader, only the number of entries remains.
-            None => {
-                drop(writeln!(io::stderr().lock(), "{entry}"));
-                Ok(())
-            }
-        }
-    }
-
-    fn flush(&mut self) -> Result<(), Failure> {
-        match &mut self.file {
-            Some((path, writer)) => writer.flush().map_err(|error| unwritable(path, &error)),
-            None => Ok(()),
-        }
-    }
-}
-
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    let [one, other] = [one, other].map(std::fs::canonicalize);
-    one.is_ok_and(|one| other.is_ok_and(|other| one == other))
-}
-
-/// An entry of the report.
-fn entry(line: u64, reason: &Refusal) -> Json {
-    let Refusal {
-        code,
-        path,
-        message,
-        id,
-    } = reason;
-    json!({ "line": line, "code": code.as_str(), "path": path, "message": message, "client": id })
-}
-
-/// The references of clients to others, which may come later in the file. They wait for its end in a file without a
-/// name, so that memory doesn't grow with their number.
-#[derive(Default)]
-struct References {
-    file: Option<BufWriter<File>>,
-}
-
-impl References {
-    /// Keeps a reference to the client of this key, with the entry to report if there is none.
-    fn keep(&mut self, key: &str, entry: &Json) -> io::Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(BufWriter::new(tempfile::tempfile()?)),
-        };
-        writeln!(file, "{}", json!([key, entry]))
-    }
-
-    /// Returns the references that were kept, one a line.
-    fn lines(&mut self) -> io::Result<Option<io::Lines<BufReader<File>>>> {
-        let Some(file) = self.file.take() else {
-            return Ok(None);
-        };
-        let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.rewind()?;
-        Ok(Some(BufReader::new(file).lines()))
-    }
-}
-
-fn unwritable(file: &Path, error: &io::Error) -> Failure {
-    Failure::new(format!("can't write {}: {error}", file.display()))
-}
-
 pub(super) async fn read(services: &Services, mut lines: Lines, report: &mut Report) -> Result<(), Failure> {
     let mut import = Import {
         services,
@@ -236,9 +136,13 @@ pub(super) async fn read(services: &Services, mut lines: Lines, report: &mut Rep
         number: 0,
         rules: None,
         waiting: Vec::new(),
+        histories: Vec::new(),
+        chain: OpenChain::default(),
         checking: None,
         stored: 0,
         known: 0,
+        removed: 0,
+        unverified: 0,
         references: References::default(),
         lost: 0,
         end: None,
@@ -267,13 +171,18 @@ pub(super) async fn read(services: &Services, mut lines: Lines, report: &mut Rep
 /// Returns true if no client is stored.
 async fn is_empty(services: &Services, operator: &Caller) -> Result<bool, Error> {
     let mut snapshot = services.clients.snapshot(operator).await?;
-    let is_empty = snapshot.next(1).await?.is_empty();
+    let is_empty = snapshot.is_empty().await?;
     snapshot.end().await?;
     Ok(is_empty)
 }
 
-/// A task that checks clients, with the numbers of their lines.
-type Checking = JoinHandle<(Vec<u64>, Result<CheckedClients, Error>)>;
+/// A task that checks clients, with the numbers of their lines, and the audit records on the lines between.
+type Checking = JoinHandle<(
+    Vec<u64>,
+    Result<CheckedClients, Error>,
+    Vec<u64>,
+    Result<CheckedHistories, Error>,
+)>;
 
 struct Import<'a> {
     services: &'a Services,
@@ -287,15 +196,22 @@ struct Import<'a> {
     rules: Option<ImportRules>,
     /// The clients to store next, with the numbers of their lines.
     waiting: Vec<(u64, ImportedClient)>,
+    /// The lines between them with audit records.
+    histories: Vec<(u64, ImportedHistory)>,
+    chain: OpenChain,
     /// The clients before them, which a task checks while those before are stored.
     checking: Option<Checking>,
     stored: u64,
     known: u64,
+    /// The removed clients whose keys and records are stored.
+    removed: u64,
+    /// The stored audit records whose keys aren't known.
+    unverified: u64,
     references: References,
     /// The references that lead to no client.
     lost: u64,
-    /// The number of clients that the last line states.
-    end: Option<u64>,
+    /// The numbers of clients and of removed clients that the last line states.
+    end: Option<(u64, Option<u64>)>,
 }
 
 impl Import<'_> {
@@ -323,16 +239,45 @@ impl Import<'_> {
             let refusal = Refusal::new(ProblemCode::Invalid, "", message);
             return self.report.refuse(self.number, &[refusal]);
         }
+        if !matches!(line, Ok(Line::History(_)))
+            && let Some((number, refusal)) = self.chain.end()
+        {
+            self.report.refuse(number, &[refusal])?;
+        }
         match line {
             Ok(Line::Client(client)) => {
+                if let (Some(key), Some(part)) = (client.key(), &client.history) {
+                    self.chain.start(self.number, key, part);
+                }
                 self.waiting.push((self.number, *client));
                 Ok(())
             }
-            Ok(Line::End { clients }) => {
-                self.end = Some(clients);
+            Ok(Line::History(_) | Line::Removed(_)) if self.rules != Some(ImportRules::Stored) => {
+                let refusal = Refusal::new(ProblemCode::Invalid, "", ONLY_STORED);
+                self.report.refuse(self.number, &[refusal])
+            }
+            Ok(Line::History(line)) => match self.chain.go_on(self.number, line) {
+                Ok(history) => {
+                    self.histories.push((self.number, history));
+                    Ok(())
+                }
+                Err(refusal) => self.report.refuse(self.number, &[refusal]),
+            },
+            Ok(Line::Removed(line)) => {
+                self.chain.start(self.number, &line.encoded_key, &line.history);
+                let history = ImportedHistory {
+                    client_key: line.encoded_key,
+                    after: None,
+                    part: line.history,
+                };
+                self.histories.push((self.number, history));
                 Ok(())
             }
-            Ok(Line::Header { .. }) => {
+            Ok(Line::End { clients, removed }) => {
+                self.end = Some((clients, removed));
+                Ok(())
+            }
+            Ok(Line::Header(_)) => {
                 let message = "Only the first line can name the format.";
                 self.report
                     .refuse(self.number, &[Refusal::new(ProblemCode::Invalid, "format", message)])
@@ -348,15 +293,22 @@ impl Import<'_> {
     /// The first line must name the format and a version that this program reads.
     fn first(&mut self, line: Result<Line, Refusal>) -> Result<(), Failure> {
         match line {
-            Ok(Line::Header {
+            Ok(Line::Header(Header {
                 format,
                 version,
                 stored,
-            }) if format == FORMAT => {
+                unknown,
+            })) if format == FORMAT => {
                 if version != VERSION {
                     return Err(Failure::new(format!(
                         "the file has version {version} of the format, and this program reads version {VERSION}: use \
                          the version of the program that wrote it"
+                    )));
+                }
+                if let Some(name) = unknown {
+                    return Err(Failure::new(format!(
+                        "the first line has the member {}, which doesn't exist: leave it out",
+                        escaped(&name)
                     )));
                 }
                 self.rules = Some(if stored { ImportRules::Stored } else { ImportRules::New });
@@ -391,7 +343,7 @@ impl Import<'_> {
                 known.sets.iter().any(|known| known.set_id == set.set.set_id)
             }
             Line::Template(template) => known.template(&template.template_id).is_some(),
-            Line::Header { .. } | Line::Client(_) | Line::End { .. } => true,
+            _ => true,
         };
         if exists && !self.is_empty {
             return match &definition {
@@ -405,7 +357,7 @@ impl Import<'_> {
             Line::DocumentTemplate(template) => fields.upsert_document_template(operator, template, now).await,
             Line::Set(set) => fields.upsert_set(operator, set, now).await,
             Line::Template(template) => services.templates.upsert(operator, template, now).await,
-            Line::Header { .. } | Line::Client(_) | Line::End { .. } => return Ok(()),
+            _ => return Ok(()),
         };
         let problems = match outcome.map_err(|error| self.stopped(&error))? {
             Ok(_) => return Ok(()),
@@ -451,12 +403,14 @@ impl Import<'_> {
     /// Begins to check the waiting clients, and stores those before them meanwhile.
     async fn go_on(&mut self) -> Result<(), Failure> {
         let (numbers, list): (Vec<u64>, Vec<ImportedClient>) = self.waiting.drain(..).unzip();
-        let next = (!list.is_empty()).then(|| {
+        let (lines, histories): (Vec<u64>, Vec<ImportedHistory>) = self.histories.drain(..).unzip();
+        let next = (!list.is_empty() || !histories.is_empty()).then(|| {
             let (clients, operator) = (self.services.clients.clone(), self.operator.clone());
             let (rules, now) = (self.rules.unwrap_or(ImportRules::New), store::now());
             tokio::spawn(async move {
                 let checked = clients.check_import(&operator, list, rules, now).await;
-                (numbers, checked)
+                let histories = clients.check_histories(&operator, histories, now).await;
+                (numbers, checked, lines, histories)
             })
         });
         match std::mem::replace(&mut self.checking, next) {
@@ -472,16 +426,20 @@ impl Import<'_> {
     }
 
     async fn store(&mut self, checking: Checking) -> Result<(), Failure> {
-        let (numbers, checked) = checking.await.map_err(Failure::internal)?;
+        let (numbers, checked, lines, histories) = checking.await.map_err(Failure::internal)?;
         let checked = checked.map_err(|error| self.stopped(&error))?;
         let imported = self.services.clients.import(&self.operator, &checked).await;
         let imported = imported.map_err(|error| self.stopped(&error))?;
-        for ((number, client), imported) in numbers.iter().zip(checked.list()).zip(imported) {
+        let list = numbers.iter().zip(checked.list()).zip(imported).enumerate();
+        for (index, ((number, client), imported)) in list {
             let id = client
                 .key()
                 .or(client.input.client.client_id.value().map(String::as_str));
             match imported {
-                Imported::Stored => self.stored += 1,
+                Imported::Stored => {
+                    self.stored += 1;
+                    self.unverified += checked.unverified(index);
+                }
                 Imported::Known => self.known += 1,
                 Imported::Refused(problems) => {
                     self.report.refuse(*number, &reasons(&problems, id))?;
@@ -493,7 +451,32 @@ impl Import<'_> {
                 self.references.keep(key, &entry).map_err(not_kept)?;
             }
         }
+        self.store_histories(&lines, histories).await?;
         self.report.flush()
+    }
+
+    /// Stores audit records whose clients are stored.
+    async fn store_histories(
+        &mut self,
+        lines: &[u64],
+        checked: Result<CheckedHistories, Error>,
+    ) -> Result<(), Failure> {
+        let checked = checked.map_err(|error| self.stopped(&error))?;
+        let imported = self.services.clients.import_histories(&self.operator, &checked).await;
+        let imported = imported.map_err(|error| self.stopped(&error))?;
+        for ((number, (line, unverified)), imported) in lines.iter().zip(checked.list()).zip(imported) {
+            match imported {
+                Imported::Refused(problems) => {
+                    let id = Some(line.client_key.as_str()).filter(|key| is_key(key));
+                    self.report.refuse(*number, &reasons(&problems, id))?;
+                    continue;
+                }
+                Imported::Stored => self.unverified += unverified,
+                Imported::Known => {}
+            }
+            self.removed += u64::from(line.is_removed());
+        }
+        Ok(())
     }
 
     /// Reports the references that lead to no client.
@@ -536,6 +519,9 @@ impl Import<'_> {
 
     fn finish(self) -> Result<(), Failure> {
         print(&format!("{}\n", self.summary()))?;
+        if self.unverified > 0 {
+            print(&history::unverified(self.unverified))?;
+        }
         if self.rules.is_none() {
             return Err(Failure::new("the file is empty"));
         }
@@ -552,9 +538,13 @@ impl Import<'_> {
                 "references that lead to no client: {}. Import these clients too, or correct the references",
                 self.lost
             ))),
-            Some(clients) if clients != self.stored + self.known => Err(Failure::new(format!(
+            Some((clients, _)) if clients != self.stored + self.known => Err(Failure::new(format!(
                 "the last line states {clients} clients, and the file has {}",
                 self.stored + self.known
+            ))),
+            Some((_, Some(removed))) if removed != self.removed => Err(Failure::new(format!(
+                "the last line states {removed} removed clients, and the file has {}",
+                self.removed
             ))),
             Some(_) => Ok(()),
         }
@@ -571,12 +561,4 @@ fn reason(problem: &Problem, id: Option<&str>) -> Refusal {
         id: id.map(str::to_owned),
         ..Refusal::new(problem.code, path.join("."), problem.message.to_string())
     }
-}
-
-fn not_kept(error: io::Error) -> Failure {
-    let directory = std::env::temp_dir();
-    Failure::new(format!(
-        "can't keep references in a temporary file in {}: {error}. Set TMPDIR to another directory",
-        directory.display()
-    ))
 }

@@ -1,15 +1,21 @@
 //! One line of the file: a client or a definition as JSON.
 
-use async_graphql::{InputType, Value};
-use serde::Serialize;
+use std::collections::HashMap;
+
+use async_graphql::InputType;
+use serde::{Serialize, de::IgnoredAny};
 use serde_json::{Map, Value as Json, json};
 
 use super::super::Failure;
+use super::history::{self, HistoryLine, RemovedLine};
+use super::input::input;
 use clientele_core::{
     json_check::{self, JsonFault, Limits, PathStep},
     problem::ProblemCode,
+    scalar::is_key,
 };
 use clientele_domain::{
+    audit::ChainPart,
     client::Aggregate,
     custom_field::{UpsertClientRole, UpsertCustomFieldSet, UpsertIdDocumentTemplate},
     definitions::{Definitions, NO_GROUP},
@@ -23,9 +29,11 @@ const PLACES: [&str; 3] = ["client_key", "position", "client_role_key"];
 /// Numbers that the tables keep as text.
 const DEGREES: [&str; 2] = ["latitude", "longitude"];
 const LISTS: [&str; 3] = ["addresses", "idDocuments", "customInformation"];
+/// The members of the first line.
+const HEADER: [&str; 4] = ["format", "version", "stored", "exportedAt"];
 
-/// The line of a client.
-pub(super) fn of_client(client: &Aggregate, definitions: &Definitions) -> Result<String, Failure> {
+/// The line of a client, with the first records of its audit chain.
+pub(super) fn of_client(client: &Aggregate, history: &ChainPart, definitions: &Definitions) -> Result<String, Failure> {
     let mut own = members(&client.client)?;
     let role = definitions.role_of_key(&client.client.client_role_key);
     own.insert(
@@ -54,6 +62,8 @@ pub(super) fn of_client(client: &Aggregate, definitions: &Definitions) -> Result
     line.insert("addresses".to_owned(), json!(addresses?));
     line.insert("idDocuments".to_owned(), json!(documents?));
     line.insert("customInformation".to_owned(), values.into());
+    let history = serde_json::to_value(history).map_err(Failure::internal)?;
+    line.insert("history".to_owned(), history);
     Ok(Json::Object(line).to_string())
 }
 
@@ -103,13 +113,24 @@ const MOST_VALUES: usize = 100_000;
 
 /// The meaning of a line.
 pub(super) enum Line {
-    Header { format: String, version: u64, stored: bool },
+    Header(Header),
     Role(UpsertClientRole),
     DocumentTemplate(UpsertIdDocumentTemplate),
     Set(UpsertCustomFieldSet),
     Template(UpsertMessageTemplate),
     Client(Box<ImportedClient>),
-    End { clients: u64 },
+    History(HistoryLine),
+    Removed(RemovedLine),
+    End { clients: u64, removed: Option<u64> },
+}
+
+/// The first line.
+pub(super) struct Header {
+    pub format: String,
+    pub version: u64,
+    pub stored: bool,
+    /// A member that no first line has.
+    pub unknown: Option<String>,
 }
 
 /// The reason to refuse a line. Names members, never values.
@@ -132,20 +153,28 @@ impl Refusal {
         }
     }
 
-    fn malformed(path: impl Into<String>, message: &str) -> Self {
+    /// The same with the key of the client, if it has the form of one.
+    pub fn of(self, client_key: &str) -> Self {
+        let id = is_key(client_key).then(|| client_key.to_owned());
+        Self { id, ..self }
+    }
+
+    pub fn malformed(path: impl Into<String>, message: &str) -> Self {
         Self::new(ProblemCode::Malformed, path, message)
     }
 }
 
 pub(super) fn parse(text: &str) -> Result<Line, Refusal> {
     let no_object = || Refusal::malformed("", "The line is not a JSON object: each line must be one, complete.");
-    // A value takes far more memory than its text. Definitions can have more values than any client.
-    let most = if text.contains("\"client\"") {
-        MOST_VALUES
-    } else {
-        usize::MAX
-    };
-    let fault = json_check::check(text, Limits::of_values(most)).err();
+    if let Some(line) = history::read(text) {
+        return Ok(line);
+    }
+    // A value takes far more memory than its text.
+    let mut fault = json_check::check(text, Limits::of_values(MOST_VALUES)).err();
+    if matches!(fault, Some(JsonFault::TooManyValues { .. })) && is_definition(text) {
+        // Definitions can have more values than any client.
+        fault = json_check::check(text, Limits::of_values(usize::MAX)).err();
+    }
     if let Some(JsonFault::TooManyValues { most }) = fault {
         let message = format!("The line has more than {most} values, which no client has: divide it.");
         return Err(Refusal::new(ProblemCode::TooMany, "", message));
@@ -178,23 +207,46 @@ pub(super) fn parse(text: &str) -> Result<Line, Refusal> {
     if let Some(template) = only("messageTemplate") {
         return Ok(Line::Template(input(template, "messageTemplate")?));
     }
-    if let Some(clients) = only("end").and_then(|end| end.get("clients")?.as_u64()) {
-        return Ok(Line::End { clients });
+    if let Some(history) = only("history") {
+        return history::parsed(history);
+    }
+    if let Some(removed) = only("removedClient") {
+        return history::parsed_removed(removed);
+    }
+    if let Some((clients, removed)) = only("end").and_then(|end| end_of(&end)) {
+        return Ok(Line::End { clients, removed });
     }
     match (
         line.get("format").and_then(Json::as_str),
         line.get("version").and_then(Json::as_u64),
     ) {
-        (Some(format), Some(version)) => Ok(Line::Header {
+        (Some(format), Some(version)) => Ok(Line::Header(Header {
             format: format.to_owned(),
             version,
             stored: line.get("stored").and_then(Json::as_bool).unwrap_or_default(),
-        }),
+            unknown: line.keys().find(|name| !HEADER.contains(&name.as_str())).cloned(),
+        })),
         _ => Err(Refusal::malformed(
             "",
             "The line is neither a client nor a definition: it must have the member client, clientRole, \
              idDocumentTemplate, customFieldSet or messageTemplate.",
         )),
+    }
+}
+
+/// Returns true if a line has none of the members of a client, however they are written.
+fn is_definition(text: &str) -> bool {
+    let names: HashMap<String, IgnoredAny> = serde_json::from_str(text).unwrap_or_default();
+    let of_clients = ["client", "history", "removedClient"];
+    !of_clients.iter().any(|name| names.contains_key(*name))
+}
+
+/// The numbers of clients and of removed clients in the last line.
+fn end_of(end: &Json) -> Option<(u64, Option<u64>)> {
+    let clients = end.get("clients")?.as_u64()?;
+    match end.get("removedClients") {
+        None => Some((clients, None)),
+        Some(removed) => Some((clients, Some(removed.as_u64()?))),
     }
 }
 
@@ -251,6 +303,10 @@ fn client_of(mut line: Map<String, Json>) -> Result<ImportedClient, Refusal> {
             );
         }
     }
+    let history = line
+        .remove("history")
+        .map(|part| history::part(part, "history"))
+        .transpose()?;
     let mut row = Map::new();
     if let Some(Json::Object(own)) = line.get_mut("client") {
         let columns = client::Entity::columns();
@@ -280,6 +336,7 @@ fn client_of(mut line: Map<String, Json>) -> Result<ImportedClient, Refusal> {
         addresses,
         id_documents,
         custom_values,
+        history,
     })
 }
 
@@ -303,51 +360,10 @@ fn settable() -> &'static Vec<String> {
     &NAMES
 }
 
-fn unknown(path: &str) -> Refusal {
+pub(super) fn unknown(path: &str) -> Refusal {
     Refusal::new(
         ProblemCode::Invalid,
         path,
         "The line has a member that doesn't exist: leave it out.",
     )
-}
-
-/// Reads an input of the GraphQL API.
-fn input<T: InputType + Serialize>(json: Json, scope: &str) -> Result<T, Refusal> {
-    let read = Value::from_json(json.clone())
-        .ok()
-        .and_then(|value| T::parse(Some(value)).ok());
-    let Some(read) = read else {
-        return Err(Refusal::malformed(
-            scope,
-            "A member is missing or has a value of the wrong type: compare the line with the input in the schema.",
-        ));
-    };
-    let back = serde_json::to_value(&read).unwrap_or_default();
-    match ignored(&json, &back, scope) {
-        Some(path) => Err(unknown(&path)),
-        None => Ok(read),
-    }
-}
-
-/// The path of a member that was not read.
-fn ignored(sent: &Json, read: &Json, path: &str) -> Option<String> {
-    let below = |name: &str| {
-        if path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{path}.{name}")
-        }
-    };
-    match (sent, read) {
-        (Json::Object(sent), _) => sent.iter().find_map(|(name, value)| match read.get(name) {
-            None if value.is_null() => None,
-            None => Some(below(name)),
-            Some(read) => ignored(value, read, &below(name)),
-        }),
-        (Json::Array(sent), Json::Array(read)) => {
-            let mut pairs = sent.iter().zip(read).enumerate();
-            pairs.find_map(|(index, (sent, read))| ignored(sent, read, &below(&index.to_string())))
-        }
-        _ => None,
-    }
 }

@@ -3,6 +3,7 @@
 mod bad_files;
 mod duplicates;
 mod fill;
+mod histories;
 mod merged;
 mod races;
 mod references;
@@ -16,9 +17,11 @@ use std::{
 };
 
 use clientele::db::{Database, DatabaseSettings};
-use entity::{Table, client};
+use entity::{Table, audit_record, client};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+pub use self::histories::assert_copied;
 
 use self::fill::fill;
 use crate::harness::{
@@ -30,10 +33,19 @@ use crate::harness::{
 
 /// Runs on a database. Returns standard output, standard error and the exit code.
 fn run(directory: &TempDir, url: &str, arguments: &[&str]) -> (String, String, Option<i32>) {
+    run_under(directory, url, "", arguments)
+}
+
+/// The same with this key of the audit log.
+fn run_under(directory: &TempDir, url: &str, key: &str, arguments: &[&str]) -> (String, String, Option<i32>) {
     let mut command = clientele(
         directory,
         arguments,
-        &[("CLIENTELE_LOG__FILTER", "off"), ("DATABASE_URL", url)],
+        &[
+            ("CLIENTELE_LOG__FILTER", "off"),
+            ("DATABASE_URL", url),
+            ("CLIENTELE_AUDIT__KEY", key),
+        ],
     );
     let output = command.stdin(Stdio::null()).output();
     let Output { stdout, stderr, status } = output.expect("the program starts");
@@ -86,6 +98,7 @@ on_both!(
 
 async fn import_of_an_export_is_the_identity(server: &TestServer) {
     fill(server).await;
+    let key = database_key(server).await;
     let directory = directory();
     let other = TestServer::start(server.backend, Settings::default())
         .await
@@ -96,7 +109,7 @@ async fn import_of_an_export_is_the_identity(server: &TestServer) {
         (String::new(), String::new(), Some(0))
     );
     assert_eq!(
-        run(&directory, &to, &["import", "a"]),
+        run_under(&directory, &to, &key, &["import", "a"]),
         (summary(626, 0, 0), String::new(), Some(0))
     );
     assert_eq!(
@@ -133,6 +146,7 @@ async fn import_of_an_export_is_the_identity(server: &TestServer) {
     }
     every_column_has_a_value(server).await;
     assert_eq!(client_rows(server).await, client_rows(&other).await);
+    assert_eq!(chain_rows(server).await, chain_rows(&other).await);
     let (before, after) = (server.snapshot().await, other.snapshot().await);
     for table in [
         "address",
@@ -151,11 +165,11 @@ async fn import_of_an_export_is_the_identity(server: &TestServer) {
     ] {
         assert_eq!(before.rows(table), after.rows(table), "{table}");
     }
-    let intact = run(&directory, &to, &["audit", "verify"]);
+    let intact = run_under(&directory, &to, &key, &["audit", "verify"]);
     assert!(intact.0.ends_with("the history is intact\n"), "{intact:?}");
     // Another run, and a pipe, store nothing again.
     assert_eq!(
-        run(&directory, &to, &["import", "a"]),
+        run_under(&directory, &to, &key, &["import", "a"]),
         (summary(0, 626, 0), String::new(), Some(0))
     );
     let program = env!("CARGO_BIN_EXE_clientele");
@@ -163,6 +177,7 @@ async fn import_of_an_export_is_the_identity(server: &TestServer) {
     let piped = Command::new("sh")
         .current_dir(directory.path())
         .env_clear()
+        .env("CLIENTELE_AUDIT__KEY", &key)
         .args(["-c", &pipe])
         .output();
     assert_eq!(text(piped.expect("sh").stdout), summary(0, 626, 0));
@@ -170,13 +185,49 @@ async fn import_of_an_export_is_the_identity(server: &TestServer) {
     other.stop().await;
 }
 
-/// All clients, with all columns but the ends of their audit chains.
+/// The key that seals the audit log of a server without a configured one.
+async fn database_key(server: &TestServer) -> String {
+    let row = server.services.db.read().one("SELECT key FROM audit_key", []).await;
+    row.expect("it is read")
+        .expect("a row")
+        .try_get_by_index(0)
+        .expect("a text")
+}
+
+/// All clients, with all columns and the ends of their audit chains.
 async fn client_rows(server: &TestServer) -> Vec<String> {
+    let columns = format!("{}, history_head, history_count", client::Entity::columns().join(", "));
+    rows(server, &columns, "client ORDER BY encoded_key").await
+}
+
+/// The audit records of all clients, and the ends of the chains of removed ones.
+async fn chain_rows(server: &TestServer) -> Vec<String> {
+    let columns = audit_record::Entity::columns().join(", ");
+    let mut all = rows(
+        server,
+        &columns,
+        "audit_record WHERE chain < '~' ORDER BY chain, position",
+    )
+    .await;
+    all.extend(
+        rows(
+            server,
+            "chain, head, count",
+            "audit_chain WHERE chain < '~' ORDER BY chain",
+        )
+        .await,
+    );
+    all
+}
+
+async fn rows(server: &TestServer, columns: &str, from: &str) -> Vec<String> {
     let connection = server.services.db.read();
-    let row = connection.dialect.json_array(&client::Entity::columns().join(", "));
+    let row = connection.dialect.json_array(columns);
     let row = connection.dialect.cast_to_text(&row);
-    let sql = format!("SELECT {row} FROM client ORDER BY encoded_key");
-    let rows = connection.all(sql, []).await.expect("clients");
+    let rows = connection
+        .all(format!("SELECT {row} FROM {from}"), [])
+        .await
+        .expect("rows");
     rows.iter()
         .map(|row| row.try_get_by_index(0).expect("a text"))
         .collect()
@@ -505,7 +556,7 @@ fn export_replaces_no_file_and_is_complete_or_absent() {
     assert_eq!(names, ["clientele.db", "taken"]);
     assert_eq!(run(&directory, &url, &["export", "taken", "--force"]).2, Some(0));
     let content = read(&directory, "taken");
-    assert!(content.ends_with("{\"end\":{\"clients\":3000}}\n"));
+    assert!(content.ends_with("{\"end\":{\"clients\":3000,\"removedClients\":0}}\n"));
     assert_eq!(
         run(&directory, &url, &["export"]).0.lines().skip(1).collect::<Vec<_>>(),
         content.lines().skip(1).collect::<Vec<_>>()

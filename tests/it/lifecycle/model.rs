@@ -1,5 +1,5 @@
 //! Random lives of a few clients through both APIs, compared with a small model: creation, PATCH of members, ids and
-//! states, changes of state, links, deletion and erasure.
+//! states, changes of state, links, deletion and erasure. At last the clients are copied by an export.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::{STATES, change, patch};
 use crate::{
     audit::{assert_replayed, findings},
+    cli::assert_copied,
     harness::{Answer, Backend, Settings, TestServer, field},
 };
 
@@ -300,6 +301,7 @@ async fn run(backend: Backend, steps: &[Step]) {
     }
     assert_replayed(&server).await;
     assert_eq!(findings(&server).await, [""; 0]);
+    assert_copied(&server).await;
     server.stop().await;
 }
 

@@ -143,6 +143,11 @@ impl UnknownKeys {
         self.0.is_empty()
     }
 
+    /// Returns the number of all these records.
+    pub fn records(&self) -> u64 {
+        self.0.values().map(|found| found.records).sum()
+    }
+
     /// Counts one record. All records that one value counts this way belong to one chain.
     pub fn record(&mut self, key_id: &str, chain: &str, position: i64) {
         let found = self.entry(Some(key_id), chain, position);

@@ -17,9 +17,9 @@ use crate::caller::Caller;
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::{Step, Transaction, Work};
 
-/// The last genesis record and the end of the chain with it, so that this part isn't walked again.
+/// A genesis record and the end of the chain with it, so that this part isn't walked again.
 #[derive(Clone, Debug)]
-pub(crate) struct LastGenesis {
+pub(super) struct LastGenesis {
     end: Head,
     genesis: Genesis,
 }
@@ -31,20 +31,23 @@ impl AuditLog {
         self.db.write(&Begin { audit: self, now }).await
     }
 
-    /// Records in `transaction` that `clients` more clients are stored without a record, which only seeding does.
-    /// `last` is the result of the call before.
+    /// Records in `transaction` that `clients` more clients are stored without a record of their creation, which only
+    /// seeding and imports do.
     pub(crate) async fn allow_unrecorded(
         &self,
         transaction: &Transaction,
         clients: usize,
-        last: Option<&LastGenesis>,
         now: DateTime<Utc>,
-    ) -> Result<Option<LastGenesis>> {
+    ) -> Result<()> {
+        if clients == 0 {
+            return Ok(());
+        }
         let chain = Chain::Definitions;
         let end = super::lock(transaction, chain).await?;
+        let last = self.genesis.lock().ok().and_then(|last| last.clone());
         let genesis = match last.filter(|last| last.end == end) {
-            // Without the key this end can't fit another chain.
-            Some(last) => last.genesis.clone(),
+            // Without the key this end can't fit another chain, nor if the transaction that wrote it was undone.
+            Some(last) => last.genesis,
             None => match SharedChain::walk(transaction, self.keys(transaction).await?, chain).await? {
                 SharedChain {
                     genesis: Some(genesis),
@@ -53,7 +56,7 @@ impl AuditLog {
                 } if findings.is_empty() => genesis,
                 walked => {
                     walked.warn();
-                    return Ok(None);
+                    return Ok(());
                 }
             },
         };
@@ -62,7 +65,10 @@ impl AuditLog {
         self.record_genesis(transaction, chain, Action::Changed, &genesis, now)
             .await?;
         let end = super::lock(transaction, chain).await?;
-        Ok(Some(LastGenesis { end, genesis }))
+        if let Ok(mut last) = self.genesis.lock() {
+            *last = Some(LastGenesis { end, genesis });
+        }
+        Ok(())
     }
 
     async fn record_genesis(

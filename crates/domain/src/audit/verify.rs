@@ -184,9 +184,9 @@ impl<R: FnMut(&Finding) + Send> Verification<'_, R> {
 }
 
 /// Records in the order of chains and positions, and the position to continue from if there are more.
-struct VerifyBatch {
-    records: Vec<audit_record::Model>,
-    next: Option<(String, i64)>,
+pub(super) struct VerifyBatch {
+    pub records: Vec<audit_record::Model>,
+    pub next: Option<(String, i64)>,
 }
 
 /// Reads chains and their ends, in batches that are bounded in rows and bytes.
@@ -264,7 +264,7 @@ impl<C: ConnectionTrait> ChainReader<'_, C> {
 
     /// Returns the records after a position, to the end of the `last` chain: as many as one batch takes, and at least
     /// one. Reads their sizes first, which needs no contents.
-    async fn records_after(&self, after: &(String, i64), last: Option<&str>) -> Result<VerifyBatch> {
+    pub async fn records_after(&self, after: &(String, i64), last: Option<&str>) -> Result<VerifyBatch> {
         let mut values: Vec<Value> = vec![after.0.as_str().into(), after.1.into()];
         let until = last.map_or("", |last| {
             values.push(last.into());

@@ -4,7 +4,9 @@
 use chrono::{DateTime, Utc};
 use entity::audit_record;
 
-use super::{Action, Chain, Finding, FindingKind, Head, Keys, finding::UnknownKeys, keys::digest_of, record::Genesis};
+use super::{
+    Action, Chain, Finding, FindingKind, Head, Keys, PartEnd, finding::UnknownKeys, keys::digest_of, record::Genesis,
+};
 
 /// Limit of the findings reported for one chain; the others are only counted.
 const MOST_FINDINGS: u64 = 100;
@@ -79,6 +81,25 @@ impl<'k> Walk<'k> {
         }
     }
 
+    /// Begins after a record that was walked before; at the start of the chain without one.
+    pub fn after(keys: &'k Keys, chain: &str, end: Option<&PartEnd>) -> Self {
+        let walk = Self::new(keys, chain);
+        match end {
+            Some(end) => walk.continuing(end),
+            None => walk,
+        }
+    }
+
+    fn continuing(mut self, end: &PartEnd) -> Self {
+        self.position = end.position;
+        self.ends.clear();
+        if let (Some(key), Some(age)) = (self.keys.key(&end.key_id), self.keys.age(&end.key_id)) {
+            self.ends.push(Some(key.seal(&self.chain, end.position, &end.hmac)));
+            self.newest[age] = Some(end.at);
+        }
+        self
+    }
+
     /// Returns true if nothing was found, and everything could be verified.
     pub fn is_intact(&self) -> bool {
         self.found == 0 && self.unknown.is_empty()
@@ -96,7 +117,12 @@ impl<'k> Walk<'k> {
 
     /// Returns true if contents are missing without a record of an erasure.
     pub fn misses_contents(&self) -> bool {
-        self.removed.is_some()
+        self.first_without_contents().is_some()
+    }
+
+    /// Returns the position of the first record whose contents are missing without a record of an erasure.
+    pub fn first_without_contents(&self) -> Option<i64> {
+        self.removed.map(|(from, _)| from)
     }
 
     fn report(&mut self, position: Option<i64>, kind: FindingKind) {

@@ -1,42 +1,69 @@
-//! Reads all clients as they are at one time, a page at a time.
+//! Reads all clients as they are at one time, with their audit chains and those of removed clients, a line at a time.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     Aggregate, ClientParts, Clients,
     aggregate::{select, within},
 };
 use crate::{
-    caller::{Caller, Permission},
+    audit::{ChainPart, ChainParts},
+    caller::{Caller, Permission, Rights},
     definitions::{self, Definitions},
 };
-use clientele_core::error::Result;
+use clientele_core::error::{Error, Result};
 use clientele_storage::db::Transaction;
+
+/// The clients that are read at once.
+const PAGE: usize = 100;
 
 /// All clients and the definitions as they were when the snapshot began. It holds a connection and a transaction.
 #[derive(Debug)]
 pub struct ClientSnapshot {
     transaction: Transaction,
-    caller: Caller,
     definitions: Arc<Definitions>,
-    /// The key of the last client that was read.
-    after: String,
+    /// The key of the last client that was read; none after the last page.
+    after: Option<String>,
+    /// The next clients.
+    page: VecDeque<Aggregate>,
+    chains: ChainParts,
+    /// The client whose chain was begun.
+    begun: String,
+}
+
+/// The contents of one line of an export.
+#[derive(Debug)]
+pub enum ExportLine {
+    /// A client, and its first audit records.
+    Client(Box<Aggregate>, ChainPart),
+    /// The key of a client that was deleted or erased, and its first audit records.
+    Removed(String, ChainPart),
+    /// The next audit records of the client before.
+    History {
+        client_key: String,
+        position: i64,
+        part: ChainPart,
+    },
 }
 
 impl Clients {
-    /// Begins to read all clients.
+    /// Begins to read all clients, with all values and with their audit records as they are stored.
     ///
     /// # Errors
-    /// [`Error::Forbidden`](clientele_core::error::Error::Forbidden) without VIEW_CLIENT.
+    /// [`Error::Forbidden`] for a caller without every right.
     pub async fn snapshot(&self, caller: &Caller) -> Result<ClientSnapshot> {
-        caller.require(Permission::ViewClient)?;
+        if !caller.rights.cover(&Rights::all()) {
+            return Err(Error::Forbidden(Permission::Audit.as_str()));
+        }
         let transaction = self.db.snapshot().await?;
         let version = definitions::version(&transaction).await?;
         Ok(ClientSnapshot {
             definitions: self.definitions.at(version, &transaction).await?,
             transaction,
-            caller: caller.clone(),
-            after: String::new(),
+            after: Some(String::new()),
+            page: VecDeque::new(),
+            chains: ChainParts::new(),
+            begun: String::new(),
         })
     }
 }
@@ -46,22 +73,53 @@ impl ClientSnapshot {
         &self.definitions
     }
 
-    /// Returns the next clients in the order of their keys, at most `most`, that exist for the caller, without the
-    /// values that they may not see. Returns none after the last one.
-    pub async fn next(&mut self, most: usize) -> Result<Vec<Aggregate>> {
-        let (dialect, rights) = (self.transaction.dialect, &self.caller.rights);
-        let mut values = vec![self.after.as_str().into()];
-        let limit = rights.and_limit(dialect, "c", &mut values);
-        let select = select(dialect, ClientParts::ALL);
-        let sql = format!("{select} WHERE c.encoded_key > $1{limit} ORDER BY c.encoded_key LIMIT {most}");
-        let mut clients = within(&self.transaction, sql, values).await?;
-        for client in &mut clients {
-            client.hide_values(rights, &self.definitions);
+    /// Returns true if there is no client.
+    pub async fn is_empty(&mut self) -> Result<bool> {
+        self.read_clients().await?;
+        Ok(self.page.is_empty())
+    }
+
+    /// Returns the next line, in the order of the clients' keys; none after the last one.
+    pub async fn next(&mut self) -> Result<Option<ExportLine>> {
+        self.read_clients().await?;
+        let chains = &mut self.chains;
+        let next = chains.next(&self.transaction).await?;
+        if let Some((key, position, _)) = next.as_ref().filter(|(key, ..)| *key == self.begun) {
+            let part = chains.part(key, *position, &self.transaction).await?;
+            return Ok(Some(ExportLine::History {
+                client_key: key.clone(),
+                position: *position,
+                part,
+            }));
         }
-        if let Some(last) = clients.last() {
-            self.after.clone_from(&last.client.encoded_key);
+        let client = self.page.front().map(|client| &client.client.encoded_key);
+        if let Some((key, _, true)) = next
+            && client.is_none_or(|client| key < *client)
+        {
+            let part = chains.part(&key, 1, &self.transaction).await?;
+            self.begun.clone_from(&key);
+            return Ok(Some(ExportLine::Removed(key, part)));
         }
-        Ok(clients)
+        let Some(client) = self.page.pop_front() else {
+            return Ok(None);
+        };
+        let key = &client.client.encoded_key;
+        let part = chains.part(key, 1, &self.transaction).await?;
+        self.begun.clone_from(key);
+        Ok(Some(ExportLine::Client(Box::new(client), part)))
+    }
+
+    /// Reads the next clients if there are none in memory.
+    async fn read_clients(&mut self) -> Result<()> {
+        let Some(after) = self.after.take_if(|_| self.page.is_empty()) else {
+            return Ok(());
+        };
+        let select = select(self.transaction.dialect, ClientParts::ALL);
+        let sql = format!("{select} WHERE c.encoded_key > $1 ORDER BY c.encoded_key LIMIT {PAGE}");
+        let clients = within(&self.transaction, sql, [after.into()]).await?;
+        self.after = clients.last().map(|last| last.client.encoded_key.clone());
+        self.page = clients.into();
+        Ok(())
     }
 
     /// Gives the connection back. A snapshot that is dropped closes it.

@@ -13,7 +13,6 @@ use entity::{address, client, client_id_claim, client_search, custom_field_value
 use super::{Clients, search::SearchRows};
 use crate::enums::ClientState;
 use crate::{
-    audit::LastGenesis,
     caller::Caller,
     custom_field::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, CustomFields, UpsertCustomFieldSet},
     definitions::{Definitions, Kind, NO_GROUP},
@@ -52,7 +51,6 @@ impl Clients {
             .await?
             .map_err(|_| Error::defect("other custom fields have the ids of those of the invented clients"))?;
         let mut done = 0;
-        let mut genesis = None;
         while done < count {
             let until = count.min(done.saturating_add(BATCH));
             let batch = Batch {
@@ -60,10 +58,9 @@ impl Clients {
                 definitions: &seeded.definitions,
                 from: done,
                 until,
-                genesis: genesis.as_ref(),
                 now,
             };
-            genesis = self.db.write(&batch).await?;
+            self.db.write(&batch).await?;
             done = until;
             progress(done);
         }
@@ -76,17 +73,15 @@ struct Batch<'a> {
     definitions: &'a Definitions,
     from: u32,
     until: u32,
-    /// The genesis record of the batch before.
-    genesis: Option<&'a LastGenesis>,
     now: DateTime<Utc>,
 }
 
 impl Work for Batch<'_> {
-    type Output = Option<LastGenesis>;
+    type Output = ();
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
         let Some(numbers) = self.missing(transaction).await? else {
-            return Ok(Step::Discard(self.genesis.cloned()));
+            return Ok(Step::Discard(()));
         };
         let clients: Vec<_> = numbers.iter().map(|&number| client(number, self.definitions)).collect();
         let claims: Vec<_> = clients
@@ -125,8 +120,9 @@ impl Work for Batch<'_> {
         let allowing = self
             .clients
             .audit
-            .allow_unrecorded(transaction, clients.len(), self.genesis, self.now);
-        Ok(Step::Commit(allowing.await?))
+            .allow_unrecorded(transaction, clients.len(), self.now);
+        allowing.await?;
+        Ok(Step::Commit(()))
     }
 }
 

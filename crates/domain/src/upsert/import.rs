@@ -3,12 +3,14 @@
 //! They are checked by the rules of upserts, and written with a few statements for all of them, each with the audit
 //! record of its creation. No message is queued, and a stored client is never changed.
 
+mod history;
 mod merged;
 mod own;
 
 use std::{
     borrow::Cow,
     collections::{BTreeSet, HashMap, HashSet},
+    slice,
     sync::Arc,
 };
 
@@ -20,7 +22,8 @@ use entity::{
 use sea_orm::ConnectionTrait;
 use serde_json::{Map, Value};
 
-use self::{merged::MergedClients, own::stored_values};
+pub use self::history::{CheckedHistories, ImportedHistory, ONLY_STORED};
+use self::{history::is_unrecorded, merged::MergedClients, own::stored_values};
 use super::{
     HEAD_COLUMNS, ID_ATTEMPTS, UpsertClient,
     check::{ValidationContext, check, id_taken, ids_used_up, no_linked_client},
@@ -29,7 +32,7 @@ use super::{
     duplicates, id_pattern,
 };
 use crate::{
-    audit::{Action, Chain, Change, Head, Subject},
+    audit::{Action, Chain, ChainPart, Change, CheckedPart, Head, Keys, Subject},
     caller::{Caller, Permission},
     client::{Aggregate, Clients, search::SearchRows},
     definitions::{self, Definitions},
@@ -63,6 +66,8 @@ pub struct ImportedClient {
     pub addresses: Vec<Option<String>>,
     pub id_documents: Vec<Option<String>>,
     pub custom_values: Vec<Option<String>>,
+    /// The first records of its audit chain; none to begin one with a record of the import.
+    pub history: Option<ChainPart>,
 }
 
 impl ImportedClient {
@@ -111,6 +116,13 @@ impl CheckedClients {
         &self.list
     }
 
+    /// Returns how many audit records of a client of the list couldn't be verified.
+    pub fn unverified(&self, index: usize) -> u64 {
+        let result = self.results.get(index).and_then(|result| result.as_ref().ok());
+        let history = result.and_then(|client| client.history.as_deref());
+        history.map_or(0, |(part, _)| part.unverified)
+    }
+
     /// Returns the keys that a client of the list links to or was merged into, each with the problem to report if no
     /// client has it after the import. Clients of an export may have lost them before: they have none.
     pub fn references<'a>(&'a self, client: &'a ImportedClient) -> Vec<(&'a str, Problem)> {
@@ -138,6 +150,8 @@ impl CheckedClients {
 struct CheckedClient {
     client: Aggregate,
     claims: BTreeSet<Claim>,
+    /// The audit records that its line has, and their end.
+    history: Option<Arc<(CheckedPart, Head)>>,
     /// Its rows in all tables; none before it has an id.
     rows: Option<NewRows>,
 }
@@ -178,6 +192,9 @@ impl Clients {
     /// [`Error::Forbidden`] without CREATE_CLIENT. Nothing is stored with any error.
     pub async fn import(&self, caller: &Caller, clients: &CheckedClients) -> Result<Vec<Imported>> {
         caller.require(Permission::CreateClient)?;
+        if clients.list.is_empty() {
+            return Ok(Vec::new());
+        }
         let import = Import {
             clients: self,
             caller,
@@ -271,14 +288,15 @@ impl Work for Import<'_> {
         for client in &mut clients {
             if client.rows.is_none() {
                 let client = client.to_mut();
-                client.rows = Some(
-                    self.rows(&client.client, &client.claims, &definitions, transaction)
-                        .await?,
-                );
+                client.rows = Some(self.rows(client, &definitions, transaction).await?);
             }
         }
         let rows: Vec<&NewRows> = clients.iter().filter_map(|client| client.rows.as_ref()).collect();
         transaction.load(&rows).await?;
+        let parts = clients.iter().filter_map(|client| client.history.as_deref());
+        let unrecorded = parts.filter(|(part, _)| is_unrecorded(&part.rows)).count();
+        let (audit, now) = (&self.clients.audit, self.checked.now);
+        audit.allow_unrecorded(transaction, unrecorded, now).await?;
         Ok(Step::Commit(results))
     }
 }
@@ -370,13 +388,14 @@ impl Import<'_> {
         definitions: &Definitions,
         connection: &Connection<C>,
     ) -> Result<Vec<Result<CheckedClient, Vec<Problem>>>> {
+        let keys = self.clients.audit.keys(connection).await?;
         let mut all = Vec::with_capacity(self.checked.list.len());
         for client in &self.checked.list {
-            let mut checked = self.check(client, definitions);
+            let mut checked = self.check(client, definitions, keys);
             if let Ok(checked) = &mut checked
                 && !checked.client.client.client_id.is_empty()
             {
-                let rows = self.rows(&checked.client, &checked.claims, definitions, connection);
+                let rows = self.rows(checked, definitions, connection);
                 checked.rows = Some(rows.await?);
             }
             all.push(checked);
@@ -384,11 +403,16 @@ impl Import<'_> {
         Ok(all)
     }
 
-    fn check(&self, client: &ImportedClient, definitions: &Definitions) -> Result<CheckedClient, Vec<Problem>> {
-        let links = client.input.custom_information.value().into_iter().flatten();
+    fn check(
+        &self,
+        own: &ImportedClient,
+        definitions: &Definitions,
+        keys: &Keys,
+    ) -> Result<CheckedClient, Vec<Problem>> {
+        let links = own.input.custom_information.value().into_iter().flatten();
         let exported = match self.checked.rules {
             ImportRules::New => None,
-            ImportRules::Stored => Some(stored_values(client, definitions)?),
+            ImportRules::Stored => Some(stored_values(own, definitions)?),
         };
         let context = ValidationContext {
             caller: self.caller,
@@ -403,11 +427,15 @@ impl Import<'_> {
             settings: &self.clients.settings,
             now: self.checked.now,
         };
-        let checked = check(&client.input, &context)?;
-        let client = client.with_own(checked).map_err(|problem| vec![problem])?;
+        let checked = check(&own.input, &context)?;
+        let client = own.with_own(checked).map_err(|problem| vec![problem])?;
+        let seal = |part| history::sealed(part, own.key(), self.checked.rules, keys);
+        let history = own.history.as_ref().map(seal).transpose();
+        let history = history.map_err(|problem| vec![problem])?;
         Ok(CheckedClient {
             claims: claims(client.custom_values.as_ref(), definitions),
             client,
+            history: history.map(Arc::new),
             rows: None,
         })
     }
@@ -479,21 +507,34 @@ impl Import<'_> {
     /// The rows of a client with the audit record of its creation, by tables in an order that references allow.
     async fn rows<C: ConnectionTrait>(
         &self,
-        client: &Aggregate,
-        claims: &BTreeSet<Claim>,
+        checked: &CheckedClient,
         definitions: &Definitions,
         connection: &Connection<C>,
     ) -> Result<NewRows> {
+        let CheckedClient {
+            client,
+            claims,
+            history,
+            ..
+        } = checked;
         let row = &client.client;
-        let change = Change {
-            chain: Chain::Client(&row.encoded_key),
-            subject: Subject::Client,
-            subject_key: &row.encoded_key,
-            action: Action::Created,
-            members: ClientDiff::between(None, client).members(definitions),
-        };
         let (audit, begin, now) = (&self.clients.audit, Head::default(), self.checked.now);
-        let (record, head) = audit.seal(connection, self.caller, &change, &begin, now).await?;
+        let created;
+        let (records, head) = match history.as_deref() {
+            Some((part, head)) => (&part.rows[..], head.clone()),
+            None => {
+                let change = Change {
+                    chain: Chain::Client(&row.encoded_key),
+                    subject: Subject::Client,
+                    subject_key: &row.encoded_key,
+                    action: Action::Created,
+                    members: ClientDiff::between(None, client).members(definitions),
+                };
+                let (record, head) = audit.seal(connection, self.caller, &change, &begin, now).await?;
+                created = record;
+                (slice::from_ref(&created), head)
+            }
+        };
         let id = client_id_claim::Model {
             client_id: row.client_id.clone(),
             client_key: row.encoded_key.clone(),
@@ -509,7 +550,7 @@ impl Import<'_> {
         rows.add::<custom_field_value::Entity>(client.custom_values.iter().flatten());
         rows.add::<client_search::Entity>([&searched.client]);
         rows.add::<id_document_search::Entity>(&searched.id_documents);
-        rows.add::<audit_record::Entity>([&record]);
+        rows.add::<audit_record::Entity>(records);
         Ok(rows)
     }
 }

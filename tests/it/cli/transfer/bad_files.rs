@@ -72,6 +72,61 @@ fn line_with_more_values_than_a_client_has_is_refused() {
     }
 }
 
+/// A member of a client that is written with an escape is the same member.
+#[test]
+fn values_are_limited_by_the_kind_of_the_line() {
+    let directory = directory();
+    let url = empty(&directory);
+    let mut escaped = client("k1", "A");
+    escaped["idDocuments"] = vec![json!({}); 99_994].into();
+    let escaped = lines(&[escaped]).replace("\"client\":", "\"\\u0063lient\":");
+    let set = json!({ "customFieldSet": { "set": { "setId": "client" }, "fields": vec![json!({}); 100_000] } });
+    for (name, content, code, path, message) in [
+        (
+            "escaped",
+            escaped,
+            "TOO_MANY",
+            "",
+            "The line has more than 100000 values, which no client has: divide it.",
+        ),
+        (
+            "set",
+            lines(&[set]),
+            "MALFORMED",
+            "customFieldSet",
+            "A member is missing or has a value of the wrong type: compare the line with the input in the schema.",
+        ),
+    ] {
+        file(&directory, name, content);
+        let (_, error, status) = run(&directory, &url, &["import", name, "--report", "report", "--force"]);
+        assert_eq!((&*error, status), (REFUSED, Some(1)), "{name}");
+        assert_eq!(
+            read(&directory, "report"),
+            format!("{}\n", entry(2, code, path, message, Value::Null))
+        );
+    }
+}
+
+#[test]
+fn unknown_member_of_the_first_line_is_named() {
+    let directory = directory();
+    let url = empty(&directory);
+    let with =
+        |member: &str| lines(&[client("k1", "A")]).replacen("\"version\":1", &format!("\"version\":1{member}"), 1);
+    file(
+        &directory,
+        "known",
+        with(",\"stored\":true,\"exportedAt\":\"2026-11-29T09:30:00Z\""),
+    );
+    assert_eq!(
+        run(&directory, &url, &["import", "known"]),
+        (summary(1, 0, 0), String::new(), Some(0))
+    );
+    file(&directory, "unknown", with(",\"Stored\":true"));
+    let sentence = "the first line has the member Stored, which doesn't exist: leave it out";
+    assert_eq!(run(&directory, &url, &["import", "unknown"]), failed(sentence));
+}
+
 #[test]
 fn report_does_not_replace_the_imported_file() {
     let directory = directory();

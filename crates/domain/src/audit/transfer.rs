@@ -1,0 +1,244 @@
+//! Records of client chains in files, as exports write them and imports read them.
+//!
+//! A file has everything of a record except what follows from its place. An import verifies records as
+//! `clientele audit verify` does, with the keys that this program has, and seals them anew with the current key. Seals
+//! depend on nothing else, so that a copy under the same key is the same, byte for byte.
+
+mod read;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, Datelike, SubsecRound, Utc};
+use entity::{audit_record, instant};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use read::ChainParts;
+
+use super::{Action, Head, Keys, Member, Subject, walk::Walk};
+use crate::caller::{Api, CallerKind};
+use clientele_core::{
+    path,
+    problem::{Problem, ProblemCode},
+};
+
+const SALT_BYTES: usize = 16;
+const DIGEST_BYTES: usize = 32;
+
+/// Consecutive records of a client's chain, as one line of a file has them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChainPart {
+    pub records: Vec<ExportedRecord>,
+    /// The stored end of the chain where it was exported; none if further lines have more of its records, or if it has
+    /// no records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
+}
+
+/// A record of a client's chain in a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExportedRecord {
+    #[serde(with = "instant")]
+    pub at: DateTime<Utc>,
+    pub caller: ExportedCaller,
+    pub door: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub request_id: String,
+    pub action: String,
+    /// The changed members as JSON, in the text that the digest covers. None if they were erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contents: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salt: Option<String>,
+    pub digest: String,
+    pub hmac: String,
+    pub key_id: String,
+}
+
+/// The caller of a record in a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportedCaller {
+    pub kind: String,
+    pub id: String,
+    pub name: String,
+}
+
+/// The last record of a part, which the next part of the chain continues.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartEnd {
+    pub position: i64,
+    pub at: DateTime<Utc>,
+    pub hmac: String,
+    pub key_id: String,
+}
+
+impl ChainPart {
+    /// Returns true if no further line has records of the chain.
+    pub fn is_last(&self) -> bool {
+        self.head.is_some() || self.records.is_empty()
+    }
+
+    /// The last record, if this part begins after `after`.
+    pub fn end(&self, after: Option<&PartEnd>) -> Option<PartEnd> {
+        let last = self.records.last()?;
+        Some(PartEnd {
+            position: after.map_or(0, |after| after.position) + self.records.len() as i64,
+            at: last.at,
+            hmac: last.hmac.clone(),
+            key_id: last.key_id.clone(),
+        })
+    }
+}
+
+impl ExportedRecord {
+    fn of(row: audit_record::Model) -> Self {
+        Self {
+            at: row.recorded_at,
+            caller: ExportedCaller {
+                kind: row.caller_kind,
+                id: row.caller_id,
+                name: row.caller_name,
+            },
+            door: row.door,
+            request_id: row.request_id,
+            action: row.action,
+            contents: row.contents,
+            salt: row.salt,
+            digest: row.digest,
+            hmac: row.hmac,
+            key_id: row.key_id,
+        }
+    }
+
+    fn row(&self, client_key: &str, position: i64) -> audit_record::Model {
+        audit_record::Model {
+            chain: client_key.to_owned(),
+            position,
+            // The databases keep microseconds.
+            recorded_at: self.at.trunc_subsecs(6),
+            caller_kind: self.caller.kind.clone(),
+            caller_id: self.caller.id.clone(),
+            caller_name: self.caller.name.clone(),
+            door: self.door.clone(),
+            request_id: self.request_id.clone(),
+            subject: Subject::Client.as_str().to_owned(),
+            subject_key: client_key.to_owned(),
+            action: self.action.clone(),
+            contents: self.contents.clone(),
+            salt: self.salt.clone(),
+            digest: self.digest.clone(),
+            hmac: self.hmac.clone(),
+            key_id: self.key_id.clone(),
+        }
+    }
+
+    /// Returns the first member that no record of this program has, and the sentence about it. The contents of a record
+    /// whose key is known are verified anyway.
+    fn malformed(&self, is_known: bool) -> Option<(&'static str, &'static str)> {
+        let is_of = |text: &str, bytes: usize| {
+            let decoded = BASE64_URL_SAFE_NO_PAD.decode(text);
+            decoded.is_ok_and(|decoded| decoded.len() == bytes)
+        };
+        let is_text = |text: &str| !text.contains('\0');
+        let has_members = |text: &str| is_text(text) && (is_known || serde_json::from_str::<Vec<Member>>(text).is_ok());
+        let caller = &self.caller;
+        let members = [
+            ("at", (1..=9_999).contains(&self.at.year())),
+            (
+                "caller",
+                CallerKind::parse(&caller.kind).is_some() && is_text(&caller.id) && is_text(&caller.name),
+            ),
+            ("door", Api::parse(&self.door).is_some()),
+            ("requestId", is_text(&self.request_id)),
+            ("action", Action::parse(&self.action).is_some()),
+            ("contents", self.contents.as_deref().is_none_or(has_members)),
+            ("salt", self.salt.as_ref().is_none_or(|salt| is_of(salt, SALT_BYTES))),
+            ("digest", is_of(&self.digest, DIGEST_BYTES)),
+            ("keyId", Keys::is_id(&self.key_id)),
+        ];
+        let malformed = members.into_iter().find(|(_, is_valid)| !is_valid);
+        let malformed = malformed.map(|(name, _)| {
+            (
+                name,
+                "The record has a value of the wrong form: import the file as it was exported.",
+            )
+        });
+        let is_half = self.contents.is_some() != self.salt.is_some();
+        malformed.or(is_half.then_some((
+            "contents",
+            "A record has contents and salt, or neither: import the file as it was exported.",
+        )))
+    }
+}
+
+/// The records of a part, verified as far as their keys are known, and not yet sealed anew.
+#[derive(Clone, Debug)]
+pub(crate) struct CheckedPart {
+    pub rows: Vec<audit_record::Model>,
+    /// The number of records whose keys aren't known.
+    pub unverified: u64,
+}
+
+impl Keys {
+    /// Verifies a part of a client's chain that begins after `after`. Paths of problems begin below the part.
+    pub(crate) fn check_part(
+        &self,
+        client_key: &str,
+        after: Option<&PartEnd>,
+        part: &ChainPart,
+    ) -> Result<CheckedPart, Problem> {
+        let first = after.map_or(1, |after| after.position + 1);
+        let mut walk = Walk::after(self, client_key, after);
+        let mut rows = Vec::with_capacity(part.records.len());
+        for (index, record) in part.records.iter().enumerate() {
+            let is_known = self.key(&record.key_id).is_some();
+            if let Some((member, message)) = record.malformed(is_known) {
+                let place = path!["records", index, member];
+                return Err(Problem::new(ProblemCode::Malformed, place, message));
+            }
+            let row = record.row(client_key, first + index as i64);
+            walk.record(&row);
+            if !walk.findings.is_empty() {
+                return Err(Problem::new(ProblemCode::Invalid, path!["records", index], ALTERED));
+            }
+            rows.push(row);
+        }
+        if let Some(position) = walk.first_without_contents() {
+            let index = usize::try_from(position - first).unwrap_or_default();
+            let message = "The record has no contents, and no later record of the line says that they were erased: run \
+                `clientele audit verify` where it was exported.";
+            let place = path!["records", index, "contents"];
+            return Err(Problem::new(ProblemCode::Invalid, place, message));
+        }
+        if let (Some(head), Some(last)) = (&part.head, rows.last())
+            && let Some(key) = self.key(&last.key_id)
+            && key.seal(client_key, last.position, &last.hmac) != *head
+        {
+            return Err(Problem::new(ProblemCode::Invalid, path!["head"], ALTERED));
+        }
+        Ok(CheckedPart {
+            unverified: walk.unknown.records(),
+            rows,
+        })
+    }
+
+    /// Seals records that follow `head` with the current key. Returns the new end of their chain.
+    pub(crate) fn seal_anew(&self, rows: &mut [audit_record::Model], head: &Head) -> Head {
+        let (key, mut head) = (self.current(), head.clone());
+        for row in rows {
+            row.key_id.clone_from(&key.id);
+            row.hmac = key.hmac_of(row, head.seal.as_deref());
+            head = Head {
+                seal: Some(key.seal(&row.chain, row.position, &row.hmac)),
+                count: row.position,
+            };
+        }
+        head
+    }
+}
+
+const ALTERED: &str = "The history was altered: run `clientele audit verify` where it was exported.";
+
+#[cfg(test)]
+mod tests;
