@@ -367,7 +367,7 @@ fn refused_lines_are_reported_and_the_others_are_stored() {
             (4, "NOT_AN_EMAIL_ADDRESS", "client.emailAddress", &keys[1]),
             (4, "NOT_FOUND", "customInformation.0.fieldId", &keys[1]),
             (5, "INVALID", "client.hobby", &keys[2]),
-            (6, "MALFORMED", "", &keys[3]),
+            (6, "MALFORMED", "client.birthDate", &keys[3]),
             (7, "MALFORMED", "client.version", &keys[4]),
             (8, "MALFORMED", "client.state", &keys[5]),
             (9, "MALFORMED", "client.encodedKey", &keys[6]),

@@ -93,7 +93,7 @@ fn values_are_limited_by_the_kind_of_the_line() {
             "set",
             lines(&[set]),
             "MALFORMED",
-            "customFieldSet",
+            "customFieldSet.fields",
             "A member is missing or has a value of the wrong type: compare the line with the input in the schema.",
         ),
     ] {
@@ -103,6 +103,59 @@ fn values_are_limited_by_the_kind_of_the_line() {
         assert_eq!(
             read(&directory, "report"),
             format!("{}\n", entry(2, code, path, message, Value::Null))
+        );
+    }
+}
+
+#[test]
+fn value_of_the_wrong_type_is_named() {
+    let directory = directory();
+    let url = empty(&directory);
+    let with = |pointer: &str, value: Value| {
+        let mut line = client("k1", "A");
+        line["addresses"] = json!([{ "city": "x" }, { "city": "y" }]);
+        line["customInformation"] = json!([{ "fieldId": "f", "value": "1" }]);
+        *line.pointer_mut(pointer).expect("it exists") = value;
+        line
+    };
+    let mut two = with("/client/lastName", json!(5));
+    two["client"]["firstName"] = json!(5);
+    let last_of = |documents: usize| {
+        let mut line = client("k1", "A");
+        let mut list = vec![json!({}); documents];
+        list[documents - 1] = json!("x");
+        line["idDocuments"] = list.into();
+        line
+    };
+    for (line, path) in [
+        (with("/client/firstName", json!(5)), "client.firstName"),
+        (two, "client.firstName"),
+        (last_of(1_000), "idDocuments.999"),
+        (last_of(1_001), "idDocuments"),
+        (with("/client", json!("x")), "client"),
+        (with("/addresses/1/city", json!(["x"])), "addresses.1.city"),
+        (with("/addresses/1", json!("x")), "addresses.1"),
+        (
+            with("/customInformation/0/value", json!(1)),
+            "customInformation.0.value",
+        ),
+        (
+            with("/customInformation/0", json!({ "value": "1" })),
+            "customInformation.0",
+        ),
+        (json!({ "clientRole": { "roleId": "r", "name": 5 } }), "clientRole.name"),
+        (json!({ "clientRole": { "roleId": 5, "name": "x" } }), "clientRole"),
+    ] {
+        let is_client = line.get("client").is_some_and(Value::is_object);
+        file(&directory, "in", lines(&[line]));
+        let arguments = ["import", "in", "--report", "report", "--force"];
+        assert_eq!(run(&directory, &url, &arguments).2, Some(1));
+        let message =
+            "A member is missing or has a value of the wrong type: compare the line with the input in the schema.";
+        let id = if is_client { json!("k1") } else { Value::Null };
+        assert_eq!(
+            read(&directory, "report"),
+            format!("{}\n", entry(2, "MALFORMED", path, message, id))
         );
     }
 }
