@@ -36,7 +36,7 @@ fn with_sets(view: &[&str], edit: &[&str]) -> Rights {
 }
 
 /// All permissions, limited to the clients of these branches.
-fn in_branches(keys: &[&str]) -> Rights {
+pub fn in_branches(keys: &[&str]) -> Rights {
     Rights {
         branches: Limit::To(keys.iter().map(|key| (*key).to_owned()).collect()),
         ..Rights::all()

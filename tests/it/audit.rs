@@ -6,12 +6,14 @@ mod erasure;
 mod genesis;
 mod keys;
 mod later_changes;
+mod long;
 mod read_limits;
 mod reading;
 mod recording;
 mod replay;
 mod verification;
 mod verify_command;
+mod versions;
 
 use clientele::{
     caller::{Api, Caller, Permission, Rights},
@@ -24,6 +26,7 @@ use serde_json::{Value, json};
 use crate::harness::TestServer;
 
 pub use replay::assert_replayed;
+pub use versions::KeptVersions;
 
 /// The findings of a verification, as text.
 pub async fn findings(server: &TestServer) -> Vec<String> {

@@ -13,6 +13,7 @@ mod genesis;
 mod keys;
 mod read;
 mod record;
+mod replay;
 mod search;
 mod transfer;
 mod verify;
@@ -20,11 +21,14 @@ mod walk;
 
 use genesis::LastGenesis;
 
-pub use difference::{Difference, MOST_VERSIONS};
+pub use difference::Difference;
 pub use finding::{Finding, FindingKind};
 pub use keys::{Head, Keys};
 pub use read::{BY_POSITION, HistoryPage, NEWEST_FIRST, Record, RecordKey, Rows, Shown, Stored};
+pub(crate) use record::column_name;
 pub use record::{Action, Chain, Change, Member, Members, Subject};
+pub use replay::MOST_VERSIONS;
+pub(crate) use replay::{Direction, Records, Unreadable};
 pub use search::{AuditFilter, LARGEST_CONTENTS};
 pub use transfer::{ChainPart, ExportedRecord, PartEnd};
 pub(crate) use transfer::{ChainParts, CheckedPart};

@@ -16,3 +16,4 @@ pub mod notify;
 pub mod outbox_signal;
 pub mod removal;
 pub mod upsert;
+pub mod version;

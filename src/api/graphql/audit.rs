@@ -1,4 +1,4 @@
-//! The root field that lists the audit log, and its filter.
+//! The root fields that read the audit log: its records, and earlier versions of a client.
 
 use async_graphql::{Context, InputObject, Object as Root, Result};
 
@@ -9,6 +9,7 @@ use super::{
     loaded::{LoadedData, too_large},
     objects::{
         audit::{AuditRecord, ClientDifference},
+        client::ClientVersion,
         connection::{Connection, PageRow},
     },
     page::{PageArguments, of_argument},
@@ -17,6 +18,7 @@ use clientele_core::problem::Problem;
 use clientele_domain::{
     audit::{self, Action, AuditLog, NEWEST_FIRST, Subject},
     caller::{Api, CallerKind},
+    client::Clients,
 };
 use clientele_storage::paging::DateTimeRange;
 use graphql_server::object::RawObject;
@@ -85,6 +87,23 @@ impl AuditQuery {
         };
         let selection = selection::<ClientDifference>(context)?;
         Ok(Some(RawObject::object(context, &difference, &selection)?))
+    }
+
+    /// A client as of a version, from its history; null if the client doesn't exist now. Requires AUDIT and VIEW_CLIENT.
+    async fn client_at(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The client.")] by: ClientBy,
+        #[graphql(desc = "The version, from 1.")] version: i32,
+    ) -> Result<Option<RawObject<ClientVersion>>> {
+        let Some(by) = by.named() else { return Ok(None) };
+        let clients = context.data::<Clients>()?;
+        let found = clients.at_version(caller(context)?, &by, version).await?;
+        let Some(found) = found.map_err(|problem| of_argument("", &problem))? else {
+            return Ok(None);
+        };
+        let selection = selection::<ClientVersion>(context)?;
+        Ok(Some(RawObject::object(context, (&found.client, &found), &selection)?))
     }
 
     /// A page of the audit log, newest first. New records don't make pages skip or repeat records. Requires AUDIT.

@@ -204,6 +204,8 @@ const READS: &[&str] = &[
     "query($key: String!) { auditLog(filter: { subjectKey: $key }) { totalCount nodes { action } } }",
     "{ clientDifference(by: { clientId: \"hidden\" }, to: 1) { changes { path after } } }",
     "query($key: String!) { clientDifference(by: { encodedKey: $key }, to: 1) { to } }",
+    "{ clientAt(by: { clientId: \"hidden\" }, version: 1) { firstName record { at } } }",
+    "query($key: String!) { clientAt(by: { encodedKey: $key }, version: 2) { lastName } }",
     "{ previewMessage(templateId: \"hello\", client: { clientId: \"hidden\" }) { recipient text } }",
 ];
 

@@ -51,6 +51,11 @@ pub(super) const FIELDS: &[Field] = &[
         "{ clientDifference(by: { clientId: \"known\" }, to: 1) { to } }",
         &[Audit, ViewClient],
     ),
+    (
+        "Query.clientAt",
+        "{ clientAt(by: { clientId: \"known\" }, version: 1) { clientId } }",
+        &[Audit, ViewClient],
+    ),
     ("Query.auditLog", "{ auditLog { totalCount nodes { id } } }", &[Audit]),
     (
         "Query.customFieldSets",

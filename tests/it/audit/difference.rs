@@ -3,6 +3,7 @@
 use clientele::caller::{Permission, Rights, Sets};
 use serde_json::{Value, json};
 
+use super::long::{add_records, quarter_mib};
 use crate::harness::{
     TestServer,
     graphql::{define, store, store_key},
@@ -62,7 +63,7 @@ on_both!(
     difference_masks_what_history_masks,
     versions_that_the_history_lacks_are_refused,
     versions_long_ago_are_compared,
-    changes_of_more_than_8_mib_are_refused,
+    changes_of_more_than_64_mib_are_refused,
 );
 
 async fn difference_joins_the_changes_between_two_versions(server: &TestServer) {
@@ -162,40 +163,24 @@ async fn versions_that_the_history_lacks_are_refused(server: &TestServer) {
     let erased = "UPDATE audit_record SET contents = NULL, salt = NULL WHERE position = 2";
     server.write(erased).await.expect("it is erased");
     let answer = ask(server, &key, 1, 4).await;
-    let message = "`from`: The contents of the history since then have been erased.";
+    let message = "`from`: Contents of the client's history that it depends on have been erased.";
     assert_eq!(answer["errors"][0]["message"], message, "{answer:#}");
     assert_eq!(changes(&ask(server, &key, 2, 4).await).len(), 1);
 }
 
-/// A client with this many versions. Each but the first has changed its notes to these.
-async fn versions(server: &TestServer, count: usize, notes: impl Fn(usize) -> String) -> String {
-    let key = store_key(server, json!({ "client": { "firstName": "F", "lastName": "L" } })).await;
-    let query =
-        "mutation($input: UpsertClientsInput!) { upsertClients(input: $input) { results { userErrors { code } } } }";
-    let changes: Vec<Value> = (2..=count)
-        .map(|version| json!({ "client": { "encodedKey": key, "notes": notes(version) } }))
-        .collect();
-    // A body has at most a MiB.
-    let most = (900_000 / (notes(2).len() + 100)).min(500);
-    for changes in changes.chunks(most) {
-        let answer = server.graphql(query, json!({ "input": { "clients": changes } })).await;
-        assert!(!answer.text.contains("\"code\""), "{:.300}", answer.text);
-    }
-    key
-}
-
 async fn versions_long_ago_are_compared(server: &TestServer) {
-    let key = versions(server, 1_100, |version| format!("n{version}")).await;
+    let key = store_key(server, json!({ "client": { "firstName": "F", "lastName": "L" } })).await;
+    add_records(server, &key, 10_099, "").await;
     let notes = |before: &str, after: &str| ("notes".to_owned(), json!(before), json!(after));
-    assert_eq!(changes(&ask(server, &key, 5, 6).await), [notes("n5", "n6")]);
-    assert_eq!(changes(&ask(server, &key, 100, 1_100).await), [notes("n100", "n1100")]);
-    let as_of = changes(&ask(server, &key, 0, 1_000).await);
+    assert_eq!(changes(&ask(server, &key, 5, 6).await), [notes("5", "6")]);
+    assert_eq!(changes(&ask(server, &key, 100, 10_100).await), [notes("100", "10100")]);
+    let as_of = changes(&ask(server, &key, 0, 10_000).await);
     assert!(
-        as_of.contains(&("notes".to_owned(), Value::Null, json!("n1000"))),
+        as_of.iter().any(|(path, _, after)| path == "notes" && after == "10000"),
         "{as_of:?}"
     );
-    let message = "`from`: At most 1000 versions can be compared at once: choose versions closer together.";
-    for (from, to) in [(0, 1_001), (99, 1_100)] {
+    let message = "`from`: It depends on more than 10000 changes: choose versions closer together.";
+    for (from, to) in [(0, 10_001), (99, 10_100)] {
         let answer = ask(server, &key, from, to).await;
         let error = &answer["errors"][0];
         assert_eq!(
@@ -205,10 +190,17 @@ async fn versions_long_ago_are_compared(server: &TestServer) {
     }
 }
 
-async fn changes_of_more_than_8_mib_are_refused(server: &TestServer) {
-    let key = versions(server, 90, |version| format!("{version:060000}")).await;
-    let message = "`from`: The changes since then have more than 8 MiB: choose versions closer together.";
-    let answer = ask(server, &key, 1, 90).await;
-    assert_eq!(answer["errors"][0]["message"], message);
-    assert_eq!(changes(&ask(server, &key, 1, 50).await).len(), 1);
+async fn changes_of_more_than_64_mib_are_refused(server: &TestServer) {
+    let key = store_key(server, json!({ "client": { "firstName": "F", "lastName": "L" } })).await;
+    let large = quarter_mib(server.backend);
+    add_records(
+        server,
+        &key,
+        299,
+        &format!("CASE WHEN n.p < 300 THEN {large} ELSE 'y' END"),
+    )
+    .await;
+    assert_eq!(changes(&ask(server, &key, 43, 299).await), []);
+    let message = "`from`: It depends on changes with more than 64 MiB: choose versions closer together.";
+    assert_eq!(ask(server, &key, 43, 300).await["errors"][0]["message"], message);
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::{STATES, change, patch};
 use crate::{
-    audit::{assert_replayed, findings},
+    audit::{KeptVersions, assert_replayed, findings},
     cli::assert_copied,
     harness::{Answer, Backend, Settings, TestServer, field},
 };
@@ -284,7 +284,7 @@ async fn run(backend: Backend, steps: &[Step]) {
         return;
     };
     server.define(vec![field("boss", Kind::ClientLink)]).await;
-    let mut model = Model::new();
+    let (mut model, mut versions) = (Model::new(), KeptVersions::default());
     for step in steps {
         let (before, stored) = (model.clone(), server.snapshot().await);
         let answer = send(&server, &model, step).await;
@@ -298,9 +298,11 @@ async fn run(backend: Backend, steps: &[Step]) {
             );
         }
         assert_stored(&server, &mut model).await;
+        versions.keep(&server).await;
     }
     assert_replayed(&server).await;
     assert_eq!(findings(&server).await, [""; 0]);
+    versions.assert_found(&server).await;
     assert_copied(&server).await;
     server.stop().await;
 }

@@ -26,7 +26,10 @@ use self::{
     generate::{Removal, Request, Step, Submission, Target, Way},
     rules::Model,
 };
-use crate::harness::{Backend, Settings, TestServer};
+use crate::{
+    audit::{KeptVersions, assert_replayed},
+    harness::{Backend, Settings, TestServer},
+};
 
 const CASES: u32 = 16;
 const LONGEST: usize = 30;
@@ -38,6 +41,7 @@ type Counts = [usize; 2];
 struct Run {
     server: TestServer,
     model: Model,
+    versions: KeptVersions,
     counts: Counts,
 }
 
@@ -46,9 +50,11 @@ impl Run {
         self.model.definitions.define(&self.server).await;
         for step in steps {
             self.step(step).await;
+            self.versions.keep(&self.server).await;
         }
         answers::assert_all(&self.server, &mut self.model).await;
-        crate::audit::assert_replayed(&self.server).await;
+        assert_replayed(&self.server).await;
+        self.versions.assert_found(&self.server).await;
     }
 
     async fn step(&mut self, step: &Step) {
@@ -241,6 +247,7 @@ async fn run(backend: Backend, definitions: Definitions, steps: &[Step]) -> Opti
     let mut run = Run {
         server,
         model: Model::new(definitions),
+        versions: KeptVersions::default(),
         counts: [0; 2],
     };
     // A failed case is shrunk in many runs: none may keep its connections.

@@ -5,7 +5,7 @@ use entity::{audit_record, instant};
 use serde::Serialize;
 
 use super::{Action, Member, Subject};
-use crate::caller::{Api, CallerKind, Permission, Restricted, Rights, Sets};
+use crate::caller::{Api, CallerKind, Permission, Restricted, Rights};
 use clientele_core::error::{Error, Result};
 use clientele_storage::paging::{Cursor, Order, Page, Total};
 
@@ -127,7 +127,7 @@ impl Restricted for Stored {
 }
 
 impl Record {
-    pub(super) fn of(row: &audit_record::Model, rights: &Rights) -> Result<Self> {
+    pub(crate) fn of(row: &audit_record::Model, rights: &Rights) -> Result<Self> {
         let unknown = || Error::defect("a record of the history has a value that this server does not know");
         let members = row.contents.as_deref().map(serde_json::from_str::<Vec<Member>>);
         let members = members.transpose().map_err(Error::internal)?;
@@ -168,32 +168,32 @@ impl Shown {
         }
     }
 
-    /// Checks the rights to the set of a value when it was recorded, even if that set no longer exists. Then it needs
-    /// rights to all sets, or leftover rights to that set.
-    ///
     /// Only the values of members are masked: an audit log must show every change.
-    fn to(rights: &Rights, member: Member, hidden: bool) -> Self {
+    pub(super) fn to(rights: &Rights, member: Member, hidden: bool) -> Self {
+        let visible = !hidden && member.is_visible(rights);
         let Member {
-            path,
-            set,
-            secret,
-            before,
-            after,
+            path, before, after, ..
         } = member;
-        let of_set = path.first().is_some_and(|step| step == CUSTOM_INFORMATION);
-        let visible = !secret
-            && !hidden
-            && match set {
-                Some(set) => rights.views(&set),
-                // The field was unknown when the change was recorded.
-                None => !of_set || rights.view_sets == Sets::All || rights.edit_sets == Sets::All,
-            };
         Self {
             path,
             masked: !visible,
             before: before.filter(|_| visible),
             after: after.filter(|_| visible),
         }
+    }
+}
+
+impl Member {
+    /// Checks the rights to the set of a value when it was recorded, even if that set no longer exists. Then it needs
+    /// rights to all sets, or leftover rights to that set.
+    pub(crate) fn is_visible(&self, rights: &Rights) -> bool {
+        let of_set = self.path.first().is_some_and(|step| step == CUSTOM_INFORMATION);
+        !self.secret
+            && match &self.set {
+                Some(set) => rights.views(set),
+                // The field was unknown when the change was recorded.
+                None => !of_set || rights.views_all(),
+            }
     }
 }
 

@@ -116,6 +116,15 @@ pub struct Member {
 }
 
 impl Member {
+    /// The same change in the other direction.
+    pub(crate) fn reversed(self) -> Self {
+        Self {
+            before: self.after,
+            after: self.before,
+            ..self
+        }
+    }
+
     /// A secret that changed.
     pub fn secret(name: &str) -> Self {
         Self {
@@ -171,7 +180,7 @@ impl<'a> Members<'a> {
             let [before, after] = [before, after].map(|row| row.map(|row| row.get(column)));
             if before != after {
                 let [before, after] = [before, after].map(|value| value.and_then(text));
-                self.text(&name(column.as_str()), before.as_deref(), after.as_deref());
+                self.text(&column_name(column.as_str()), before.as_deref(), after.as_deref());
             }
         }
     }
@@ -232,7 +241,7 @@ impl Genesis {
 }
 
 /// The GraphQL name of a column.
-fn name(column: &str) -> String {
+pub(crate) fn column_name(column: &str) -> String {
     match column {
         "client_role_key" => "clientRole".to_owned(),
         "kind" => "type".to_owned(),

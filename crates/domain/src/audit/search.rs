@@ -19,6 +19,7 @@ use crate::{
     client_by::ClientBy,
 };
 use clientele_core::{
+    budget::Reading,
     error::{Error, Result},
     path,
     problem::{Problem, ProblemCode},
@@ -157,6 +158,18 @@ impl AuditLog {
         values: Vec<Value>,
         contents: bool,
     ) -> Result<(Vec<audit_record::Model>, i64)> {
+        let (records, bytes, reading) = self.read_for_now(clauses, values, contents).await?;
+        reading.keep();
+        Ok((records, bytes))
+    }
+
+    /// As [`read`](Self::read), but the memory stays reserved only until the returned [`Reading`] is dropped.
+    pub(super) async fn read_for_now(
+        &self,
+        clauses: &str,
+        values: Vec<Value>,
+        contents: bool,
+    ) -> Result<(Vec<audit_record::Model>, i64, Reading)> {
         let connection = self.db.read();
         let bytes = match contents {
             true => contents_size(clauses),
@@ -165,13 +178,14 @@ impl AuditLog {
         let row = row(connection.dialect, contents.then_some(&bytes));
         let row = connection.dialect.cast_to_text(&row);
         let sql = format!("SELECT {row}, {bytes} FROM audit_record a {clauses}");
-        let rows = connection.each(sql, values, |row| {
+        let rows = connection.each_for_now(sql, values, |row| {
             let (record, size) = decode_row(row)?;
             let bytes: Option<i64> = row.try_get_by_index(1)?;
             Ok(((record, bytes), size))
         });
-        let (records, bytes): (Vec<_>, Vec<_>) = rows.await?.into_iter().unzip();
-        Ok((records, bytes.first().copied().flatten().unwrap_or_default()))
+        let (rows, reading) = rows.await?;
+        let (records, bytes): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        Ok((records, bytes.first().copied().flatten().unwrap_or_default(), reading))
     }
 
     /// Returns when a user of this name was last removed. None if the audit log has no such removal.

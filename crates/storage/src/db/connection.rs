@@ -199,6 +199,21 @@ impl Connection<DatabaseConnection> {
         values: impl IntoIterator<Item = Value>,
         decode: impl Fn(&QueryResult) -> Result<(T, usize)>,
     ) -> Result<Vec<T>> {
+        let (found, reading) = self.each_for_now(sql, values, decode).await?;
+        reading.keep();
+        Ok(found)
+    }
+
+    /// As [`each`](Self::each), but the bytes stay reserved only until the returned [`Reading`] is dropped.
+    ///
+    /// # Errors
+    /// As for `each`.
+    pub async fn each_for_now<T>(
+        &self,
+        sql: impl Into<String>,
+        values: impl IntoIterator<Item = Value>,
+        decode: impl Fn(&QueryResult) -> Result<(T, usize)>,
+    ) -> Result<(Vec<T>, Reading)> {
         let statement = self.statement(sql, values);
         let read = async || {
             let (mut found, mut reading) = (Vec::new(), Reading::begin());
@@ -212,8 +227,7 @@ impl Connection<DatabaseConnection> {
                     Err(error) => return Ok(Err(error)),
                 }
             }
-            reading.keep();
-            Ok(Ok(found))
+            Ok(Ok((found, reading)))
         };
         self.bounded(read).await?
     }
