@@ -14,10 +14,16 @@ pub(crate) fn unknown_enum_value(message: &str) -> Option<(&str, &str, &str)> {
     Some((place, argument, ty))
 }
 
-pub(crate) fn remove_suggestion(message: &mut String) {
-    if let Some(at) = message.find(" Did you mean") {
-        message.truncate(at);
-    }
+/// The name of the type that a value in the document should have.
+pub(crate) fn expected_type(message: &str) -> Option<&str> {
+    let (_, ty) = message.rsplit_once(", expected type \"")?;
+    ty.strip_suffix('"')
+}
+
+/// The member that an input object lacks, and the type of the object.
+pub(crate) fn unknown_member(message: &str) -> Option<(&str, &str)> {
+    let (_, problem) = message.split_once(", unknown field \"")?;
+    problem.strip_suffix('"')?.split_once("\" of type \"")
 }
 
 /// True if a value passed preparation but not the `parse` of its type. The message repeats the value.

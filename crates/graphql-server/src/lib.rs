@@ -20,6 +20,7 @@ pub mod persisted;
 mod prepare;
 mod server;
 pub mod settings;
+mod suggestion;
 #[cfg(test)]
 mod tests;
 

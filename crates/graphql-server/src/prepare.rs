@@ -32,7 +32,7 @@ use self::variables::Declared;
 pub use self::{flatten::collect, variables::Values};
 pub(crate) use self::{
     flatten::{fields, is_placeholder, root},
-    input::not_of_enum,
+    input::{form, not_of_enum},
 };
 use crate::{
     error::{Code, GraphqlError, RequestError, internal},

@@ -23,6 +23,7 @@ use crate::{
     persisted::Persisted,
     prepare::{Document, Parsed, Prepared},
     settings::GraphqlSettings,
+    suggestion,
 };
 
 /// A schema, and all that a request needs to be validated, limited and run.
@@ -134,8 +135,25 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
     /// Parses, validates, coerces and limits a request.
     ///
     /// # Errors
-    /// The errors of a request that can't be executed.
+    /// The errors of a request that can't be executed. They suggest names of the schema only to callers who may see it.
     pub async fn prepare(
+        &self,
+        query: &str,
+        operation_name: Option<&str>,
+        variables: Variables,
+        context: &impl RequestContext,
+    ) -> Result<Prepared, RequestError> {
+        let prepared = self.prepare_within(query, operation_name, variables, context).await;
+        prepared.map_err(|mut refused| {
+            if !self.shows_schema(context) {
+                let messages = refused.errors.iter_mut().map(|error| error.message.to_mut());
+                messages.for_each(suggestion::remove);
+            }
+            refused
+        })
+    }
+
+    async fn prepare_within(
         &self,
         query: &str,
         operation_name: Option<&str>,

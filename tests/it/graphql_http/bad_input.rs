@@ -71,6 +71,8 @@ on_both!(
     wrong_literals_and_invalid_documents_are_refused,
     unknown_enum_value_is_answered_with_the_valid_ones,
     same_document_gets_the_same_errors_every_time,
+    wrong_scalars_show_the_expected_form,
+    misspelt_members_are_suggested,
 );
 
 async fn malformed_request_bodies_are_refused_with_the_reason(server: &TestServer) {
@@ -357,4 +359,71 @@ async fn same_document_gets_the_same_errors_every_time(server: &TestServer) {
 async fn refused_document(server: &TestServer, document: &str, code: &str) -> String {
     let message = refused(server, body(document, json!({})), 200, code).await;
     message.as_str().expect("a sentence").to_owned()
+}
+
+async fn wrong_scalars_show_the_expected_form(server: &TestServer) {
+    let date = "A calendar date without a time of day, as `YYYY-MM-DD`, for example `1990-04-17`.";
+    let time = "A point in time as RFC 3339, for example `2026-11-22T15:06:00Z`.";
+    for (query, message) in [
+        (
+            "{ clients(filter: { birthDate: \"17.4.1990\" }) { totalCount } }",
+            format!("Invalid value for argument \"filter.birthDate\", expected type \"Date\". {date}"),
+        ),
+        (
+            "query($d: Date = \"1990-02-30\") { clients(filter: { birthDate: $d }) { totalCount } }",
+            format!("Invalid default value for argument: \"d\", expected type \"Date\". {date}"),
+        ),
+        (
+            "query($s: String) { clients(filter: { city: { equals: $s }, birthDate: 7 }) { totalCount } }",
+            format!("Argument \"filter\" at \"birthDate\": a number that is not a Date. {date}"),
+        ),
+        (
+            "{ clients(filter: { createdAt: { from: \"1990-04-17\" } }) { totalCount } }",
+            format!("Invalid value for argument \"filter.createdAt.from\", expected type \"DateTime\". {time}"),
+        ),
+        (
+            "{ clients(first: \"1\") { totalCount } }",
+            "Invalid value for argument \"first\", expected type \"Int\"".to_owned(),
+        ),
+    ] {
+        let found = refused(server, body(query, json!({})), 200, "GRAPHQL_VALIDATION_FAILED").await;
+        let found = found.as_str().unwrap_or_default();
+        assert!(found.starts_with(&message), "{query}\n{found}");
+    }
+    let query = "query($d: DateTime) { clients(filter: { createdAt: { from: $d } }) { totalCount } }";
+    let found = refused(server, body(query, json!({ "d": "1990-04-17" })), 200, "BAD_USER_INPUT").await;
+    let message = format!("Variable \"$d\": a string that is not a DateTime. {time}");
+    assert!(
+        found.as_str().is_some_and(|found| found.starts_with(&message)),
+        "{found}"
+    );
+}
+
+async fn misspelt_members_are_suggested(server: &TestServer) {
+    let variables = json!({ "i": { "client": { "fistName": "Amara" } } });
+    let message = "Variable \"$i\" at \"client.fistName\": ClientInput has no field \"fistName\". Did you mean \
+                   \"firstName\"?";
+    assert_eq!(
+        refused(server, body(UPSERT, variables), 200, "BAD_USER_INPUT").await,
+        message
+    );
+    for (query, message) in [
+        (
+            "{ clients(filter: { birthdate: null }) { totalCount } }",
+            "Invalid value for argument \"filter\", unknown field \"birthdate\" of type \"ClientFilter\". Did you mean \
+             \"birthDate\"?",
+        ),
+        (
+            "query($s: String) { clients(filter: { emailAdress: $s }) { totalCount } }",
+            "Argument \"filter\" at \"emailAdress\": ClientFilter has no field \"emailAdress\". Did you mean \
+             \"emailAddress\"?",
+        ),
+        (
+            "{ clients(filter: { colour: \"x\" }) { totalCount } }",
+            "Invalid value for argument \"filter\", unknown field \"colour\" of type \"ClientFilter\".",
+        ),
+    ] {
+        let found = refused(server, body(query, json!({})), 200, "GRAPHQL_VALIDATION_FAILED").await;
+        assert_eq!(found, message);
+    }
 }

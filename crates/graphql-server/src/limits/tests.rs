@@ -191,16 +191,25 @@ async fn the_schema_is_shown_to_whom_it_may_be() {
                 .await
                 .is_empty()
         );
-        let misspelt = server.execute(
-            "{ persn { id } }",
-            None,
-            Variables::default(),
-            Data::default(),
-            &context,
-        );
-        let body = String::from_utf8(misspelt.await.body.to_vec()).unwrap();
-        assert!(body.contains("Unknown field"), "{body}");
-        assert_eq!(body.contains("Did you mean"), shown, "{body}");
+        for (query, message) in [
+            ("{ persn { id } }", "Unknown field"),
+            ("{ seen(input: { emial: \"a\" }) }", "unknown field \\\"emial\\\""),
+            (
+                "query($v: Input!) { seen(input: $v) }",
+                "Input has no field \\\"emial\\\".",
+            ),
+        ] {
+            let variables = Variables::from_json(serde_json::json!({ "v": { "emial": "a" } }));
+            let misspelt = server.execute(query, None, variables, Data::default(), &context);
+            let body = String::from_utf8(misspelt.await.body.to_vec()).unwrap();
+            assert!(body.contains(message), "{body}");
+            assert_eq!(body.contains("Did you mean"), shown, "{body}");
+            assert_eq!(
+                body.contains("Did you mean \\\"email\\\"?"),
+                shown && query.contains("seen"),
+                "{body}"
+            );
+        }
     }
 }
 

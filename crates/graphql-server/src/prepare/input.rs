@@ -6,7 +6,10 @@ use async_graphql::{
     registry::{MetaEnumValue, MetaInputValue, MetaType, MetaTypeName, Registry},
 };
 
-use crate::error::{Code, GraphqlError};
+use crate::{
+    error::{Code, GraphqlError},
+    suggestion::suggestion,
+};
 
 /// A value that isn't of its type, with the path inside the value.
 #[derive(Debug, PartialEq)]
@@ -118,7 +121,8 @@ pub(super) fn members<'a>(
     given: impl Iterator<Item = (&'a str, bool)> + Clone,
 ) -> Result<(), Mismatch> {
     if let Some((unknown, _)) = given.clone().find(|(key, _)| !fields.contains_key(*key)) {
-        let message = format!("{name} has no field \"{}\".", clip(unknown));
+        let suggestion = suggestion(unknown, fields.keys().map(String::as_str));
+        let message = format!("{name} has no field \"{}\".{suggestion}", clip(unknown));
         return Err(Mismatch::new(message).in_member(unknown));
     }
     if one_of && !given.clone().map(|(_, null)| null).eq([false]) {
@@ -172,19 +176,29 @@ pub(super) fn leaf(ty: &MetaType, value: ConstValue) -> Result<ConstValue, Misma
         ("Int" | "Float" | "String" | "ID" | "Boolean", other) => Err(unfit(&other, name)),
         (_, other) => match ty {
             MetaType::Scalar {
-                is_valid: Some(check),
-                description,
-                ..
+                is_valid: Some(check), ..
             } if !check(&other) => {
                 let sentence = format!("{} that is not a {name}.", shown(&other));
-                Err(Mismatch::new(match description {
-                    Some(description) => format!("{sentence} {description}"),
+                Err(Mismatch::new(match form(ty) {
+                    Some(form) => format!("{sentence} {form}"),
                     None => sentence,
                 }))
             }
             MetaType::Scalar { .. } => Ok(other),
             _ => Err(unfit(&other, name)),
         },
+    }
+}
+
+/// The description of a scalar that isn't one of the specification, which says what form its values have.
+pub fn form(scalar: &MetaType) -> Option<&str> {
+    match scalar {
+        MetaType::Scalar { name, description, .. }
+            if !["Int", "Float", "String", "ID", "Boolean"].contains(&name.as_str()) =>
+        {
+            description.as_deref()
+        }
+        _ => None,
     }
 }
 

@@ -12,7 +12,8 @@ use futures_util::FutureExt;
 use crate::{
     engine_text,
     error::{Code, GraphqlError, RequestError},
-    prepare::{Parsed, not_of_enum},
+    prepare::{Parsed, form, not_of_enum},
+    suggestion::suggestion,
 };
 
 /// A schema that never runs a resolver.
@@ -40,8 +41,8 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Validator<Q, M> {
     }
 
     /// # Errors
-    /// The mistakes in the document, with suggestions for unknown names if `suggest` is set.
-    pub async fn check(&self, parsed: &Parsed, suggest: bool) -> Result<(), RequestError> {
+    /// The mistakes in the document, with suggestions for unknown names.
+    pub async fn check(&self, parsed: &Parsed, shows_schema: bool) -> Result<(), RequestError> {
         let (document, operation_name) = parsed.for_validation();
         let mut request = Request::new("");
         request.operation_name = operation_name;
@@ -50,29 +51,46 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Validator<Q, M> {
         if errors.is_empty() {
             return Ok(());
         }
-        let errors = errors.into_iter().map(|error| self.invalid(error, suggest));
+        let errors = errors.into_iter().map(|error| self.invalid(error, shows_schema));
         Err(RequestError::new(errors.collect()))
     }
 
     /// The messages of async-graphql's rules contain fields, types and variables. One of them repeats a value, which
     /// can be personal data: it lists the valid values instead, as for a variable.
-    fn invalid(&self, error: ServerError, suggest: bool) -> GraphqlError {
-        let mut message = match engine_text::unknown_enum_value(&error.message) {
+    fn invalid(&self, error: ServerError, shows_schema: bool) -> GraphqlError {
+        let path = engine_text::input_path(&error.message);
+        let message = match engine_text::unknown_enum_value(&error.message) {
             Some((place, argument, ty)) => match self.registry().types.get(ty) {
-                Some(MetaType::Enum { name, enum_values, .. }) if suggest => {
+                Some(MetaType::Enum { name, enum_values, .. }) if shows_schema => {
                     format!("{argument}: {}", not_of_enum(name, enum_values))
                 }
                 _ => format!("{place} does not contain the value that is sent."),
             },
-            None => error.message,
+            None => {
+                let advice = self.advice(&error.message);
+                error.message + &advice
+            }
         };
-        if !suggest {
-            engine_text::remove_suggestion(&mut message);
-        }
-        let path = engine_text::input_path(&message);
         GraphqlError {
             locations: error.locations,
             ..GraphqlError::new(Code::ValidationFailed, message).of_input(path)
+        }
+    }
+
+    /// What async-graphql's messages lack: the form of a scalar, and the member of an input object that was meant.
+    fn advice(&self, message: &str) -> String {
+        let types = &self.registry().types;
+        if let Some(form) = engine_text::expected_type(message).and_then(|ty| form(types.get(ty)?)) {
+            return format!(". {form}");
+        }
+        let Some((member, ty)) = engine_text::unknown_member(message) else {
+            return String::new();
+        };
+        match types.get(ty) {
+            Some(MetaType::InputObject { input_fields, .. }) => {
+                format!(".{}", suggestion(member, input_fields.keys().map(String::as_str)))
+            }
+            _ => String::new(),
         }
     }
 }
