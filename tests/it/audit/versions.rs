@@ -119,6 +119,7 @@ on_both!(
     values_that_the_caller_may_not_view_are_left_out,
     values_of_deleted_fields_are_shown,
     present_branch_decides_who_sees_earlier_versions,
+    versions_before_and_after_a_merge_are_found,
     versions_within_10000_records_of_either_end_are_found,
     versions_within_64_mib_of_records_are_found,
 );
@@ -316,6 +317,32 @@ async fn present_branch_decides_who_sees_earlier_versions(server: &TestServer) {
         let answer = at(&caller, &key, 1, "assignedBranchKey").await;
         assert_eq!(answer, json!({ "data": { "clientAt": expected } }), "{branch}");
     }
+}
+
+async fn versions_before_and_after_a_merge_are_found(server: &TestServer) {
+    let fields = json!([{ "fieldId": "nick", "name": "N", "type": "TEXT" },
+        { "fieldId": "boss", "name": "B", "type": "CLIENT_LINK" }]);
+    define(server, "facts", fields).await;
+    let mut keys = Vec::new();
+    for name in ["from", "into"] {
+        let input = json!({ "client": { "firstName": name, "lastName": "L" }, "addresses": [{ "city": name }],
+            "idDocuments": [{ "documentType": "P", "documentId": name }],
+            "customInformation": [{ "fieldId": "nick", "value": name }] });
+        keys.push(store_key(server, input).await);
+    }
+    let linking = json!({ "client": { "firstName": "third", "lastName": "L" },
+        "customInformation": [{ "fieldId": "boss", "linkedKey": keys[0] }] });
+    store_key(server, linking).await;
+    let mut versions = KeptVersions::default();
+    versions.keep(server).await;
+    let merge = "mutation($from: String!, $into: String!) { mergeClients(input: { from: { encodedKey: $from }, into: { \
+                 encodedKey: $into }, addresses: REPLACE, idDocuments: ADD, customInformation: REPLACE }) { \
+                 userErrors { code } } }";
+    let merged = data(server, merge, json!({ "from": keys[0], "into": keys[1] })).await;
+    assert_eq!(merged["mergeClients"]["userErrors"], json!([]));
+    versions.keep(server).await;
+    assert_eq!(versions.kept.len(), 6);
+    versions.assert_found(server).await;
 }
 
 async fn versions_within_10000_records_of_either_end_are_found(server: &TestServer) {
