@@ -270,6 +270,7 @@ fn row<E: Table>(texts: &Texts<'_>) -> Result<E::Model, Unreadable> {
         };
         match column.def().get_column_type() {
             ColumnType::Integer => text.parse::<i32>().map_or(Value::Null, Value::from),
+            ColumnType::Boolean => text.parse::<bool>().map_or(Value::Null, Value::from),
             _ => Value::from(*text),
         }
     };

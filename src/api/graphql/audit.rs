@@ -89,7 +89,8 @@ impl AuditQuery {
         Ok(Some(RawObject::object(context, &difference, &selection)?))
     }
 
-    /// A client as of a version, from its history; null if the client doesn't exist now. Requires AUDIT and VIEW_CLIENT.
+    /// A client as of a version, from its history; null if the client doesn't exist now. Requires AUDIT and
+    /// VIEW_CLIENT.
     async fn client_at(
         &self,
         context: &Context<'_>,

@@ -21,8 +21,8 @@ macro_rules! object {
     };
 }
 
-/// Declares two object types that share fields. Of each type, the first braces have the beginning with the fields before
-/// the shared ones, the second the fields after them.
+/// Declares two object types that share fields. Of each type, the first braces have the beginning, with the fields
+/// before the shared ones, and the second braces the fields after them.
 macro_rules! objects_sharing {
     ({ $($first:tt)* } { $($rest:tt)* } { $($other_first:tt)* } { $($other_rest:tt)* } $($shared:tt)*) => {
         object! { $($first)* $($shared)* $($rest)* }

@@ -13,8 +13,8 @@ pub async fn add_records(server: &TestServer, key: &str, count: i64, filling: &s
     let last = count + 1;
     let records = format!(
         "WITH RECURSIVE n(p) AS (SELECT CAST(2 AS BIGINT) UNION ALL SELECT p + 1 FROM n WHERE p < {last}) \
-         INSERT INTO audit_record (chain, position, recorded_at, caller_kind, caller_id, caller_name, door, request_id, \
-            subject, subject_key, action, contents, salt, digest, hmac, key_id) \
+         INSERT INTO audit_record (chain, position, recorded_at, caller_kind, caller_id, caller_name, door, \
+            request_id, subject, subject_key, action, contents, salt, digest, hmac, key_id) \
          SELECT a.chain, n.p, a.recorded_at, a.caller_kind, a.caller_id, a.caller_name, a.door, a.request_id, \
             a.subject, a.subject_key, 'CHANGED', \
             '[{{\"path\":[\"notes\"], \"before\":' || {before} || ',\"after\":' || {after} || '}}]', \

@@ -55,7 +55,8 @@ impl KeptVersions {
             }
             for ((key, version), kept) in &self.kept {
                 let query = format!(
-                    "{{ clientAt(by: {{ encodedKey: \"{key}\" }}, version: {version}) {{ hidesValues record {{ at }} {} }} }}",
+                    "{{ clientAt(by: {{ encodedKey: \"{key}\" }}, version: {version}) {{ \
+                        hidesValues record {{ at }} {} }} }}",
                     self.members
                 );
                 let mut found = data(server, &query, json!({})).await["clientAt"].take();
@@ -293,7 +294,9 @@ async fn values_of_deleted_fields_are_shown(server: &TestServer) {
     let shown = async |field: Value| {
         let answer = at(server, &key, 2, selection).await;
         let values = answer["data"]["clientAt"]["customInformation"].clone();
-        let value = |id: &str, value: &str, field: &Value| json!({ "fieldId": id, "value": value, "number": null, "field": field });
+        let value = |id: &str, value: &str, field: &Value| -> Value {
+            json!({ "fieldId": id, "value": value, "number": null, "field": field })
+        };
         let expected = json!([value("pet", "p2", &Value::Null), value("nick", "n2", &field)]);
         assert_eq!(values, expected, "{answer:#}");
     };

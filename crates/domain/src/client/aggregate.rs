@@ -134,7 +134,7 @@ pub(super) fn select_ranked(dialect: Dialect, parts: ClientParts) -> &'static st
     &selects(dialect, parts).ranked
 }
 
-/// The same for a client to change: also reads the end of its audit chain, which no other reader needs.
+/// The same for a client to change, or to show as of a version: also reads the end of its audit chain.
 pub(crate) fn select_for_change(dialect: Dialect, parts: ClientParts) -> &'static str {
     &selects(dialect, parts).for_change
 }
