@@ -3,6 +3,7 @@
 mod bad_files;
 mod duplicates;
 mod fill;
+mod growth;
 mod histories;
 mod merged;
 mod races;

@@ -107,7 +107,11 @@ pub fn postgres_options(url: &str, settings: &DatabaseSettings) -> Result<PgConn
 /// The options of every session on PostgreSQL. `default_transaction_read_only` stays as set by the server, the database
 /// or the role: operators and managed services use it to stop writes.
 fn session(postgres: PgConnectOptions, settings: &DatabaseSettings, looking: bool) -> PgConnectOptions {
-    let postgres = postgres.application_name("clientele").options([
+    let named = match postgres.get_application_name() {
+        Some(_) => postgres,
+        None => postgres.application_name("clientele"),
+    };
+    let postgres = named.options([
         // Statements are short and prepared once: planning them for each value, or compiling them, would take longer
         // than running them.
         ("plan_cache_mode", "force_generic_plan"),
