@@ -32,7 +32,7 @@ use clientele_domain::upsert::{
 
 /// Limits of the lines that are read and stored at once.
 const LINES: usize = 1_000;
-const BYTES: usize = 2 << 20;
+const BYTES: usize = 8 << 20;
 /// Limit of a line in bytes. The largest client takes about as much.
 const LONGEST_LINE: u64 = 64 << 20;
 
