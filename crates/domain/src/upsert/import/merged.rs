@@ -14,6 +14,10 @@ use clientele_core::{
 };
 use clientele_storage::db::{Dialect, Transaction};
 
+/// Limit of the way from a client to the one that it was merged into in the end: more than this program makes. Only
+/// files with stored clients can have longer ones, which take no more time than these.
+const MOST_PASSED: usize = 2 * MOST_MERGED;
+
 /// The clients that the merged ones of a list refer to, directly or through others.
 pub(super) struct MergedClients {
     /// The clients that merged ones were merged into, by their keys, as far as the list leads to them.
@@ -98,14 +102,15 @@ impl MergedClients {
 }
 
 /// Reads the clients that these were merged into, and the clients that those were merged into, and so on, as far as
-/// they are merged ones.
+/// they are merged ones: of each at least the next [`MOST_PASSED`], whose ways can meet.
 async fn successors(keys: &[&str], transaction: &Transaction) -> Result<HashMap<String, String>> {
+    let most = keys.len() * MOST_PASSED;
     let keys = serde_json::to_string(keys).map_err(Error::internal)?;
     let sql = format!(
         "WITH RECURSIVE merged (encoded_key, merged_into_key) AS (SELECT encoded_key, merged_into_key FROM client \
          WHERE {} AND merged_into_key IS NOT NULL UNION SELECT c.encoded_key, c.merged_into_key FROM merged m \
          JOIN client c ON c.encoded_key = m.merged_into_key WHERE c.merged_into_key IS NOT NULL) \
-         SELECT encoded_key, merged_into_key FROM merged",
+         SELECT encoded_key, merged_into_key FROM merged LIMIT {most}",
         transaction.dialect.is_one_of("encoded_key", "$1")
     );
     let rows = transaction.all(sql, [keys.into()]).await?;
