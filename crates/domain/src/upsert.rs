@@ -210,9 +210,6 @@ impl Work for Upsert<'_> {
             return Ok(Step::Again);
         }
         if self.claims_id(client) {
-            if client.is_some() && transaction.dialect == Dialect::Postgres {
-                transaction.one(format!("SELECT {}", import::shared_lock()), []).await?;
-            }
             context.is_id_taken = self.is_id_taken(transaction).await?;
         }
         match check(&input, &context) {
@@ -264,6 +261,11 @@ impl Upsert<'_> {
         transaction: &Transaction,
     ) -> Result<Option<(Option<(Aggregate, Head)>, i64)>> {
         if let Some(target) = target {
+            if transaction.dialect == Dialect::Postgres && self.input.scope == Scope::Patch && self.chooses_id() {
+                // An import takes these before it locks clients.
+                let locks = format!("SELECT {}, {}", definitions::shared_lock(), import::shared_lock());
+                transaction.one(locks, []).await?;
+            }
             let parts = self.parts_to_read().await;
             match lock_and_read(transaction, target, &self.caller.rights, RowLock::Change, parts).await? {
                 Locked::Client(found) => {

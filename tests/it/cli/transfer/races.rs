@@ -16,7 +16,11 @@ on_postgres!(
     two_imports_form_no_circle,
     upsert_gets_no_key_of_an_import_as_its_id,
     import_gets_no_id_of_an_upsert_as_its_key,
+    new_id_waits_for_imports_before_its_client_is_locked,
 );
+
+/// The lock of imports.
+const IMPORTS: i64 = 0x696d_706f_7274;
 
 /// The value that a client of the first transaction waits for, after its checks.
 async fn held(server: &TestServer) -> HeldLock {
@@ -125,6 +129,28 @@ async fn import_gets_no_id_of_an_upsert_as_its_key(server: &TestServer) {
     );
     let entry = ["client.encodedKey", KEY_OF_ID].map(str::to_owned);
     assert_eq!(imported, (summary(0, 0, 1), vec![entry]));
+}
+
+/// Otherwise the two wait for each other, because an import locks clients as well.
+async fn new_id_waits_for_imports_before_its_client_is_locked(server: &TestServer) {
+    store(server, json!({ "client": name("old") }), "version").await;
+    let held = HeldLock::of_number(IMPORTS);
+    let patch = async {
+        held.is_held().await;
+        let request = server.request(reqwest::Method::PATCH, "/api/clients/old");
+        server.send(request.json(&json!({ "client": { "id": "new" } }))).await
+    };
+    let locked = async {
+        held.is_held().await;
+        held.is_waited_for(server).await;
+        let lock = "SELECT 1 FROM client WHERE client_id = 'old' FOR NO KEY UPDATE NOWAIT";
+        let locked = server.write(lock).await.is_ok();
+        held.release();
+        locked
+    };
+    let ((), patched, is_free) = tokio::join!(held.hold(server), patch, locked);
+    assert!(is_free);
+    assert_eq!(patched.status, 200, "{}", patched.text);
 }
 
 fn name(id: &str) -> Value {
