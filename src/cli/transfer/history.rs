@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 
 use super::super::Failure;
 use super::line::{Line, Refusal, unknown};
+use clientele_core::json_check::{self, JsonFault, Limits};
 use clientele_core::problem::ProblemCode;
 use clientele_domain::audit::{ChainPart, ExportedRecord, PartEnd};
 use clientele_domain::upsert::ImportedHistory;
@@ -69,9 +70,14 @@ pub(super) struct RemovedLine {
     pub history: ChainPart,
 }
 
+/// Limit of the records of a line. An erased client has all its records in one.
+const MOST_RECORDS: usize = 100_000;
+/// Limit of the JSON values of such a line. A record has at most 14.
+const MOST_VALUES: usize = 14 * MOST_RECORDS + 100;
+
 /// Reads a line with audit records in the form in which an export writes it; none if it is another line. Such a line
-/// can have more values than any client: an erased client has all its records in one.
-pub(super) fn read(text: &str) -> Option<Line> {
+/// can have more values than any client.
+pub(super) fn read(text: &str) -> Option<Result<Line, Refusal>> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields, rename_all = "camelCase")]
     enum Whole {
@@ -82,10 +88,19 @@ pub(super) fn read(text: &str) -> Option<Line> {
     if !beginnings.iter().any(|beginning| text.starts_with(beginning)) {
         return None;
     }
-    Some(match serde_json::from_str(text).ok()? {
+    let limits = Limits {
+        values: MOST_VALUES,
+        list_length: MOST_RECORDS,
+    };
+    // A record takes far more memory than its text.
+    if let Err(JsonFault::TooManyValues { .. } | JsonFault::TooLong { .. }) = json_check::check(text, limits) {
+        let message = format!("The line has more than {MOST_RECORDS} records, which no import takes.");
+        return Some(Err(Refusal::new(ProblemCode::TooMany, "", message)));
+    }
+    Some(Ok(match serde_json::from_str(text).ok()? {
         Whole::History(line) => Line::History(line),
         Whole::RemovedClient(line) => Line::Removed(line),
-    })
+    }))
 }
 
 /// Reads a line in any form.
@@ -239,4 +254,32 @@ pub(super) fn unverified(records: u64) -> String {
         "records of the history that couldn't be verified, because their keys aren't known here: {records}. To verify \
          them, add the keys that sealed them to audit.previous_keys, and import into an empty database\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, MOST_RECORDS, read};
+
+    #[test]
+    fn records_of_a_line_are_limited() {
+        let record = r#"{"at":"2026-01-31T09:30:00Z","caller":{"kind":"","id":"","name":""},"door":"","requestId":"",
+            "action":"","contents":"","salt":"","digest":"","hmac":"","keyId":""}"#;
+        for (count, is_read) in [(MOST_RECORDS, true), (MOST_RECORDS + 1, false)] {
+            let records = vec![record; count].join(",");
+            let line =
+                format!(r#"{{"removedClient":{{"encodedKey":"k","history":{{"records":[{records}],"head":""}}}}}}"#);
+            let found = read(&line).expect("a line of records");
+            let lengths = found.map(|line| match line {
+                Line::Removed(line) => line.history.records.len(),
+                _ => 0,
+            });
+            match is_read {
+                true => assert_eq!(lengths, Ok(count)),
+                false => assert_eq!(
+                    lengths.map_err(|refusal| refusal.message),
+                    Err("The line has more than 100000 records, which no import takes.".to_owned())
+                ),
+            }
+        }
+    }
 }

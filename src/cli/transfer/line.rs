@@ -1,9 +1,7 @@
 //! One line of the file: a client or a definition as JSON.
 
-use std::collections::HashMap;
-
 use async_graphql::InputType;
-use serde::{Serialize, de::IgnoredAny};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Map, Value as Json, json};
 
 use super::super::Failure;
@@ -108,8 +106,9 @@ fn snake(member: &str) -> String {
     column
 }
 
-/// Limit of the JSON values of a client.
+/// Limits of the JSON values of a client, and of a definition.
 const MOST_VALUES: usize = 100_000;
+const MOST_OF_DEFINITION: usize = 1_000_000;
 
 /// The meaning of a line.
 pub(super) enum Line {
@@ -167,16 +166,17 @@ impl Refusal {
 pub(super) fn parse(text: &str) -> Result<Line, Refusal> {
     let no_object = || Refusal::malformed("", "The line is not a JSON object: each line must be one, complete.");
     if let Some(line) = history::read(text) {
-        return Ok(line);
+        return line;
     }
     // A value takes far more memory than its text.
     let mut fault = json_check::check(text, Limits::of_values(MOST_VALUES)).err();
+    let mut kind = "client";
     if matches!(fault, Some(JsonFault::TooManyValues { .. })) && is_definition(text) {
-        // Definitions can have more values than any client.
-        fault = json_check::check(text, Limits::of_values(usize::MAX)).err();
+        fault = json_check::check(text, Limits::of_values(MOST_OF_DEFINITION)).err();
+        kind = "definition";
     }
     if let Some(JsonFault::TooManyValues { most }) = fault {
-        let message = format!("The line has more than {most} values, which no client has: divide it.");
+        let message = format!("The line has more than {most} values, which no {kind} has: divide it.");
         return Err(Refusal::new(ProblemCode::TooMany, "", message));
     }
     let line: Json = serde_json::from_str(text).map_err(|_| no_object())?;
@@ -234,11 +234,24 @@ pub(super) fn parse(text: &str) -> Result<Line, Refusal> {
     }
 }
 
-/// Returns true if a line has none of the members of a client, however they are written.
+/// Returns true if the only member of a line is a definition.
 fn is_definition(text: &str) -> bool {
-    let names: HashMap<String, IgnoredAny> = serde_json::from_str(text).unwrap_or_default();
-    let of_clients = ["client", "history", "removedClient"];
-    !of_clients.iter().any(|name| names.contains_key(*name))
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    enum Definition {
+        ClientRole(IgnoredAny),
+        IdDocumentTemplate(IgnoredAny),
+        CustomFieldSet(IgnoredAny),
+        MessageTemplate(IgnoredAny),
+    }
+    use Definition::{ClientRole, CustomFieldSet, IdDocumentTemplate, MessageTemplate};
+    let read = serde_json::from_str(text);
+    read.is_ok_and(|definition| match definition {
+        ClientRole(IgnoredAny)
+        | IdDocumentTemplate(IgnoredAny)
+        | CustomFieldSet(IgnoredAny)
+        | MessageTemplate(IgnoredAny) => true,
+    })
 }
 
 /// The numbers of clients and of removed clients in the last line.
