@@ -29,6 +29,10 @@ pub struct ClientSnapshot {
     chains: ChainParts,
     /// The client whose chain was begun.
     begun: String,
+    /// The last key of a removed client without records that was read; none after the last page.
+    after_unrecorded: Option<String>,
+    /// The next of these keys.
+    unrecorded: VecDeque<String>,
 }
 
 /// The contents of one line of an export.
@@ -64,6 +68,8 @@ impl Clients {
             page: VecDeque::new(),
             chains: ChainParts::new(),
             begun: String::new(),
+            after_unrecorded: Some(String::new()),
+            unrecorded: VecDeque::new(),
         })
     }
 }
@@ -79,7 +85,8 @@ impl ClientSnapshot {
         Ok(self.page.is_empty())
     }
 
-    /// Returns the next line, in the order of the clients' keys; none after the last one.
+    /// Returns the next line, in the order of the clients' keys; none after the last one. Removed clients without
+    /// records come last.
     pub async fn next(&mut self) -> Result<Option<ExportLine>> {
         self.read_clients().await?;
         let chains = &mut self.chains;
@@ -101,7 +108,8 @@ impl ClientSnapshot {
             return Ok(Some(ExportLine::Removed(key, part)));
         }
         let Some(client) = self.page.pop_front() else {
-            return Ok(None);
+            let key = self.next_unrecorded().await?;
+            return Ok(key.map(|key| ExportLine::Removed(key, ChainPart::default())));
         };
         let key = &client.client.encoded_key;
         let part = chains.part(key, 1, &self.transaction).await?;
@@ -120,6 +128,22 @@ impl ClientSnapshot {
         self.after = clients.last().map(|last| last.client.encoded_key.clone());
         self.page = clients.into();
         Ok(())
+    }
+
+    /// Returns the next key of a removed client without records, which no other client can get.
+    async fn next_unrecorded(&mut self) -> Result<Option<String>> {
+        if let Some(after) = self.after_unrecorded.take_if(|_| self.unrecorded.is_empty()) {
+            // The names of shared chains begin with this character, and keys have only lesser ones.
+            let sql = format!(
+                "SELECT chain FROM audit_chain WHERE count = 0 AND chain > $1 AND chain < '~' ORDER BY chain \
+                 LIMIT {PAGE}"
+            );
+            let rows = self.transaction.all(sql, [after.into()]).await?;
+            let keys: Result<VecDeque<String>> = rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect();
+            self.unrecorded = keys?;
+            self.after_unrecorded = self.unrecorded.back().cloned();
+        }
+        Ok(self.unrecorded.pop_front())
     }
 
     /// Gives the connection back. A snapshot that is dropped closes it.
