@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use async_graphql::MaybeUndefined;
+use chrono::Datelike;
 use entity::{client, custom_field_value};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -90,6 +91,18 @@ impl ImportedClient {
         }
         if ClientState::parse(&client.state).is_none() {
             return refuse("state", "There is no client state of this name.");
+        }
+        let dates = [
+            ("createdAt", Some(client.created_at)),
+            ("updatedAt", Some(client.updated_at)),
+            ("approvedAt", client.approved_at),
+            ("activatedAt", client.activated_at),
+            ("closedAt", client.closed_at),
+        ];
+        for (name, date) in dates {
+            if date.is_some_and(|date| !(1..=9_999).contains(&date.year())) {
+                return refuse(name, "The year must be from 1 to 9999.");
+            }
         }
         if client.version < 1 {
             return refuse("version", "version must be 1 or more.");
