@@ -190,6 +190,8 @@ struct Open {
     client_key: String,
     /// The number of the line with its last records.
     line: u64,
+    /// The version on the client's line.
+    version: Option<i64>,
     end: PartEnd,
 }
 
@@ -199,20 +201,21 @@ pub(super) struct OpenChain(Option<Open>);
 
 impl OpenChain {
     /// Starts the chain of a client, after `end` was called for the chain before.
-    pub fn start(&mut self, line: u64, client_key: &str, part: &ChainPart) {
-        self.set(line, client_key, part, None);
+    pub fn start(&mut self, line: u64, client_key: &str, version: Option<i64>, part: &ChainPart) {
+        self.set(line, client_key, version, part, None);
     }
 
-    fn set(&mut self, line: u64, client_key: &str, part: &ChainPart, after: Option<&PartEnd>) {
+    fn set(&mut self, line: u64, client_key: &str, version: Option<i64>, part: &ChainPart, after: Option<&PartEnd>) {
         let end = part.end(after).filter(|_| !part.is_last());
         self.0 = end.map(|end| Open {
             client_key: client_key.to_owned(),
             line,
+            version,
             end,
         });
     }
 
-    /// Continues the chain with a line.
+    /// Continues the chain with a line. One that doesn't fit ends it.
     pub fn go_on(&mut self, number: u64, line: HistoryLine) -> Result<ImportedHistory, Refusal> {
         let HistoryLine {
             client,
@@ -220,17 +223,17 @@ impl OpenChain {
             records,
             head,
         } = line;
-        let open = self
-            .0
-            .take_if(|open| open.client_key == client && open.end.position == position - 1);
-        let Some(Open { end, .. }) = open else {
+        let open = self.0.take();
+        let open = open.filter(|open| open.client_key == client && position.checked_sub(1) == Some(open.end.position));
+        let Some(Open { version, end, .. }) = open else {
             let message = "The records don't continue those of the line before: import the file as it was exported.";
             return Err(Refusal::new(ProblemCode::Invalid, "history.position", message).of(&client));
         };
         let part = ChainPart { records, head };
-        self.set(number, &client, &part, Some(&end));
+        self.set(number, &client, version, &part, Some(&end));
         Ok(ImportedHistory {
             client_key: client,
+            version,
             after: Some(end),
             part,
         })
@@ -248,11 +251,17 @@ impl OpenChain {
     }
 }
 
-/// The sentence about records whose keys this program doesn't have.
+/// The line about clients without records in the file.
+pub(super) fn without_records(clients: u64) -> String {
+    format!("clients stored whose records the file doesn't have: {clients}\n")
+}
+
+/// The line about records whose keys this program doesn't have.
 pub(super) fn unverified(records: u64) -> String {
     format!(
-        "records of the history that couldn't be verified, because their keys aren't known here: {records}. To verify \
-         them, add the keys that sealed them to audit.previous_keys, and import into an empty database\n"
+        "records of the history that couldn't be verified, because their keys, or those of the records before, aren't \
+         known here: {records}. To verify them, add the keys that sealed them to audit.previous_keys, and import into \
+         an empty database\n"
     )
 }
 

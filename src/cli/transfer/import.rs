@@ -2,6 +2,7 @@
 //!
 //! Another run skips the clients that are stored, so that an import that was stopped goes on where it ended.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, stdin};
 use std::path::{Path, PathBuf};
@@ -142,7 +143,9 @@ pub(super) async fn read(services: &Services, mut lines: Lines, report: &mut Rep
         stored: 0,
         known: 0,
         removed: 0,
+        without_records: 0,
         unverified: 0,
+        refused: HashSet::new(),
         references: References::default(),
         lost: 0,
         end: None,
@@ -205,8 +208,12 @@ struct Import<'a> {
     known: u64,
     /// The removed clients whose keys and records are stored.
     removed: u64,
-    /// The stored audit records whose keys aren't known.
+    /// The clients that were stored, of a file with histories, without records of it.
+    without_records: u64,
+    /// The audit records that couldn't be verified.
     unverified: u64,
+    /// The keys of refused clients whose records can come next.
+    refused: HashSet<String>,
     references: References,
     /// The references that lead to no client.
     lost: u64,
@@ -246,8 +253,9 @@ impl Import<'_> {
         }
         match line {
             Ok(Line::Client(client)) => {
-                if let (Some(key), Some(part)) = (client.key(), &client.history) {
-                    self.chain.start(self.number, key, part);
+                if let (Some(key), Some(part), Some(ImportRules::Stored)) = (client.key(), &client.history, self.rules)
+                {
+                    self.chain.start(self.number, key, Some(client.version()), part);
                 }
                 self.waiting.push((self.number, *client));
                 Ok(())
@@ -264,9 +272,10 @@ impl Import<'_> {
                 Err(refusal) => self.report.refuse(self.number, &[refusal]),
             },
             Ok(Line::Removed(line)) => {
-                self.chain.start(self.number, &line.encoded_key, &line.history);
+                self.chain.start(self.number, &line.encoded_key, None, &line.history);
                 let history = ImportedHistory {
                     client_key: line.encoded_key,
+                    version: None,
                     after: None,
                     part: line.history,
                 };
@@ -430,6 +439,7 @@ impl Import<'_> {
         let checked = checked.map_err(|error| self.stopped(&error))?;
         let imported = self.services.clients.import(&self.operator, &checked).await;
         let imported = imported.map_err(|error| self.stopped(&error))?;
+        let last = checked.list().last().map(|last| last.key().map(str::to_owned));
         let list = numbers.iter().zip(checked.list()).zip(imported).enumerate();
         for (index, ((number, client), imported)) in list {
             let id = client
@@ -438,20 +448,27 @@ impl Import<'_> {
             match imported {
                 Imported::Stored => {
                     self.stored += 1;
-                    self.unverified += checked.unverified(index);
+                    let has_records = client.history.as_ref().is_some_and(|part| !part.records.is_empty());
+                    self.without_records += u64::from(self.rules == Some(ImportRules::Stored) && !has_records);
                 }
                 Imported::Known => self.known += 1,
                 Imported::Refused(problems) => {
+                    self.refused.extend(client.key().map(str::to_owned));
                     self.report.refuse(*number, &reasons(&problems, id))?;
                     continue;
                 }
             }
+            self.unverified += checked.unverified(index);
             for (key, problem) in checked.references(client) {
                 let entry = entry(*number, &reason(&problem, id));
                 self.references.keep(key, &entry).map_err(not_kept)?;
             }
         }
         self.store_histories(&lines, histories).await?;
+        // Only records of the last client can come next.
+        if let Some(last) = last {
+            self.refused.retain(|key| last.as_ref() == Some(key));
+        }
         self.report.flush()
     }
 
@@ -462,7 +479,8 @@ impl Import<'_> {
         checked: Result<CheckedHistories, Error>,
     ) -> Result<(), Failure> {
         let checked = checked.map_err(|error| self.stopped(&error))?;
-        let imported = self.services.clients.import_histories(&self.operator, &checked).await;
+        let clients = &self.services.clients;
+        let imported = clients.import_histories(&self.operator, &checked, &self.refused).await;
         let imported = imported.map_err(|error| self.stopped(&error))?;
         for ((number, (line, unverified)), imported) in lines.iter().zip(checked.list()).zip(imported) {
             match imported {
@@ -471,9 +489,12 @@ impl Import<'_> {
                     self.report.refuse(*number, &reasons(&problems, id))?;
                     continue;
                 }
-                Imported::Stored => self.unverified += unverified,
+                Imported::Stored => {
+                    self.without_records += u64::from(line.is_removed() && line.part.records.is_empty());
+                }
                 Imported::Known => {}
             }
+            self.unverified += unverified;
             self.removed += u64::from(line.is_removed());
         }
         Ok(())
@@ -519,6 +540,9 @@ impl Import<'_> {
 
     fn finish(self) -> Result<(), Failure> {
         print(&format!("{}\n", self.summary()))?;
+        if self.without_records > 0 {
+            print(&history::without_records(self.without_records))?;
+        }
         if self.unverified > 0 {
             print(&history::unverified(self.unverified))?;
         }

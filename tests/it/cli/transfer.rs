@@ -91,6 +91,12 @@ fn summary(stored: usize, known: usize, refused: usize) -> String {
     format!("clients stored: {stored}; stored before: {known}; lines refused: {refused}\n")
 }
 
+/// The same for clients that were stored from a file with histories, some of them without any.
+fn summary_without(records: usize, stored: usize, known: usize, refused: usize) -> String {
+    let summary = summary(stored, known, refused);
+    format!("{summary}clients stored whose records the file doesn't have: {records}\n")
+}
+
 on_both!(
     import_of_an_export_is_the_identity,
     import_into_a_database_with_clients_changes_none,
@@ -111,7 +117,7 @@ async fn import_of_an_export_is_the_identity(server: &TestServer) {
     );
     assert_eq!(
         run_under(&directory, &to, &key, &["import", "a"]),
-        (summary(626, 0, 0), String::new(), Some(0))
+        (summary_without(620, 626, 0, 0), String::new(), Some(0))
     );
     assert_eq!(
         run(&directory, &to, &["export", "b"]),

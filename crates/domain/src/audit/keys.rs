@@ -16,7 +16,7 @@ use clientele_core::{
     secret::Secret,
 };
 
-const SALT_BYTES: usize = 16;
+pub(super) const SALT_BYTES: usize = 16;
 
 /// The number of bytes of a key's hash that make its id.
 const ID_BYTES: usize = 6;

@@ -13,15 +13,17 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use read::ChainParts;
 
-use super::{Action, Head, Keys, Member, Subject, walk::Walk};
+use super::{Action, Head, Keys, Member, Subject, keys::SALT_BYTES, walk::Walk};
 use crate::caller::{Api, CallerKind};
 use clientele_core::{
     path,
     problem::{Problem, ProblemCode},
 };
 
-const SALT_BYTES: usize = 16;
 const DIGEST_BYTES: usize = 32;
+/// Limit of the characters of a caller's id and name and of the id of a request. This program writes shorter ones, and
+/// the databases have indexes of them.
+const LONGEST_TEXT: usize = 200;
 
 /// Consecutive records of a client's chain, as one line of a file has them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -69,12 +71,13 @@ pub struct ExportedCaller {
 pub struct PartEnd {
     pub position: i64,
     pub at: DateTime<Utc>,
+    pub digest: String,
     pub hmac: String,
     pub key_id: String,
 }
 
 impl ChainPart {
-    /// Returns true if no further line has records of the chain.
+    /// Returns true if no further line has records of the chain. Only the first line of one can have none.
     pub fn is_last(&self) -> bool {
         self.head.is_some() || self.records.is_empty()
     }
@@ -85,6 +88,7 @@ impl ChainPart {
         Some(PartEnd {
             position: after.map_or(0, |after| after.position) + self.records.len() as i64,
             at: last.at,
+            digest: last.digest.clone(),
             hmac: last.hmac.clone(),
             key_id: last.key_id.clone(),
         })
@@ -133,24 +137,25 @@ impl ExportedRecord {
         }
     }
 
-    /// Returns the first member that no record of this program has, and the sentence about it. The contents of a record
-    /// whose key is known are verified anyway.
-    fn malformed(&self, is_known: bool) -> Option<(&'static str, &'static str)> {
+    /// Returns the first member that no record of this program has, and the sentence about it. This doesn't depend on
+    /// the key: the HMAC of a record can be unknown although its key isn't.
+    fn malformed(&self) -> Option<(&'static str, &'static str)> {
         let is_of = |text: &str, bytes: usize| {
             let decoded = BASE64_URL_SAFE_NO_PAD.decode(text);
             decoded.is_ok_and(|decoded| decoded.len() == bytes)
         };
         let is_text = |text: &str| !text.contains('\0');
-        let has_members = |text: &str| is_text(text) && (is_known || serde_json::from_str::<Vec<Member>>(text).is_ok());
+        let is_short = |text: &str| is_text(text) && text.chars().count() <= LONGEST_TEXT;
+        let has_members = |text: &str| is_text(text) && serde_json::from_str::<Vec<Member>>(text).is_ok();
         let caller = &self.caller;
         let members = [
             ("at", (1..=9_999).contains(&self.at.year())),
             (
                 "caller",
-                CallerKind::parse(&caller.kind).is_some() && is_text(&caller.id) && is_text(&caller.name),
+                CallerKind::parse(&caller.kind).is_some() && is_short(&caller.id) && is_short(&caller.name),
             ),
             ("door", Api::parse(&self.door).is_some()),
-            ("requestId", is_text(&self.request_id)),
+            ("requestId", is_short(&self.request_id)),
             ("action", Action::parse(&self.action).is_some()),
             ("contents", self.contents.as_deref().is_none_or(has_members)),
             ("salt", self.salt.as_ref().is_none_or(|salt| is_of(salt, SALT_BYTES))),
@@ -176,7 +181,7 @@ impl ExportedRecord {
 #[derive(Clone, Debug)]
 pub(crate) struct CheckedPart {
     pub rows: Vec<audit_record::Model>,
-    /// The number of records whose keys aren't known.
+    /// The number of records whose keys aren't known, or follow one whose key isn't known.
     pub unverified: u64,
 }
 
@@ -188,12 +193,19 @@ impl Keys {
         after: Option<&PartEnd>,
         part: &ChainPart,
     ) -> Result<CheckedPart, Problem> {
+        if part.records.is_empty() && after.is_some() {
+            let message = "The line has no records, and a history ends only with head: import the file as it was \
+                exported.";
+            return Err(Problem::new(ProblemCode::Invalid, path!["records"], message));
+        }
+        if part.records.is_empty() && part.head.is_some() {
+            return Err(Problem::new(ProblemCode::Invalid, path!["head"], ALTERED));
+        }
         let first = after.map_or(1, |after| after.position + 1);
         let mut walk = Walk::after(self, client_key, after);
         let mut rows = Vec::with_capacity(part.records.len());
         for (index, record) in part.records.iter().enumerate() {
-            let is_known = self.key(&record.key_id).is_some();
-            if let Some((member, message)) = record.malformed(is_known) {
+            if let Some((member, message)) = record.malformed() {
                 let place = path!["records", index, member];
                 return Err(Problem::new(ProblemCode::Malformed, place, message));
             }
@@ -218,13 +230,13 @@ impl Keys {
             return Err(Problem::new(ProblemCode::Invalid, path!["head"], ALTERED));
         }
         Ok(CheckedPart {
-            unverified: walk.unknown.records(),
+            unverified: walk.unknown.records() + walk.unchecked,
             rows,
         })
     }
 
     /// Seals records that follow `head` with the current key. Returns the new end of their chain.
-    pub(crate) fn seal_anew(&self, rows: &mut [audit_record::Model], head: &Head) -> Head {
+    pub(super) fn seal_anew(&self, rows: &mut [audit_record::Model], head: &Head) -> Head {
         let (key, mut head) = (self.current(), head.clone());
         for row in rows {
             row.key_id.clone_from(&key.id);

@@ -58,6 +58,9 @@ pub(super) struct Walk<'k> {
     pub counts: Counts,
     /// The records whose keys aren't configured.
     pub unknown: UnknownKeys,
+    /// The number of records whose HMACs can't be verified though their keys are configured: the seal before them is
+    /// unknown.
+    pub unchecked: u64,
     /// Findings that aren't reported yet.
     pub findings: Vec<Finding>,
     found: u64,
@@ -76,6 +79,7 @@ impl<'k> Walk<'k> {
             genesis: Vec::new(),
             counts: Counts::default(),
             unknown: UnknownKeys::default(),
+            unchecked: 0,
             findings: Vec::new(),
             found: 0,
         }
@@ -167,6 +171,7 @@ impl<'k> Walk<'k> {
         }
         let expected = self.ends.iter().map(|end| key.hmac_of(record, end.as_deref()));
         let expected: Vec<String> = expected.collect();
+        self.unchecked += u64::from(expected.is_empty());
         let intact = expected.is_empty() || expected.contains(&record.hmac);
         if !intact {
             self.report(Some(position), FindingKind::Altered);

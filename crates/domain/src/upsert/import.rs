@@ -45,6 +45,9 @@ use clientele_core::{
 };
 use clientele_storage::db::{Connection, Dialect, NewRows, Step, Transaction, Work};
 
+/// The version of a new client.
+const FIRST_VERSION: i64 = 1;
+
 /// The number is arbitrary but must not change.
 const IMPORTS_LOCK: i64 = 0x696d_706f_7274;
 
@@ -53,6 +56,27 @@ const IMPORTS_LOCK: i64 = 0x696d_706f_7274;
 /// the definitions must be locked before.
 pub(super) fn shared_lock() -> String {
     format!("pg_advisory_xact_lock_shared({IMPORTS_LOCK})")
+}
+
+/// Keeps other imports out until a transaction on PostgreSQL ends, and first locks the definitions if an expression for
+/// it is given. The other statements are planned for their values: a plan that was made while the tables were empty can
+/// read all of a table or index, and the import would take time by the square of its clients.
+async fn imports_lock(transaction: &Transaction, definitions: Option<String>) -> Result<()> {
+    // Another import holds the lock as long as it stores clients, which can take longer than requests may wait.
+    let settings = [
+        ("plan_cache_mode", "force_custom_plan"),
+        ("lock_timeout", "0"),
+        ("statement_timeout", "0"),
+    ];
+    let settings = settings.map(|(name, value)| format!("set_config('{name}', '{value}', TRUE)"));
+    transaction.one(format!("SELECT {}", settings.join(", ")), []).await?;
+    let imports = format!("pg_advisory_xact_lock({IMPORTS_LOCK})");
+    let locks: Vec<String> = definitions.into_iter().chain([imports]).collect();
+    transaction.one(format!("SELECT {}", locks.join(", ")), []).await?;
+    for waits in ["lock_timeout", "statement_timeout"] {
+        transaction.run(format!("SET LOCAL {waits} TO DEFAULT"), []).await?;
+    }
+    Ok(())
 }
 
 /// A client of a file.
@@ -74,6 +98,12 @@ impl ImportedClient {
     /// The key that the file gives it.
     pub fn key(&self) -> Option<&str> {
         self.row.get("encoded_key")?.as_str()
+    }
+
+    /// The version that the file gives it, or that of a new client.
+    pub fn version(&self) -> i64 {
+        let version = self.row.get("version").and_then(Value::as_i64);
+        version.unwrap_or(FIRST_VERSION)
     }
 
     fn merged_into(&self) -> Option<&str> {
@@ -235,13 +265,8 @@ impl Work for Import<'_> {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Vec<Imported>>> {
         if transaction.dialect == Dialect::Postgres {
-            // A plan that was made while the tables were empty can read all of a table or index, and the import would
-            // take time by the square of its clients.
-            let planned = "set_config('plan_cache_mode', 'force_custom_plan', TRUE)";
             // One import at a time: each must see the keys and references of the others.
-            let definitions = definitions::shared_lock();
-            let lock = format!("SELECT {planned}, {definitions}, pg_advisory_xact_lock({IMPORTS_LOCK})");
-            transaction.one(lock, []).await?;
+            imports_lock(transaction, Some(definitions::shared_lock())).await?;
         }
         let version = definitions::version(transaction).await?;
         let definitions = self.clients.definitions.at(version, transaction).await?;
@@ -429,7 +454,7 @@ impl Import<'_> {
         };
         let checked = check(&own.input, &context)?;
         let client = own.with_own(checked).map_err(|problem| vec![problem])?;
-        let seal = |part| history::sealed(part, own.key(), self.checked.rules, keys);
+        let seal = |part| history::sealed(part, own.key(), self.checked.rules, (&self.clients.audit, keys));
         let history = own.history.as_ref().map(seal).transpose();
         let history = history.map_err(|problem| vec![problem])?;
         Ok(CheckedClient {

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::FileTypeExt, process::Command};
 
 use serde_json::{Value, json};
 
-use super::{empty, entry, failed, file, lines, read, run, summary};
+use super::{empty, entry, failed, file, lines, read, run, summary, summary_without};
 use crate::harness::program::directory;
 
 fn client(key: &str, id: &str) -> Value {
@@ -81,6 +81,9 @@ fn values_are_limited_by_the_kind_of_the_line() {
     escaped["idDocuments"] = vec![json!({}); 99_994].into();
     let escaped = lines(&[escaped]).replace("\"client\":", "\"\\u0063lient\":");
     let set = json!({ "customFieldSet": { "set": { "setId": "client" }, "fields": vec![json!({}); 100_000] } });
+    // The line, its member and the list are values, too.
+    let large = |values: usize| lines(&[json!({ "customFieldSet": vec![0; values - 2] })]);
+    let other = json!({ "x": vec![0; 100_000] });
     for (name, content, code, path, message) in [
         (
             "escaped",
@@ -95,6 +98,27 @@ fn values_are_limited_by_the_kind_of_the_line() {
             "MALFORMED",
             "customFieldSet.fields",
             "A member is missing or has a value of the wrong type: compare the line with the input in the schema.",
+        ),
+        (
+            "most",
+            large(1_000_000),
+            "MALFORMED",
+            "customFieldSet",
+            "A member is missing or has a value of the wrong type: compare the line with the input in the schema.",
+        ),
+        (
+            "more",
+            large(1_000_001),
+            "TOO_MANY",
+            "",
+            "The line has more than 1000000 values, which no definition has: divide it.",
+        ),
+        (
+            "other",
+            lines(&[other]),
+            "TOO_MANY",
+            "",
+            "The line has more than 100000 values, which no client has: divide it.",
         ),
     ] {
         file(&directory, name, content);
@@ -173,7 +197,7 @@ fn unknown_member_of_the_first_line_is_named() {
     );
     assert_eq!(
         run(&directory, &url, &["import", "known"]),
-        (summary(1, 0, 0), String::new(), Some(0))
+        (summary_without(1, 1, 0, 0), String::new(), Some(0))
     );
     file(&directory, "unknown", with(",\"Stored\":true"));
     let sentence = "the first line has the member Stored, which doesn't exist: leave it out";
@@ -232,7 +256,7 @@ fn values_of_an_export_are_stored_in_fields_of_the_same_form() {
         all.map(|line| format!("{line}\n")).concat()
     };
     file(&directory, "first", export("SINGLE", "NUMBER", client("k1", "A")));
-    let stored = (summary(1, 0, 0), String::new(), Some(0));
+    let stored = (summary_without(1, 1, 0, 0), String::new(), Some(0));
     assert_eq!(run(&directory, &url, &["import", "first"]), stored);
     let end = "clientele: the definition on line 2 is refused, so that its clients can't be stored\n";
     for (usage, kind, refused) in [

@@ -1,6 +1,7 @@
 //! The audit chains of an export: the copy has the same ones, whatever its key, and altered ones are refused.
 
 mod altered;
+mod crafted;
 
 use async_graphql::MaybeUndefined::Value as Sent;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -182,10 +183,7 @@ async fn copy_under_another_key_is_intact(server: &TestServer) {
         let previous = format!("audit.previous_keys={}", json!(previous));
         let to = other.database_url();
         let imported = run_under(&directory, &to, key, &["import", "a", "--set", &previous]);
-        let unverified = format!(
-            "records of the history that couldn't be verified, because their keys aren't known here: {records}. To \
-             verify them, add the keys that sealed them to audit.previous_keys, and import into an empty database\n"
-        );
+        let unverified = unverified(records);
         let unverified = if is_verified { "" } else { &unverified };
         assert_eq!(
             imported,
@@ -196,6 +194,15 @@ async fn copy_under_another_key_is_intact(server: &TestServer) {
         assert_eq!(shown(&other).await, shown(server).await);
         other.stop().await;
     }
+}
+
+/// The line of the output about records that couldn't be verified.
+fn unverified(records: usize) -> String {
+    format!(
+        "records of the history that couldn't be verified, because their keys, or those of the records before, aren't \
+         known here: {records}. To verify them, add the keys that sealed them to audit.previous_keys, and import into \
+         an empty database\n"
+    )
 }
 
 /// Runs an import that ends with refused lines, and returns its report.
@@ -254,8 +261,6 @@ async fn long_history_is_completed_after_a_stop(server: &TestServer) {
     assert_eq!(client_rows(&other).await, client_rows(server).await);
     assert_eq!(chain_rows(&other).await, chain_rows(server).await);
     // A file whose lines were left out is refused.
-    let message = "The client has further records, and the next line doesn't have them: import the file as it was \
-        exported.";
     let apart = "The records don't continue those of the line before: import the file as it was exported.";
     let without = lines.iter().enumerate().filter(|(at, _)| *at != first + 1);
     let without: Vec<&str> = without.map(|(_, line)| *line).collect();
@@ -264,10 +269,7 @@ async fn long_history_is_completed_after_a_stop(server: &TestServer) {
     let number = first as u64 + 1;
     assert_eq!(
         refused(&directory, &to, &key, "without"),
-        [
-            entry(number + 1, "INVALID", "history.position", apart, long.clone()),
-            entry(number, "INVALID", "history", message, long),
-        ]
+        [entry(number + 1, "INVALID", "history.position", apart, long)]
     );
     other.stop().await;
 }

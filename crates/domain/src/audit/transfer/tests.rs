@@ -126,3 +126,33 @@ fn contents_of_an_unknown_key_must_be_readable() {
         assert_eq!(taken.map(|(_, _, unverified)| unverified), expected, "{contents}");
     }
 }
+
+#[test]
+fn record_after_one_of_an_unknown_key_is_unverified() {
+    let (one, other) = (keys("one", &[]), keys("other", &[]));
+    let (records, head) = chain(&[&one, &other, &other]);
+    for parts in [vec![&records[..]], vec![&records[..1], &records[1..]]] {
+        let taken = taken_over(&other, &parts, &head);
+        assert_eq!(taken.map(|(_, _, unverified)| unverified), Ok(2));
+    }
+    // Its contents must be readable, though its key is known.
+    let mut altered = records.clone();
+    altered[1].contents = Some("x".to_owned());
+    altered[1].digest = digest_of(altered[1].salt.as_deref().expect("a salt"), "x");
+    let taken = taken_over(&other, &[&altered], &head);
+    assert_eq!(taken.map(|(_, _, unverified)| unverified), Err(0));
+}
+
+#[test]
+fn only_an_end_ends_a_chain_with_records() {
+    let one = keys("one", &[]);
+    let (records, head) = chain(&[&one, &one]);
+    let without_end = Head::default();
+    assert_eq!(taken_over(&one, &[&records, &[]], &without_end), Err(1));
+    assert_eq!(taken_over(&one, &[&[]], &head), Err(0));
+    let empty = taken_over(&one, &[&[]], &without_end);
+    assert_eq!(
+        empty.map(|(_, head, unverified)| (head, unverified)),
+        Ok((without_end, 0))
+    );
+}

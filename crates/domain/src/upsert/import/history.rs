@@ -11,9 +11,9 @@ use chrono::{DateTime, Utc};
 use entity::{Table, audit_chain, audit_record, client};
 use serde_json::{Value, json};
 
-use super::{IMPORTS_LOCK, ImportRules, Imported, found};
+use super::{ImportRules, Imported, found, imports_lock};
 use crate::{
-    audit::{Action, ChainPart, CheckedPart, Head, Keys, PartEnd},
+    audit::{Action, AuditLog, ChainPart, CheckedPart, Head, Keys, PartEnd},
     caller::{Caller, Permission},
     client::Clients,
 };
@@ -29,6 +29,8 @@ use clientele_storage::db::{Dialect, NewRows, Step, Transaction, Work};
 #[derive(Debug)]
 pub struct ImportedHistory {
     pub client_key: String,
+    /// The version of the client on its line; none if the client was deleted or erased.
+    pub version: Option<i64>,
     /// The record before these; none for the first ones of a removed client.
     pub after: Option<PartEnd>,
     pub part: ChainPart,
@@ -75,7 +77,7 @@ pub(super) fn sealed(
     part: &ChainPart,
     client_key: Option<&str>,
     rules: ImportRules,
-    keys: &Keys,
+    (audit, keys): (&AuditLog, &Keys),
 ) -> Result<(CheckedPart, Head), Problem> {
     if rules == ImportRules::New {
         return Err(Problem::new(ProblemCode::Invalid, path!["history"], ONLY_STORED));
@@ -86,7 +88,7 @@ pub(super) fn sealed(
     };
     let checked = keys.check_part(client_key, None, part);
     let mut checked = checked.map_err(|problem| problem.below(path!["history"]))?;
-    let head = keys.seal_anew(&mut checked.rows, &Head::default());
+    let head = audit.seal_anew(keys, &mut checked.rows, &Head::default());
     Ok((checked, head))
 }
 
@@ -114,8 +116,11 @@ impl Clients {
         let keys = self.audit.keys(self.db.read()).await?;
         let results = list.iter().map(|line| {
             if !is_key(&line.client_key) {
-                let message = "encodedKey must have 1 to 32 letters and digits.";
-                return Err(line.problem(ProblemCode::Malformed, "encodedKey", message));
+                let (member, message) = match line.is_removed() {
+                    true => ("encodedKey", "encodedKey must have 1 to 32 letters and digits."),
+                    false => ("client", "client must have 1 to 32 letters and digits."),
+                };
+                return Err(line.problem(ProblemCode::Malformed, member, message));
             }
             let checked = keys.check_part(&line.client_key, line.after.as_ref(), &line.part);
             checked.map_err(|problem| vec![problem.below(line.place())])
@@ -128,11 +133,16 @@ impl Clients {
     }
 
     /// Stores audit records of a file in one transaction, and returns the result for each line. Their clients must have
-    /// been imported before.
+    /// been imported before; those with `refused` keys weren't.
     ///
     /// # Errors
     /// [`Error::Forbidden`] without CREATE_CLIENT. Nothing is stored with any error.
-    pub async fn import_histories(&self, caller: &Caller, histories: &CheckedHistories) -> Result<Vec<Imported>> {
+    pub async fn import_histories(
+        &self,
+        caller: &Caller,
+        histories: &CheckedHistories,
+        refused: &HashSet<String>,
+    ) -> Result<Vec<Imported>> {
         caller.require(Permission::CreateClient)?;
         if histories.list.is_empty() {
             return Ok(Vec::new());
@@ -140,6 +150,7 @@ impl Clients {
         let import = ImportHistories {
             clients: self,
             histories,
+            refused,
         };
         self.db.write(&import).await
     }
@@ -148,6 +159,7 @@ impl Clients {
 struct ImportHistories<'a> {
     clients: &'a Clients,
     histories: &'a CheckedHistories,
+    refused: &'a HashSet<String>,
 }
 
 /// A chain that lines continue.
@@ -155,9 +167,11 @@ struct StoredChain {
     head: Head,
     /// The number of records before the transaction.
     count: i64,
-    /// True if the chain belongs to a client.
-    has_client: bool,
+    /// The version of the client that the chain belongs to; none if it was deleted or erased.
+    version: Option<i64>,
     is_new: bool,
+    /// The digest of the last record that the transaction has added.
+    added: Option<String>,
 }
 
 /// Stored records by their chains and positions, without contents; the text is empty if there are any.
@@ -191,8 +205,10 @@ impl Work for ImportHistories<'_> {
                 }
             };
             if let Some(chain) = chains.get_mut(&line.client_key) {
-                unrecorded += usize::from(line.is_removed() && is_unrecorded(&added));
+                // Otherwise it was counted when its first records were stored.
+                unrecorded += usize::from(chain.is_new && line.is_removed() && is_unrecorded(&added));
                 chain.head = self.clients.audit.seal_anew(keys, &mut added, &chain.head);
+                chain.added = added.last().map(|last| last.digest.clone());
             }
             rows.append(&mut added);
             results.push(Imported::Stored);
@@ -216,21 +232,20 @@ impl Work for ImportHistories<'_> {
 impl ImportHistories<'_> {
     /// Locks and reads the ends of the chains.
     async fn lock(&self, transaction: &Transaction) -> Result<HashMap<String, StoredChain>> {
-        let keys: HashSet<&str> = self.histories.list.iter().map(|line| &*line.client_key).collect();
+        // Others are refused: they can be the names of shared chains, or no texts of the database.
+        let keys = self.histories.list.iter().map(|line| &*line.client_key);
+        let keys: HashSet<&str> = keys.filter(|key| is_key(key)).collect();
         let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
         let dialect = transaction.dialect;
         let (of_client, of_chain) = match dialect {
             Dialect::Postgres => {
-                // A plan that was made while the tables were empty can read all of a table.
-                let planned = "set_config('plan_cache_mode', 'force_custom_plan', TRUE)";
-                let lock = format!("SELECT {planned}, pg_advisory_xact_lock({IMPORTS_LOCK})");
-                transaction.one(lock, []).await?;
+                imports_lock(transaction, None).await?;
                 ("ORDER BY encoded_key FOR NO KEY UPDATE", "ORDER BY chain FOR UPDATE")
             }
             Dialect::Sqlite => ("", ""),
         };
         let clients = format!(
-            "SELECT encoded_key, history_head, history_count FROM client WHERE {} {of_client}",
+            "SELECT encoded_key, history_head, history_count, version FROM client WHERE {} {of_client}",
             dialect.is_one_of("encoded_key", "$1")
         );
         // A removal moves the end from one table to the other, so this one is read later.
@@ -241,12 +256,15 @@ impl ImportHistories<'_> {
         let mut chains = HashMap::new();
         for (sql, has_client) in [(clients, true), (removed, false)] {
             for row in transaction.all(sql, [keys.as_str().into()]).await? {
-                let (key, seal, count) = row.try_get_many_by_index()?;
+                let key = row.try_get_by_index(0)?;
+                let version: Option<i32> = has_client.then(|| row.try_get_by_index(3)).transpose()?;
+                let (seal, count) = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
                 let chain = StoredChain {
                     head: Head { seal, count },
                     count,
-                    has_client,
+                    version: version.map(i64::from),
                     is_new: false,
+                    added: None,
                 };
                 chains.insert(key, chain);
             }
@@ -254,9 +272,16 @@ impl ImportHistories<'_> {
         Ok(chains)
     }
 
-    /// Reads the records at positions that lines have as well.
+    /// Reads the records at positions that lines have as well, and those before them.
     async fn stored(&self, chains: &HashMap<String, StoredChain>, transaction: &Transaction) -> Result<StoredRecords> {
         let mut places: Vec<Value> = Vec::new();
+        for line in &self.histories.list {
+            let after = line.after.as_ref().map(|after| after.position);
+            let count = chains.get(&line.client_key).map(|chain| chain.count);
+            if let Some(position) = after.filter(|position| count.is_some_and(|count| *position <= count)) {
+                places.push(json!({ "chain": line.client_key, "position": position }));
+            }
+        }
         for row in self.histories.results.iter().flatten().flat_map(|part| &part.rows) {
             if chains.get(&row.chain).is_some_and(|chain| row.position <= chain.count) {
                 places.push(json!({ "chain": row.chain, "position": row.position }));
@@ -295,6 +320,10 @@ impl ImportHistories<'_> {
         ids: &HashSet<String>,
     ) -> Result<Option<Vec<audit_record::Model>>, Vec<Problem>> {
         let refused = |code, member, message| Err(line.problem(code, member, message));
+        if !line.is_removed() && self.refused.contains(&line.client_key) {
+            let message = "The line of the client, which comes before, was refused: correct it first.";
+            return refused(ProblemCode::Invalid, "client", message);
+        }
         let Some(chain) = chains.get(&line.client_key) else {
             if !line.is_removed() {
                 let message = "No client with this key is stored: import its line, which comes before, too.";
@@ -307,26 +336,41 @@ impl ImportHistories<'_> {
             let chain = StoredChain {
                 head: Head::default(),
                 count: 0,
-                has_client: false,
+                version: None,
                 is_new: true,
+                added: None,
             };
             chains.insert(line.client_key.clone(), chain);
             return Ok(Some(part.rows.clone()));
         };
-        if line.is_removed() && chain.has_client {
+        if line.is_removed() && chain.version.is_some() {
             let message = "A client with this key is stored: delete or erase it, or leave this line out.";
             return refused(ProblemCode::Taken, "encodedKey", message);
         }
-        let member = if line.is_removed() { "history" } else { "records" };
+        let (member, key) = match line.is_removed() {
+            true => ("history", "encodedKey"),
+            false => ("records", "client"),
+        };
+        let is_added = |row: &audit_record::Model| (chain.count + 1..=chain.head.count).contains(&row.position);
+        if line.is_removed() && chain.is_new || part.rows.iter().any(is_added) {
+            let message = "The file has the client twice: leave one of its lines out.";
+            return refused(ProblemCode::Duplicate, key, message);
+        }
+        if let Some(after) = &line.after {
+            let known = stored.get(&(line.client_key.clone(), after.position));
+            let digest = known.map(|known| &known.digest);
+            let added = chain.added.as_ref().filter(|_| after.position == chain.head.count);
+            if added.or(digest).is_some_and(|digest| *digest != after.digest) {
+                return refused(ProblemCode::Invalid, member, OTHER_RECORDS);
+            }
+        }
         for row in &part.rows {
             if row.position > chain.count {
                 break;
             }
             let known = stored.get(&(row.chain.clone(), row.position));
             if !known.is_some_and(|known| is_same(known, row)) {
-                let message = "The stored client has other records, because it was changed here or comes from \
-                    elsewhere: it stays as it is.";
-                return refused(ProblemCode::Invalid, member, message);
+                return refused(ProblemCode::Invalid, member, OTHER_RECORDS);
             }
             if row.contents.is_none() && known.is_some_and(|known| known.contents.is_some()) {
                 let message = "The client was erased where the file was written: erase it here, too, with `clientele \
@@ -342,7 +386,11 @@ impl ImportHistories<'_> {
             .collect();
         match rest.first() {
             None => Ok(None),
-            Some(first) if first.position == chain.head.count + 1 => Ok(Some(rest)),
+            Some(first) if first.position == chain.head.count + 1 && line.version == chain.version => Ok(Some(rest)),
+            Some(first) if first.position == chain.head.count + 1 => {
+                let message = "The client is stored with another version than that of its line: it stays as it is.";
+                refused(ProblemCode::Invalid, member, message)
+            }
             Some(_) => {
                 let message = "The records before these aren't stored: import the lines before, too.";
                 refused(ProblemCode::Invalid, member, message)
@@ -350,6 +398,9 @@ impl ImportHistories<'_> {
         }
     }
 }
+
+const OTHER_RECORDS: &str = "The stored client has other records, because it was changed here or comes from elsewhere: \
+    it stays as it is.";
 
 /// Returns true if two records are the same, whichever keys have sealed them and whether their contents are still
 /// stored.
@@ -375,7 +426,7 @@ async fn write_ends(chains: &HashMap<String, StoredChain>, transaction: &Transac
                 head: seal.clone(),
                 count: *count,
             });
-        } else if *count > chain.count && chain.has_client {
+        } else if *count > chain.count && chain.version.is_some() {
             of_clients.push(json!({ "encoded_key": key, "history_head": seal, "history_count": count }));
         } else if *count > chain.count {
             of_removed.push(json!({ "chain": key, "head": seal, "count": count }));

@@ -117,6 +117,30 @@ async fn altered_histories_are_refused(server: &TestServer) {
             form,
         ),
         (
+            Box::new(set("/records/1/caller/name", json!("é".repeat(200)))),
+            "INVALID",
+            "records.1",
+            altered,
+        ),
+        (
+            Box::new(set("/records/1/caller/name", json!("é".repeat(201)))),
+            "MALFORMED",
+            "records.1.caller",
+            form,
+        ),
+        (
+            Box::new(set("/records/1/caller/id", json!("x".repeat(201)))),
+            "MALFORMED",
+            "records.1.caller",
+            form,
+        ),
+        (
+            Box::new(|part: &mut Value| part["records"][1]["requestId"] = json!("x".repeat(201))),
+            "MALFORMED",
+            "records.1.requestId",
+            form,
+        ),
+        (
             Box::new(set("/records/1/door", json!("x"))),
             "MALFORMED",
             "records.1.door",
