@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::super::Failure;
-use super::line::{Line, Refusal, unknown};
+use super::refusal::{Refusal, unknown};
 use clientele_core::json_check::{self, JsonFault, Limits};
 use clientele_core::problem::ProblemCode;
 use clientele_domain::audit::{ChainPart, ExportedRecord, PartEnd};
@@ -51,6 +51,14 @@ pub(super) fn of_part(client_key: &str, position: i64, part: &ChainPart) -> Resu
     serde_json::to_string(&Whole { history }).map_err(Failure::internal)
 }
 
+/// A line with audit records.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) enum ChainLine {
+    History(HistoryLine),
+    RemovedClient(RemovedLine),
+}
+
 /// Further records of the client on the line before.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,13 +85,7 @@ const MOST_VALUES: usize = 14 * MOST_RECORDS + 100;
 
 /// Reads a line with audit records in the form in which an export writes it; none if it is another line. Such a line
 /// can have more values than any client.
-pub(super) fn read(text: &str) -> Option<Result<Line, Refusal>> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields, rename_all = "camelCase")]
-    enum Whole {
-        History(HistoryLine),
-        RemovedClient(RemovedLine),
-    }
+pub(super) fn read(text: &str) -> Option<Result<ChainLine, Refusal>> {
     let beginnings = ["{\"history\":", "{\"removedClient\":"];
     if !beginnings.iter().any(|beginning| text.starts_with(beginning)) {
         return None;
@@ -97,14 +99,11 @@ pub(super) fn read(text: &str) -> Option<Result<Line, Refusal>> {
         let message = format!("The line has more than {MOST_RECORDS} records, which no import takes.");
         return Some(Err(Refusal::new(ProblemCode::TooMany, "", message)));
     }
-    Some(Ok(match serde_json::from_str(text).ok()? {
-        Whole::History(line) => Line::History(line),
-        Whole::RemovedClient(line) => Line::Removed(line),
-    }))
+    serde_json::from_str(text).ok().map(Ok)
 }
 
 /// Reads a line in any form.
-pub(super) fn parsed(history: Json) -> Result<Line, Refusal> {
+pub(super) fn parsed(history: Json) -> Result<ChainLine, Refusal> {
     let Json::Object(mut members) = history else {
         return Err(Refusal::malformed("history", "history must be an object."));
     };
@@ -121,7 +120,7 @@ pub(super) fn parsed(history: Json) -> Result<Line, Refusal> {
         Ok((position, records, head))
     });
     match line {
-        Ok((position, records, head)) => Ok(Line::History(HistoryLine {
+        Ok((position, records, head)) => Ok(ChainLine::History(HistoryLine {
             client,
             position,
             records,
@@ -132,7 +131,7 @@ pub(super) fn parsed(history: Json) -> Result<Line, Refusal> {
 }
 
 /// Reads a line in any form.
-pub(super) fn parsed_removed(removed: Json) -> Result<Line, Refusal> {
+pub(super) fn parsed_removed(removed: Json) -> Result<ChainLine, Refusal> {
     let Json::Object(mut members) = removed else {
         return Err(Refusal::malformed("removedClient", "removedClient must be an object."));
     };
@@ -145,7 +144,7 @@ pub(super) fn parsed_removed(removed: Json) -> Result<Line, Refusal> {
         return Err(unknown(&format!("removedClient.{name}")).of(&encoded_key));
     }
     match part(history, "removedClient.history") {
-        Ok(history) => Ok(Line::Removed(RemovedLine { encoded_key, history })),
+        Ok(history) => Ok(ChainLine::RemovedClient(RemovedLine { encoded_key, history })),
         Err(refusal) => Err(refusal.of(&encoded_key)),
     }
 }

@@ -15,8 +15,9 @@ use tokio::task::JoinHandle;
 
 use super::super::{Failure, print, store};
 use super::history::{self, OpenChain};
-use super::line::{Header, Line, Refusal, parse};
+use super::line::{Header, Line, parse};
 use super::progress::Progress;
+use super::refusal::Refusal;
 use super::report::{References, Report, entry, not_kept};
 use super::{FORMAT, VERSION};
 use crate::services::Services;
@@ -41,14 +42,14 @@ const LONGEST_LINE: u64 = 64 << 20;
 pub(in crate::cli) struct Source {
     /// The file to read; - is standard input.
     #[arg(value_name = "FILE|-")]
-    pub file: PathBuf,
+    pub(super) file: PathBuf,
     /// Write the lines that are refused to this file: number, code, path, message and the key or id of the client. By
     /// default they are written to standard error.
     #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
+    pub(super) report: Option<PathBuf>,
     /// Replace the report if it exists.
     #[arg(long)]
-    pub force: bool,
+    pub(super) force: bool,
 }
 
 /// The lines of the source, which a thread reads and parses while the lines before are stored: standard input may wait

@@ -4,7 +4,7 @@ use async_graphql::{InputType, Value};
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::line::{Refusal, unknown};
+use super::refusal::{Refusal, unknown};
 
 /// Limit of the members or elements that are tried, one by one, to find the one that doesn't fit.
 const MOST_TRIED: usize = 1_000;

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Map, Value as Json, json};
 
 use super::super::Failure;
-use super::history::{self, HistoryLine, RemovedLine};
+use super::history::{self, ChainLine, HistoryLine, RemovedLine};
 use super::input::input;
+use super::refusal::{Refusal, unknown};
 use clientele_core::{
     json_check::{self, JsonFault, Limits, PathStep},
     problem::ProblemCode,
-    scalar::is_key,
 };
 use clientele_domain::{
     audit::ChainPart,
@@ -123,6 +123,15 @@ pub(super) enum Line {
     End { clients: u64, removed: Option<u64> },
 }
 
+impl From<ChainLine> for Line {
+    fn from(line: ChainLine) -> Self {
+        match line {
+            ChainLine::History(line) => Self::History(line),
+            ChainLine::RemovedClient(line) => Self::Removed(line),
+        }
+    }
+}
+
 /// The first line.
 pub(super) struct Header {
     pub format: String,
@@ -132,41 +141,10 @@ pub(super) struct Header {
     pub unknown: Option<String>,
 }
 
-/// The reason to refuse a line. Names members, never values.
-#[derive(Debug, PartialEq)]
-pub(super) struct Refusal {
-    pub code: ProblemCode,
-    pub path: String,
-    pub message: String,
-    /// The key of the client, or its id.
-    pub id: Option<String>,
-}
-
-impl Refusal {
-    pub fn new(code: ProblemCode, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            path: path.into(),
-            message: message.into(),
-            id: None,
-        }
-    }
-
-    /// The same with the key of the client, if it has the form of one.
-    pub fn of(self, client_key: &str) -> Self {
-        let id = is_key(client_key).then(|| client_key.to_owned());
-        Self { id, ..self }
-    }
-
-    pub fn malformed(path: impl Into<String>, message: &str) -> Self {
-        Self::new(ProblemCode::Malformed, path, message)
-    }
-}
-
 pub(super) fn parse(text: &str) -> Result<Line, Refusal> {
     let no_object = || Refusal::malformed("", "The line is not a JSON object: each line must be one, complete.");
     if let Some(line) = history::read(text) {
-        return line;
+        return line.map(Line::from);
     }
     // A value takes far more memory than its text.
     let mut fault = json_check::check(text, Limits::of_values(MOST_VALUES)).err();
@@ -208,10 +186,10 @@ pub(super) fn parse(text: &str) -> Result<Line, Refusal> {
         return Ok(Line::Template(input(template, "messageTemplate")?));
     }
     if let Some(history) = only("history") {
-        return history::parsed(history);
+        return history::parsed(history).map(Line::from);
     }
     if let Some(removed) = only("removedClient") {
-        return history::parsed_removed(removed);
+        return history::parsed_removed(removed).map(Line::from);
     }
     if let Some((clients, removed)) = only("end").and_then(|end| end_of(&end)) {
         return Ok(Line::End { clients, removed });
@@ -371,12 +349,4 @@ fn settable() -> &'static Vec<String> {
             .collect()
     });
     &NAMES
-}
-
-pub(super) fn unknown(path: &str) -> Refusal {
-    Refusal::new(
-        ProblemCode::Invalid,
-        path,
-        "The line has a member that doesn't exist: leave it out.",
-    )
 }

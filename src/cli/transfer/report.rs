@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value as Json, json};
 
 use super::super::Failure;
-use super::import::Source;
-use super::line::Refusal;
+use super::refusal::Refusal;
 
 /// The refused lines.
 pub(super) struct Report {
@@ -18,15 +17,16 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub fn open(source: &Source) -> Result<Self, Failure> {
-        let open = |path: &PathBuf| -> Result<_, Failure> {
-            if is_same_file(path, &source.file) {
+    /// Opens the file of the report, which isn't the one to import. Without a file, standard error is the report.
+    pub fn open(file: Option<&Path>, imported: &Path, force: bool) -> Result<Self, Failure> {
+        let open = |path: &Path| -> Result<_, Failure> {
+            if is_same_file(path, imported) {
                 let sentence = format!("{} is the file to import: name another report", path.display());
                 return Err(Failure::new(sentence));
             }
             let mut options = OpenOptions::new();
             options.write(true).mode(0o600);
-            match source.force {
+            match force {
                 true => options.create(true).truncate(true),
                 false => options.create_new(true),
             };
@@ -37,9 +37,9 @@ impl Report {
                 )),
                 _ => unwritable(path, &error),
             });
-            Ok((path.clone(), BufWriter::new(opened?)))
+            Ok((path.to_owned(), BufWriter::new(opened?)))
         };
-        let file = source.report.as_ref().map(open).transpose()?;
+        let file = file.map(open).transpose()?;
         Ok(Self { file, refused: 0 })
     }
 
