@@ -11,7 +11,7 @@ use async_graphql::{
 };
 use axum::http::StatusCode;
 
-use crate::engine_text;
+use crate::{engine_text, suggestion};
 use clientele_core::{
     budget::Size,
     error::{self, Error, sentence},
@@ -107,6 +107,8 @@ impl Cause {
 pub struct GraphqlError {
     pub code: Code,
     pub message: Cow<'static, str>,
+    /// The message for callers who may not read the schema, if the other one has names from it.
+    pub(crate) without_names: Option<Box<str>>,
     /// The positions in the document, if the error is about the document.
     pub locations: Vec<Pos>,
     /// The path of a wrong value, from the variable or the argument that contains it. Empty if there is none.
@@ -120,6 +122,7 @@ impl GraphqlError {
         Self {
             code,
             message: message.into(),
+            without_names: None,
             locations: Vec::new(),
             input_path: Vec::new(),
             cause: None,
@@ -144,6 +147,14 @@ impl GraphqlError {
     pub fn at(mut self, pos: Pos) -> Self {
         self.locations.push(pos);
         self
+    }
+
+    /// Removes the names of the schema that the document doesn't have.
+    pub(crate) fn remove_names(&mut self) {
+        match self.without_names.take() {
+            Some(message) => self.message = String::from(message).into(),
+            None => suggestion::remove(self.message.to_mut()),
+        }
     }
 
     /// Shortens the message, which can contain names as long as the document.

@@ -23,7 +23,6 @@ use crate::{
     persisted::Persisted,
     prepare::{Document, Parsed, Prepared},
     settings::GraphqlSettings,
-    suggestion,
 };
 
 /// A schema, and all that a request needs to be validated, limited and run.
@@ -146,8 +145,7 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
         let prepared = self.prepare_within(query, operation_name, variables, context).await;
         prepared.map_err(|mut refused| {
             if !self.shows_schema(context) {
-                let messages = refused.errors.iter_mut().map(|error| error.message.to_mut());
-                messages.for_each(suggestion::remove);
+                refused.errors.iter_mut().for_each(GraphqlError::remove_names);
             }
             refused
         })

@@ -214,6 +214,38 @@ async fn the_schema_is_shown_to_whom_it_may_be() {
 }
 
 #[tokio::test]
+async fn names_of_the_schema_are_shown_to_whom_it_may_be() {
+    for (who, shows) in [(Introspection::SignedIn, true), (Introspection::Off, false)] {
+        let server = server(limits(|l| l.introspection = who));
+        for (query, value, shown, hidden) in [
+            (
+                "query($v: Input!) { seen(input: $v) }",
+                serde_json::json!({ "gender": "OTHER" }),
+                "Variable \\\"$v\\\" at \\\"gender\\\": not a value of Gender: send FEMALE or MALE.",
+                "Variable \\\"$v\\\" at \\\"gender\\\": not a value of Gender.",
+            ),
+            (
+                "query($v: By!) { find(by: $v) }",
+                serde_json::json!({}),
+                "Variable \\\"$v\\\": exactly one of id, name must be given, and not as null.",
+                "Variable \\\"$v\\\": exactly one field of By must be given, and not as null.",
+            ),
+            (
+                "query($v: Input!) { seen(inputt: $v) }",
+                serde_json::json!({}),
+                "Did you mean \\\"input\\\"?",
+                "Unknown argument \\\"inputt\\\" on field \\\"seen\\\" of type \\\"Query\\\".\"",
+            ),
+        ] {
+            let variables = Variables::from_json(serde_json::json!({ "v": value }));
+            let answer = server.execute(query, None, variables, Data::default(), &AUTHENTICATED);
+            let body = String::from_utf8(answer.await.body.to_vec()).unwrap();
+            assert_eq!((body.contains(shown), body.contains(hidden)), (shows, !shows), "{body}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_id_costs_also_where_nothing_is_asked_for() {
     let query = "{ many(ids: [1, 2, 3]) { name @skip(if: true) } }";
     let reason =

@@ -17,6 +17,8 @@ pub(super) struct Mismatch {
     /// From the innermost outwards.
     path: Vec<PathSegment>,
     pub message: String,
+    /// The message for callers who may not read the schema, if the other one has names from it.
+    without_names: Option<String>,
 }
 
 impl Mismatch {
@@ -24,7 +26,14 @@ impl Mismatch {
         Self {
             path: Vec::new(),
             message: message.into(),
+            without_names: None,
         }
+    }
+
+    /// Adds the message for callers who may not read the schema.
+    fn or_without_names(mut self, message: String) -> Self {
+        self.without_names = Some(message);
+        self
     }
 
     /// The same, inside a member of an input object.
@@ -47,13 +56,17 @@ impl Mismatch {
             PathSegment::Index(index) => index.to_string(),
         };
         let place: Vec<String> = self.path.iter().rev().map(segment).collect();
-        let sentence = match place.as_slice() {
-            [] => format!("{subject}: {}", self.message),
-            _ => format!("{subject} at \"{}\": {}", place.join("."), self.message),
+        let begin = match place.as_slice() {
+            [] => format!("{subject}: "),
+            _ => format!("{subject} at \"{}\": ", place.join(".")),
         };
+        let without_names = self.without_names.take().map(|message| begin.clone() + &message);
         self.path.push(PathSegment::Field(root.to_owned()));
         self.path.reverse();
-        GraphqlError::new(code, sentence).of_input(self.path)
+        GraphqlError {
+            without_names: without_names.map(String::into_boxed_str),
+            ..GraphqlError::new(code, begin + &self.message).of_input(self.path)
+        }
     }
 }
 
@@ -122,15 +135,15 @@ pub(super) fn members<'a>(
 ) -> Result<(), Mismatch> {
     if let Some((unknown, _)) = given.clone().find(|(key, _)| !fields.contains_key(*key)) {
         let suggestion = suggestion(unknown, fields.keys().map(String::as_str));
-        let message = format!("{name} has no field \"{}\".{suggestion}", clip(unknown));
-        return Err(Mismatch::new(message).in_member(unknown));
+        let message = format!("{name} has no field \"{}\".", clip(unknown));
+        let mismatch = Mismatch::new(message.clone() + &suggestion).or_without_names(message);
+        return Err(mismatch.in_member(unknown));
     }
     if one_of && !given.clone().map(|(_, null)| null).eq([false]) {
         let names: Vec<_> = fields.keys().map(String::as_str).collect();
-        return Err(Mismatch::new(format!(
-            "exactly one of {} must be given, and not as null.",
-            names.join(", ")
-        )));
+        let message = format!("exactly one of {} must be given, and not as null.", names.join(", "));
+        let without_names = format!("exactly one field of {name} must be given, and not as null.");
+        return Err(Mismatch::new(message).or_without_names(without_names));
     }
     let missing = fields.values().find(|field| {
         field.default_value.is_none() && field.ty.ends_with('!') && given.clone().all(|(key, _)| key != field.name)
@@ -148,7 +161,10 @@ pub(super) fn of_enum(
 ) -> Result<ConstValue, Mismatch> {
     match values.get_key_value(given) {
         Some((known, _)) => Ok(ConstValue::Enum(Name::new(known))),
-        None => Err(Mismatch::new(not_of_enum(name, values))),
+        None => {
+            let without_names = format!("not a value of {name}.");
+            Err(Mismatch::new(not_of_enum(name, values)).or_without_names(without_names))
+        }
     }
 }
 
