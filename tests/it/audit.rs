@@ -9,6 +9,7 @@ mod later_changes;
 mod long;
 mod read_limits;
 mod reading;
+mod recorded_elsewhere;
 mod recording;
 mod replay;
 mod verification;

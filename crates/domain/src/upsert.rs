@@ -36,6 +36,7 @@ pub use state::{ChangeClientState, LONGEST_REASON};
 pub use target::NAMED;
 pub(crate) use {
     diff::ClientDiff,
+    many::size_as_json,
     merge::links_to,
     target::{unknown_client, version_conflict},
 };

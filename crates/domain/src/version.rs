@@ -10,7 +10,7 @@ use sea_orm::{ColumnTrait, ColumnType, IdenStatic, Iterable};
 use serde_json::Value;
 
 use crate::{
-    audit::{Action, Direction, Member, Record, Records, Unreadable, column_name},
+    audit::{Action, Allowance, Direction, Member, Record, Records, Unreadable, column_name, is_hidden_now},
     caller::{Caller, Permission, Rights},
     client::{
         Aggregate, ClientParts, Clients,
@@ -84,7 +84,8 @@ impl Clients {
         if version > stored.client.version {
             return refused("The client has no such version yet.");
         }
-        let past = Past {
+        budget::hold(stored.size())?;
+        let replay = VersionReplay {
             position: head.count - i64::from(stored.client.version - version),
             count: head.count,
             version,
@@ -92,11 +93,11 @@ impl Clients {
             stored,
             rights: &caller.rights,
         };
-        match past.read(self).await {
+        match replay.read(self).await {
             Ok(client) => Ok(Ok(Some(client))),
             Err(unreadable) => {
-                let advice = "choose a version closer to the first or the last one";
-                unreadable.problem("version", advice).map(Err)
+                let advice = "Choose a version closer to the first or the last one.";
+                unreadable.problem("version", "this version", advice).map(Err)
             }
         }
     }
@@ -112,8 +113,8 @@ fn apply(member: Member, members: &mut Members) {
     }
 }
 
-/// A version to find.
-struct Past<'a> {
+/// Replays records up to a version.
+struct VersionReplay<'a> {
     version: i32,
     /// The position of the record that made the version, and the number of records.
     position: i64,
@@ -123,26 +124,43 @@ struct Past<'a> {
     rights: &'a Rights,
 }
 
-impl Past<'_> {
-    /// Reads the shorter way, and the other one if records are missing on it.
+impl VersionReplay<'_> {
+    /// Replays in the shorter direction, and in the other one if its records are missing or erased. Both together read
+    /// no more than one [`Allowance`].
     async fn read(self, clients: &Clients) -> Result<ClientVersion, Unreadable> {
         let (first, second) = match self.position <= self.count - self.position {
             true => (Direction::Forward, Direction::Back),
             false => (Direction::Back, Direction::Forward),
         };
-        let (members, record) = match self.replay(first, clients).await {
-            Ok(found) => found,
-            Err(Unreadable::Failed(error)) => return Err(error.into()),
-            Err(unreadable) => match self.replay(second, clients).await {
-                Err(Unreadable::Failed(error)) => return Err(error.into()),
-                other => other.map_err(|_| unreadable)?,
-            },
-        };
+        let mut allowance = Allowance::default();
+        match self.read_in(first, clients, &mut allowance).await {
+            Err(unreadable @ (Unreadable::Missing | Unreadable::Erased)) => {
+                match self.read_in(second, clients, &mut allowance).await {
+                    Err(Unreadable::Missing | Unreadable::Erased) => Err(unreadable),
+                    found => found,
+                }
+            }
+            found => found,
+        }
+    }
+
+    async fn read_in(
+        &self,
+        way: Direction,
+        clients: &Clients,
+        allowance: &mut Allowance,
+    ) -> Result<ClientVersion, Unreadable> {
+        let (members, record) = self.replay(way, clients, allowance).await?;
         self.client(&members, record)
     }
 
     /// Returns the members as of the version, and its record.
-    async fn replay(&self, way: Direction, clients: &Clients) -> Result<(Members, Option<Record>), Unreadable> {
+    async fn replay(
+        &self,
+        way: Direction,
+        clients: &Clients,
+        allowance: &mut Allowance,
+    ) -> Result<(Members, Option<Record>), Unreadable> {
         let (mut members, mut record) = (Members::new(), None);
         let records = match way {
             Direction::Forward if self.position > 0 => Records {
@@ -162,10 +180,11 @@ impl Past<'_> {
             Direction::Forward | Direction::Back => return Err(Unreadable::Missing),
         };
         let key = &self.stored.client.encoded_key;
-        let replay = clients.audit.replay(key, records, way, |row, changed| {
+        let replay = clients.audit.replay(key, records, way, allowance, |row, changed| {
             let is_own = row.position == self.position;
             if is_own {
-                record = Some(Record::of(row, self.rights)?);
+                let own = Record::of(row, self.rights)?;
+                record = Some(own.hide_values(&self.definitions, self.rights));
             }
             let (is_first, is_creation) = (row.position == 1, row.action == Action::Created.as_str());
             let is_missing = match way {
@@ -192,7 +211,7 @@ impl Past<'_> {
     }
 
     /// Builds the client of these members.
-    fn client(self, members: &Members, record: Option<Record>) -> Result<ClientVersion, Unreadable> {
+    fn client(&self, members: &Members, record: Option<Record>) -> Result<ClientVersion, Unreadable> {
         let texts = members.values().filter_map(|member| member.after.as_ref());
         budget::hold(texts.map(|text| size_of::<Member>() + text.len()).sum())?;
         let client::Model {
@@ -222,7 +241,8 @@ impl Past<'_> {
                 _ => continue,
             };
             texts.insert(name, member.after.as_deref().unwrap_or_default());
-            if path[0] == "customInformation" && !member.is_visible(self.rights) {
+            let is_hidden = is_hidden_now(&member.path, &self.definitions, self.rights);
+            if path[0] == "customInformation" && (is_hidden || !member.is_visible(self.rights)) {
                 hidden.insert((path[1], (path.len() > 3).then(|| path[2])));
             }
         }
@@ -237,7 +257,7 @@ impl Past<'_> {
             values: ordered(values).into_iter().map(PastValue::of).collect(),
             hides_values: !hidden.is_empty(),
             record,
-            definitions: self.definitions,
+            definitions: Arc::clone(&self.definitions),
         })
     }
 }
@@ -275,7 +295,13 @@ fn row<E: Table>(texts: &Texts<'_>) -> Result<E::Model, Unreadable> {
         }
     };
     let row = Value::Array(E::Column::iter().map(value).collect());
-    serde_json::from_value(row).map_err(|_| Unreadable::Missing)
+    serde_json::from_value(row).map_err(|error| {
+        // The beginning of the error can have a personal value.
+        let error = error.to_string();
+        let error = error.rsplit(", ").next().unwrap_or_default();
+        tracing::error!(table = E::table(), error, "audit records don't make a row");
+        Unreadable::Missing
+    })
 }
 
 impl PastValue {

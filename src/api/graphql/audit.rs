@@ -79,8 +79,10 @@ impl AuditQuery {
     ) -> Result<Option<RawObject<ClientDifference>>> {
         let Some(by) = by.named() else { return Ok(None) };
         let audit_log = context.data::<AuditLog>()?;
+        let caller = caller(context)?;
+        let definitions = loaders(context)?.loader().definitions_to_mask(&caller.rights).await?;
         let difference = audit_log
-            .difference(caller(context)?, &by, from.into(), to.into())
+            .difference(caller, &by, from.into(), to.into(), &definitions)
             .await?;
         let Some(difference) = difference.map_err(|problem| of_argument("", &problem))? else {
             return Ok(None);
@@ -125,7 +127,8 @@ impl AuditQuery {
         let caller = caller(context)?;
         let audit_log = context.data::<AuditLog>()?;
         let page = audit_log.page(caller, &filter, &window, requested(&selection)).await?;
-        let page = page.map_err(of_argument)?;
+        let definitions = loaders(context)?.loader().definitions_to_mask(&caller.rights).await?;
+        let page = page.map_err(of_argument)?.hide_values(&definitions, &caller.rights);
         if page.bytes > audit::LARGEST_CONTENTS {
             return Err(too_large().into());
         }

@@ -46,6 +46,14 @@ impl Source {
         self.0.definitions.latest_known().await
     }
 
+    /// Definitions to mask audit records with: as they are stored now, unless this caller can view all values.
+    pub async fn definitions_to_mask(&self, rights: &Rights) -> Result<Arc<Definitions>, Error> {
+        match rights.views_all() {
+            true => self.any_definitions().await,
+            false => self.current_definitions().await,
+        }
+    }
+
     /// The definitions as they are stored now.
     pub async fn current_definitions(&self) -> Result<Arc<Definitions>, Error> {
         self.0.definitions.current().await

@@ -272,12 +272,13 @@ async fn records(ids: &[&GlobalId], loaders: &Loaders, caller: &Caller) -> Resul
         return Ok(HashMap::new());
     }
     let found = loaders.load_many(ids.iter().filter_map(|id| record_key(id))).await?;
+    let definitions = loaders.loader().definitions_to_mask(&caller.rights).await?;
     let mut records = HashMap::with_capacity(found.len());
     for (key, (record, bytes)) in read(found, caller)? {
         if bytes > LARGEST_CONTENTS {
             return Err(too_large().into());
         }
-        records.insert(key, record);
+        records.insert(key, record.hide_values(&definitions, &caller.rights));
     }
     Ok(records)
 }

@@ -42,7 +42,8 @@ const WORDS: usize = 1_000;
 const SCAN: usize = 10_000;
 /// A count of the rows of one client.
 const COUNT_OF_ONE: usize = 10;
-/// An earlier version of a client, or the difference of two: up to 10,000 records are read with their contents.
+/// An earlier version of a client, or the difference of two: up to 10,000 records are read with their contents, in both
+/// directions together.
 const REPLAY: usize = 10_000;
 
 /// A field of the root that lists rows, with the members of its filter that an index supports.

@@ -179,7 +179,8 @@ async fn versions_long_ago_are_compared(server: &TestServer) {
         as_of.iter().any(|(path, _, after)| path == "notes" && after == "10000"),
         "{as_of:?}"
     );
-    let message = "`from`: It depends on more than 10000 changes: choose versions closer together.";
+    let message =
+        "`from`: Reading these versions needs more than 10,000 audit records. Choose versions closer together.";
     for (from, to) in [(0, 10_001), (99, 10_100)] {
         let answer = ask(server, &key, from, to).await;
         let error = &answer["errors"][0];
@@ -201,6 +202,7 @@ async fn changes_of_more_than_64_mib_are_refused(server: &TestServer) {
     )
     .await;
     assert_eq!(changes(&ask(server, &key, 43, 299).await), []);
-    let message = "`from`: It depends on changes with more than 64 MiB: choose versions closer together.";
+    let message =
+        "`from`: Reading these versions needs more than 64 MiB of audit records. Choose versions closer together.";
     assert_eq!(ask(server, &key, 43, 300).await["errors"][0]["message"], message);
 }

@@ -80,7 +80,7 @@ fn members(schema: &Schema) -> String {
     let leaves = |ty: &str| {
         let names = schema
             .leaf_names(ty)
-            .filter(|name| !["hidesValues", "fieldId"].contains(name));
+            .filter(|name| !["hidesValues", "fieldId", "clientRoleKey"].contains(name));
         names.collect::<Vec<_>>().join(" ")
     };
     let [client, address, document, value] = [
@@ -96,7 +96,7 @@ fn members(schema: &Schema) -> String {
     )
 }
 
-async fn at(server: &TestServer, key: &str, version: i64, selection: &str) -> Value {
+pub async fn at(server: &TestServer, key: &str, version: i64, selection: &str) -> Value {
     let query = format!(
         "query($key: String!, $version: Int!) {{ clientAt(by: {{ encodedKey: $key }}, version: $version) {{ \
             {selection} }} }}"
@@ -106,7 +106,7 @@ async fn at(server: &TestServer, key: &str, version: i64, selection: &str) -> Va
 }
 
 /// The message of the refusal of this version.
-async fn refusal(server: &TestServer, key: &str, version: i64) -> String {
+pub async fn refusal(server: &TestServer, key: &str, version: i64) -> String {
     let answer = at(server, key, version, "version").await;
     let error = &answer["errors"][0];
     assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT", "{answer:#}");
@@ -351,8 +351,8 @@ async fn versions_before_and_after_a_merge_are_found(server: &TestServer) {
 async fn versions_within_10000_records_of_either_end_are_found(server: &TestServer) {
     let key = store_key(server, json!({ "client": { "firstName": "F", "lastName": "L" } })).await;
     add_records(server, &key, 20_099, "").await;
-    let message =
-        "`version`: It depends on more than 10000 changes: choose a version closer to the first or the last one.";
+    let message = "`version`: Reading this version needs more than 10,000 audit records. Choose a version closer to the first \
+         or the last one.";
     for (version, is_found) in [
         (2, true),
         (10_000, true),
@@ -387,7 +387,7 @@ async fn versions_within_64_mib_of_records_are_found(server: &TestServer) {
     server.write(creation).await.expect("it is erased");
     let found = at(server, &key, 401, "version").await;
     assert_eq!(found["data"]["clientAt"]["version"], 401, "{found:.300}");
-    let message = "`version`: It depends on changes with more than 64 MiB: choose a version closer to the first or the \
-                   last one.";
+    let message = "`version`: Reading this version needs more than 64 MiB of audit records. Choose a version closer to \
+                   the first or the last one.";
     assert_eq!(refusal(server, &key, 400).await, message);
 }

@@ -6,14 +6,17 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::{
-    Action, AuditLog, Shown,
-    replay::{Direction, Records, Unreadable},
+    Action, AuditLog, Member, Shown,
+    read::is_hidden_now,
+    replay::{Allowance, Direction, Records, Unreadable},
 };
 use crate::{
     caller::{Caller, Permission},
     client_by::ClientBy,
+    definitions::Definitions,
 };
 use clientele_core::{
+    budget,
     error::Result,
     path,
     problem::{Problem, ProblemCode},
@@ -31,7 +34,7 @@ pub struct Difference {
 impl AuditLog {
     /// Returns the difference between two versions of a client; none if there is no such client. Version 0 is before
     /// the client was created, so the difference from it has all values of the other one. Values are masked as in the
-    /// records.
+    /// records, and if these definitions have the field in a set that the caller can't view.
     ///
     /// # Errors
     /// The inner error is a problem with the versions.
@@ -41,6 +44,7 @@ impl AuditLog {
         by: &ClientBy,
         from: i64,
         to: i64,
+        definitions: &Definitions,
     ) -> Result<Result<Option<Difference>, Problem>> {
         caller.require(Permission::Audit)?;
         caller.require(Permission::ViewClient)?;
@@ -63,25 +67,35 @@ impl AuditLog {
             return Ok(Err(invalid("to", "The client has no such version yet.")));
         }
         let changes = match between(from, to, version, count) {
-            Ok(records) => self.changes(caller, &key, records, from == 0).await,
+            Ok(records) => {
+                let shown = |member: Member| {
+                    let hidden = is_hidden_now(&member.path, definitions, &caller.rights);
+                    Shown::to(&caller.rights, member, hidden)
+                };
+                self.changes(&key, records, from == 0, shown).await
+            }
             Err(unreadable) => Err(unreadable),
         };
         match changes {
             Ok(changes) => Ok(Ok(Some(Difference { from, to, changes }))),
-            Err(unreadable) => unreadable.problem("from", "choose versions closer together").map(Err),
+            Err(unreadable) => {
+                let advice = "Choose versions closer together.";
+                unreadable.problem("from", "these versions", advice).map(Err)
+            }
         }
     }
 
     /// Returns the joined changes of these records. The first one must be that of the creation, or none of them.
     async fn changes(
         &self,
-        caller: &Caller,
         key: &str,
         records: Records,
         from_creation: bool,
+        shown: impl Fn(Member) -> Shown,
     ) -> Result<Vec<Shown>, Unreadable> {
         let mut changes: BTreeMap<Vec<String>, Shown> = BTreeMap::new();
-        let replay = self.replay(key, records, Direction::Forward, |row, members| {
+        let mut allowance = Allowance::default();
+        let replay = self.replay(key, records, Direction::Forward, &mut allowance, |row, members| {
             let is_first = from_creation && row.position == 1;
             if is_first != (row.action == Action::Created.as_str()) {
                 return Err(Unreadable::Missing);
@@ -89,12 +103,17 @@ impl AuditLog {
             // The reason of a change, and the client of a merge, belong to its record, not to the client.
             let members = members.ok_or(Unreadable::Erased)?.into_iter();
             let members = members.filter(|member| member.path != ["reason"] && member.path != ["mergedFrom"]);
-            for member in members.map(|member| Shown::to(&caller.rights, member, false)) {
+            for member in members.map(&shown) {
                 join(&mut changes, member);
             }
             Ok(())
         });
         replay.await?;
+        let bytes = changes.values().map(|change| {
+            let texts = change.path.iter().chain(&change.before).chain(&change.after);
+            size_of::<(Vec<String>, Shown)>() + texts.map(String::len).sum::<usize>()
+        });
+        budget::hold(bytes.sum())?;
         Ok(changes.into_values().map(Shown::hidden_if_masked).collect())
     }
 }

@@ -5,7 +5,10 @@ use entity::{audit_record, instant};
 use serde::Serialize;
 
 use super::{Action, Member, Subject};
-use crate::caller::{Api, CallerKind, Permission, Restricted, Rights};
+use crate::{
+    caller::{Api, CallerKind, Permission, Restricted, Rights},
+    definitions::Definitions,
+};
 use clientele_core::error::{Error, Result};
 use clientele_storage::paging::{Cursor, Order, Page, Total};
 
@@ -69,6 +72,14 @@ pub struct HistoryPage {
 }
 
 impl HistoryPage {
+    /// Masks the values of custom field sets that the caller can't view now.
+    #[must_use]
+    pub fn hide_values(mut self, definitions: &Definitions, rights: &Rights) -> Self {
+        let records = std::mem::take(&mut self.records.rows).into_iter();
+        self.records.rows = records.map(|record| record.hide_values(definitions, rights)).collect();
+        self
+    }
+
     pub(super) fn of(rows: &Rows, order: &'static Order, rights: &Rights) -> Result<Self> {
         let Rows { page, total, bytes } = rows;
         let records = page.rows.iter().map(|row| Record::of(row, rights));
@@ -155,6 +166,18 @@ impl Record {
     }
 }
 
+impl Record {
+    /// Masks the values of custom field sets that the caller can't view now.
+    #[must_use]
+    pub fn hide_values(mut self, definitions: &Definitions, rights: &Rights) -> Self {
+        let changes = self.changes.iter_mut().flatten();
+        for change in changes.filter(|change| is_hidden_now(&change.path, definitions, rights)) {
+            (change.before, change.after, change.masked) = (None, None, true);
+        }
+        self
+    }
+}
+
 impl Shown {
     /// Removes the values if they are masked, which a part of them may not have been.
     pub(super) fn hidden_if_masked(self) -> Self {
@@ -194,6 +217,17 @@ impl Member {
                 // The field was unknown when the change was recorded.
                 None => !of_set || rights.views_all(),
             }
+    }
+}
+
+/// Returns true if this is the path of a value whose field is now in a set that the caller can't view. A value can have
+/// been recorded when the field was in another set.
+pub(crate) fn is_hidden_now(path: &[String], definitions: &Definitions, rights: &Rights) -> bool {
+    match path {
+        [first, field, ..] if first == CUSTOM_INFORMATION => {
+            definitions.field(field).is_some_and(|field| !field.is_shown(rights))
+        }
+        _ => false,
     }
 }
 

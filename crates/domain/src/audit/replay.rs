@@ -9,7 +9,7 @@ use clientele_core::{
     problem::{Problem, ProblemCode},
 };
 
-/// Limits of the records that one replay reads, and of their contents in bytes.
+/// Limits of the records that one request replays, and of their contents in bytes.
 pub const MOST_VERSIONS: i64 = 10_000;
 pub const MOST_CONTENTS: i64 = 64 << 20;
 
@@ -21,6 +21,22 @@ const PAGE: i64 = 500;
 pub(crate) struct Records {
     pub after: i64,
     pub until: i64,
+}
+
+/// The records, and the bytes of their contents, that replays can still read.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    records: i64,
+    bytes: i64,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self {
+            records: MOST_VERSIONS,
+            bytes: MOST_CONTENTS,
+        }
+    }
 }
 
 /// The direction of a replay.
@@ -47,15 +63,18 @@ impl From<Error> for Unreadable {
 }
 
 impl Unreadable {
-    /// Returns the problem of an argument that leads to these records.
-    pub fn problem(self, argument: &'static str, advice: &str) -> Result<Problem> {
+    /// Returns the problem of an argument that leads to these records: of `versions`, with advice if they are too many.
+    pub fn problem(self, argument: &'static str, versions: &str, advice: &str) -> Result<Problem> {
         let message = match self {
             Self::Missing => "The client's history doesn't reach back to it.".to_owned(),
             Self::Erased => "Contents of the client's history that it depends on have been erased.".to_owned(),
-            Self::TooMany => format!("It depends on more than {MOST_VERSIONS} changes: {advice}."),
+            Self::TooMany => {
+                let most = MOST_VERSIONS / 1_000;
+                format!("Reading {versions} needs more than {most},000 audit records. {advice}")
+            }
             Self::TooLarge => {
                 let most = MOST_CONTENTS >> 20;
-                format!("It depends on changes with more than {most} MiB: {advice}.")
+                format!("Reading {versions} needs more than {most} MiB of audit records. {advice}")
             }
             Self::Failed(error) => return Err(error),
         };
@@ -71,10 +90,11 @@ impl AuditLog {
         client_key: &str,
         records: Records,
         direction: Direction,
+        allowance: &mut Allowance,
         mut apply: impl FnMut(&audit_record::Model, Option<Vec<Member>>) -> Result<(), Unreadable>,
     ) -> Result<(), Unreadable> {
-        let (mut left, mut size, mut total) = (records, PAGE, 0);
-        if left.until - left.after > MOST_VERSIONS {
+        let (mut left, mut size) = (records, PAGE);
+        if left.until - left.after > allowance.records {
             return Err(Unreadable::TooMany);
         }
         let order = match direction {
@@ -95,10 +115,12 @@ impl AuditLog {
                 size = count / 2;
                 continue;
             }
-            total += bytes;
-            if bytes > LARGEST_CONTENTS || total > MOST_CONTENTS {
+            allowance.records -= count;
+            allowance.bytes -= bytes;
+            if bytes > LARGEST_CONTENTS || allowance.bytes < 0 {
                 return Err(Unreadable::TooLarge);
             }
+            size = (size * 2).min(PAGE);
             if rows.len() as i64 != count {
                 return Err(Unreadable::Missing);
             }

@@ -94,6 +94,11 @@ impl Aggregate {
         }
     }
 
+    /// The approximate bytes in memory.
+    pub(crate) fn size(&self) -> usize {
+        size_of::<Self>() + crate::upsert::size_as_json(self)
+    }
+
     /// First, middle and last name, with a space between.
     pub fn full_name(&self) -> String {
         let client = &self.client;

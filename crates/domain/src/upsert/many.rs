@@ -13,6 +13,7 @@ use async_graphql::InputObject;
 use chrono::{DateTime, SubsecRound, Utc};
 
 use self::progress::Progress;
+pub(crate) use self::size::size as size_as_json;
 use super::{LONGEST_LIST, Outcome, Scope, Upsert, UpsertClient, replay};
 use crate::{
     caller::Caller,

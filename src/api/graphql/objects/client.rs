@@ -48,6 +48,11 @@ objects_sharing! {
             => |(row, _)| row.addresses.iter().flatten();
         list<IdDocument> idDocuments "The identification documents of the client, in order."
             => |(row, loaded)| row.id_documents.iter().flatten().map(|document| (document, &*loaded.definitions));
+        known<ClientRole> clientRole "The role of the client in the bank."
+            => |(row, loaded)| {
+                let definitions = &*loaded.definitions;
+                definitions.role_of_key(&row.client.client_role_key).map(|role| (role, definitions))
+            };
         list<CustomFieldValue> customInformation "The custom field values of the client, in order. Values of sets that \
             you may not view are left out." [VALUE_ARGUMENTS] => |(row, loaded), field| {
                 let values = row.custom_values.iter().flatten().filter_map(|value| ValueRow::of(value, loaded));
@@ -78,6 +83,13 @@ objects_sharing! {
             => |(row, _)| row.addresses.iter().flatten();
         list<IdDocumentVersion> idDocuments "The identification documents of the client, in order."
             => |(row, version)| row.id_documents.iter().flatten().map(|document| (document, &*version.definitions));
+        maybe<ClientRole> clientRole "The role of the client in the bank; null if there is no such role now."
+            => |(row, version)| {
+                let definitions = &*version.definitions;
+                definitions.role_of_key(&row.client.client_role_key).map(|role| (role, definitions))
+            };
+        text clientRoleKey "The key of the role, as recorded. The records of an imported client can have the key of \
+            another database." => |(row, _)| &row.client.client_role_key;
         list<CustomFieldValueVersion> customInformation "The custom field values of the client, in order. Values of \
             sets that you may not view are left out: see `hidesValues`." [VALUE_ARGUMENTS] => |(_, version), field| {
                 let values = version.values.iter().map(|value| PastValueRow::of(value, &version.definitions));
@@ -105,11 +117,6 @@ objects_sharing! {
     enum<Language> preferredLanguage "The language of messages to the client."
         => |(row, _)| &row.client.preferred_language;
     maybe_text notes "Notes of the bank about the client." => |(row, _)| row.client.notes.as_deref();
-    known<ClientRole> clientRole "The role of the client in the bank."
-        => |(row, around)| {
-            let definitions = &*around.definitions;
-            definitions.role_of_key(&row.client.client_role_key).map(|role| (role, definitions))
-        };
     maybe_text assignedBranchKey "The key of the branch in charge of the client."
         => |(row, _)| row.client.assigned_branch_key.as_deref();
     maybe_text assignedCentreKey "The key of the centre in charge of the client."

@@ -101,12 +101,19 @@ object! {
     maybe_text value "The value as text, for any type of field; null for links." => |row| row.value.value.as_deref();
     maybe_text linkedKey "The key of the linked object; null unless the field is a link."
         => |row| row.value.linked_key.as_deref();
-    maybe_decimal number "The value of a NUMBER field; null for other types."
+    maybe_decimal number "The value of a NUMBER field; null for other types, and for a text that isn't \
+        a number."
         => |row| row.text(Kind::Number).filter(|text| Decimal::parse(text).is_some());
-    maybe_date date "The value of a DATE field; null for other types."
+    maybe_date date "The value of a DATE field; null for other types, and for a text that isn't a date."
         => |row| row.text(Kind::Date).and_then(Date::parse).map(|Date(date)| date);
-    maybe_boolean checked "The value of a CHECKBOX field; null for other types."
-        => |row| row.text(Kind::Checkbox).map(|text| text == "TRUE");
+    maybe_boolean checked "The value of a CHECKBOX field; null for other types, and for a text that isn't TRUE or \
+        FALSE." => |row| {
+            row.text(Kind::Checkbox).and_then(|text| match text {
+                "TRUE" => Some(true),
+                "FALSE" => Some(false),
+                _ => None,
+            })
+        };
     maybe<CustomFieldOption> option "The present option of a SELECTION field with this value; null for other types, \
         and if the field has no such option any more." => |row| {
             row.text(Kind::Selection).and_then(|value| row.field?.option(value))

@@ -11,10 +11,13 @@ objects_sharing! {
         node Address = &'a address::Model, "A postal address of a client.";
 
         id id "The global ID." => |row| global_id::encode(Self::NAME, &[&row.client_key, &row.encoded_key]);
-    } {}
-    { type AddressVersion = &'a address::Model, "A postal address of a client as of a version."; } {}
+    } {
+        text encodedKey "The key of the address. Send it back to change this address." => |row| &row.encoded_key;
+    }
+    { type AddressVersion = &'a address::Model, "A postal address of a client as of a version."; } {
+        text encodedKey "The key that the address had." => |row| &row.encoded_key;
+    }
 
-    text encodedKey "The key of the address. Send it back to change this address." => |row| &row.encoded_key;
     maybe_text line1 "The first line." => |row| row.line1.as_deref();
     maybe_text line2 "The second line." => |row| row.line2.as_deref();
     maybe_text city "The city." => |row| row.city.as_deref();
@@ -33,10 +36,13 @@ objects_sharing! {
         node IdDocument = DocumentRow<'a>, "An identification document of a client.";
 
         id id "The global ID." => |(row, _)| global_id::encode(Self::NAME, &[&row.client_key, &row.encoded_key]);
-    } {}
-    { type IdDocumentVersion = DocumentRow<'a>, "An identification document of a client as of a version."; } {}
+    } {
+        text encodedKey "The key of the document. Send it back to change this document." => |(row, _)| &row.encoded_key;
+    }
+    { type IdDocumentVersion = DocumentRow<'a>, "An identification document of a client as of a version."; } {
+        text encodedKey "The key that the document had." => |(row, _)| &row.encoded_key;
+    }
 
-    text encodedKey "The key of the document. Send it back to change this document." => |(row, _)| &row.encoded_key;
     text documentType "The kind of document, for example `Passport`." => |(row, _)| &row.document_type;
     text documentId "The number of the document." => |(row, _)| &row.document_id;
     maybe_text issuingAuthority "The authority that issued the document."

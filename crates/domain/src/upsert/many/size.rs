@@ -18,7 +18,7 @@ pub(super) fn size_of_problem(problem: &Problem) -> usize {
 }
 
 /// The bytes of a client as JSON, which are about those of its rows.
-pub(super) fn size(client: &impl Serialize) -> usize {
+pub(crate) fn size(client: &impl Serialize) -> usize {
     struct Counter(usize);
     impl io::Write for Counter {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
