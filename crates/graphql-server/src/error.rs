@@ -108,7 +108,7 @@ pub struct GraphqlError {
     pub code: Code,
     pub message: Cow<'static, str>,
     /// The message for callers who may not read the schema, if the other one has names from it.
-    pub(crate) without_names: Option<Box<str>>,
+    pub(crate) without_names: Option<Box<MessageWithoutNames>>,
     /// The positions in the document, if the error is about the document.
     pub locations: Vec<Pos>,
     /// The path of a wrong value, from the variable or the argument that contains it. Empty if there is none.
@@ -116,6 +116,10 @@ pub struct GraphqlError {
     /// The cause for the log, if the server is at fault.
     pub cause: Option<Cause>,
 }
+
+/// A message that has no names of the schema but those of the document.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct MessageWithoutNames(pub String);
 
 impl GraphqlError {
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
@@ -152,7 +156,7 @@ impl GraphqlError {
     /// Removes the names of the schema that the document doesn't have.
     pub(crate) fn remove_names(&mut self) {
         match self.without_names.take() {
-            Some(message) => self.message = String::from(message).into(),
+            Some(message) => self.message = message.0.into(),
             None => suggestion::remove(self.message.to_mut()),
         }
     }

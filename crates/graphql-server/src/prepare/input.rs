@@ -7,7 +7,7 @@ use async_graphql::{
 };
 
 use crate::{
-    error::{Code, GraphqlError},
+    error::{Code, GraphqlError, MessageWithoutNames},
     suggestion::suggestion,
 };
 
@@ -64,7 +64,7 @@ impl Mismatch {
         self.path.push(PathSegment::Field(root.to_owned()));
         self.path.reverse();
         GraphqlError {
-            without_names: without_names.map(String::into_boxed_str),
+            without_names: without_names.map(|message| Box::new(MessageWithoutNames(message))),
             ..GraphqlError::new(code, begin + &self.message).of_input(self.path)
         }
     }
