@@ -32,7 +32,7 @@ pub trait RequestContext: Send + Sync + 'static {
 
     /// The message to a page of another origin without a preflight request. An application that can trust origins says
     /// how.
-    fn untrusted_origin(&self) -> &'static str {
+    fn untrusted_origin_message(&self) -> &'static str {
         "A request from another site must carry the header GraphQL-Require-Preflight."
     }
 

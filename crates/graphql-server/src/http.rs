@@ -113,7 +113,7 @@ where
         && headers::is_cross_site(&parts.headers)
         && !headers::is_preflighted(&parts.headers)
     {
-        let message = call.context.untrusted_origin();
+        let message = call.context.untrusted_origin_message();
         return Err(RequestError::http(StatusCode::FORBIDDEN, message));
     }
     if (!get || parts.headers.contains_key(header::CONTENT_TYPE)) && !headers::is_json(&parts.headers) {

@@ -81,7 +81,7 @@ impl RequestContext for GraphqlRequest {
         self.is_trusted_origin
     }
 
-    fn untrusted_origin(&self) -> &'static str {
+    fn untrusted_origin_message(&self) -> &'static str {
         "A request from another site must carry the header GraphQL-Require-Preflight, or come from an origin in the \
          setting cors.allowed_origins."
     }

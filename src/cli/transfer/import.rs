@@ -366,6 +366,9 @@ impl Import<'_> {
             Line::Role(role) => fields.upsert_role(operator, role, now).await,
             Line::DocumentTemplate(template) => fields.upsert_document_template(operator, template, now).await,
             Line::Set(set) => fields.upsert_set(operator, set, now).await,
+            Line::Template(template) if self.rules == Some(ImportRules::Stored) => {
+                services.templates.import(operator, template, now).await
+            }
             Line::Template(template) => services.templates.upsert(operator, template, now).await,
             _ => return Ok(()),
         };

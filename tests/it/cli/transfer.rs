@@ -10,6 +10,7 @@ mod races;
 mod references;
 mod snapshot;
 mod taken;
+mod templates;
 
 use std::{
     fs,

@@ -336,6 +336,12 @@ async fn narrowed_options_name_clients_with_other_parents(server: &TestServer) {
         );
         assert_eq!(values(server).await, read);
     }
+    // Deactivated and narrowed at once.
+    let mut both = places(&["NL"], &[]);
+    both[1]["options"][0]["state"] = json!("DEACTIVATED");
+    let message = "2 clients have an option that is deactivated, and can keep it.";
+    let deactivated = effect("NOT_AN_OPTION", &["1", "options"], message, 2, &[&ids[0], &ids[1]]);
+    assert_eq!(change(server, both).await, accepted(json!([deactivated])));
 }
 
 async fn new_parent_names_clients_without_a_fitting_value(server: &TestServer) {

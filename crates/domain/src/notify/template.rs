@@ -7,6 +7,7 @@ mod values;
 use chrono::{DateTime, Utc};
 use entity::client;
 
+use self::upsert::ExportedTemplate;
 pub use self::{
     upsert::{
         DeleteMessageTemplate, MessageConditionsInput, MessageFieldConditionInput, MessageTemplateVariantInput,
@@ -65,6 +66,20 @@ impl Templates {
     ) -> Result<Result<ChangedDefinitions, Vec<Problem>>> {
         caller.require(Permission::ManageTemplates)?;
         definitions::change(&self.db, &self.audit, caller, input, now).await
+    }
+
+    /// Stores a template of an export, whose texts may have braces that are refused now.
+    ///
+    /// # Errors
+    /// Those of [`Self::upsert`].
+    pub async fn import(
+        &self,
+        caller: &Caller,
+        exported: &UpsertMessageTemplate,
+        now: DateTime<Utc>,
+    ) -> Result<Result<ChangedDefinitions, Vec<Problem>>> {
+        caller.require(Permission::ManageTemplates)?;
+        definitions::change(&self.db, &self.audit, caller, &ExportedTemplate(exported), now).await
     }
 
     /// Deletes a template and returns its key.

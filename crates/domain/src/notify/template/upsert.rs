@@ -142,29 +142,62 @@ impl DefinitionInput for UpsertMessageTemplate {
         transaction: &Transaction,
         _: DateTime<Utc>,
     ) -> Result<Result<Applied, Vec<Problem>>> {
-        let plan = match check::check(self, present, &caller.rights)? {
-            Ok(plan) => plan,
-            Err(problems) => return Ok(Err(problems)),
-        };
-        let key = plan.row.encoded_key.clone();
-        let before = present.template_of_key(&key).map(|template| &**template);
-        let mut changes = Vec::new();
-        if write(&plan, before, transaction).await? {
-            let before = before.map(state);
-            let after = (&plan.row, plan.variants.iter().collect());
-            changes.push(DefinitionChange {
-                subject: Subject::MessageTemplate,
-                key: key.clone(),
-                action: Action::of(before.as_ref()),
-                members: members(before.as_ref(), Some(&after), present),
-            });
-        }
-        Ok(Ok(Applied {
-            key,
-            changes,
-            warnings: Vec::new(),
-        }))
+        apply(self, Braces::Checked, caller, present, transaction).await
     }
+}
+
+/// A template of an export: its texts were stored before, perhaps under earlier rules.
+pub(super) struct ExportedTemplate<'a>(pub &'a UpsertMessageTemplate);
+
+impl DefinitionInput for ExportedTemplate<'_> {
+    async fn apply(
+        &self,
+        caller: &Caller,
+        present: &Definitions,
+        transaction: &Transaction,
+        _: DateTime<Utc>,
+    ) -> Result<Result<Applied, Vec<Problem>>> {
+        apply(self.0, Braces::Text, caller, present, transaction).await
+    }
+}
+
+/// The meaning of a text in braces that resembles a placeholder.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Braces {
+    /// A misspelt placeholder, which is refused.
+    Checked,
+    Text,
+}
+
+async fn apply(
+    input: &UpsertMessageTemplate,
+    braces: Braces,
+    caller: &Caller,
+    present: &Definitions,
+    transaction: &Transaction,
+) -> Result<Result<Applied, Vec<Problem>>> {
+    let plan = match check::check(input, braces, present, &caller.rights)? {
+        Ok(plan) => plan,
+        Err(problems) => return Ok(Err(problems)),
+    };
+    let key = plan.row.encoded_key.clone();
+    let before = present.template_of_key(&key).map(|template| &**template);
+    let mut changes = Vec::new();
+    if write(&plan, before, transaction).await? {
+        let before = before.map(state);
+        let after = (&plan.row, plan.variants.iter().collect());
+        changes.push(DefinitionChange {
+            subject: Subject::MessageTemplate,
+            key: key.clone(),
+            action: Action::of(before.as_ref()),
+            members: members(before.as_ref(), Some(&after), present),
+        });
+    }
+    Ok(Ok(Applied {
+        key,
+        changes,
+        warnings: Vec::new(),
+    }))
 }
 
 /// Writes the differences, and returns true if there were any. A variant's texts are never overwritten: messages refer

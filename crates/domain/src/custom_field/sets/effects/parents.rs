@@ -6,7 +6,7 @@ use sea_orm::Value;
 use serde::Serialize;
 
 use super::{Effects, PlannedField};
-use crate::definitions::{Field, for_values};
+use crate::definitions::{Field, FieldState, for_values};
 use clientele_core::{
     error::{Error, Result},
     problem::ConcernedClients,
@@ -66,7 +66,8 @@ impl Effects<'_> {
                 continue;
             };
             let (was, is) = (for_values(before), for_values(option));
-            if is.is_empty() {
+            // Those of a deactivated option have a warning of their own.
+            if is.is_empty() || option.state != FieldState::Active.as_str() {
                 continue;
             }
             if was.is_empty() {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use async_graphql::MaybeUndefined;
 use entity::message_template;
 
-use super::{MessageConditionsInput, MessageFieldConditionInput, Plan, UpsertMessageTemplate};
+use super::{Braces, MessageConditionsInput, MessageFieldConditionInput, Plan, UpsertMessageTemplate};
 use crate::{
     caller::Rights,
     client_by::ClientRoleBy,
@@ -37,12 +37,14 @@ pub(super) struct Check<'a> {
     pub known: &'a Definitions,
     /// The rights of the caller.
     pub rights: &'a Rights,
+    pub braces: Braces,
     pub problems: Problems,
 }
 
 /// Returns the template as it will be stored, or every problem.
 pub(super) fn check(
     input: &UpsertMessageTemplate,
+    braces: Braces,
     known: &Definitions,
     rights: &Rights,
 ) -> Result<Result<Plan, Vec<Problem>>> {
@@ -64,6 +66,7 @@ pub(super) fn check(
         stored,
         known,
         rights,
+        braces,
         problems: Problems::default(),
     };
     let mut member = Scalars {

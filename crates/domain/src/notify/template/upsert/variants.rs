@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use async_graphql::MaybeUndefined;
 use entity::message_variant;
 
-use super::{MessageTemplateVariantInput, check::Check};
+use super::{Braces, MessageTemplateVariantInput, check::Check};
 use crate::{
     caller::Rights,
     definitions::{Definitions, Field},
@@ -64,6 +64,7 @@ impl Check<'_> {
                 },
                 known: self.known,
                 rights: self.rights,
+                braces: self.braces,
                 before,
             };
             check.variant(&variant, channel);
@@ -124,6 +125,7 @@ struct VariantCheck<'a> {
     member: Scalars<'a>,
     known: &'a Definitions,
     rights: &'a Rights,
+    braces: Braces,
     before: Option<&'a Variant>,
 }
 
@@ -189,7 +191,8 @@ impl VariantCheck<'_> {
                 wrong.entry(key).or_insert((at, code));
             }
         }
-        for (text, at) in braced(text) {
+        let braced = braced(text).filter(|_| self.braces == Braces::Checked);
+        for (text, at) in braced {
             if self.meant(text).is_some() {
                 found += 1;
                 wrong.entry(text).or_insert((at, ProblemCode::UnknownPlaceholder));
