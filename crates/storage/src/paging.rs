@@ -215,8 +215,16 @@ impl Cursor {
 
     /// The same for one of several lists in this order.
     pub fn encode_of(&self, order: &Order, list: &str) -> String {
-        let content = serde_json::to_vec(&(order.name.to_owned() + list, &self.0)).expect("texts are JSON");
+        let content = serde_json::to_vec(&(Self::names(order, list), &self.0)).expect("texts are JSON");
         BASE64_URL_SAFE_NO_PAD.encode(content)
+    }
+
+    /// The names of the order and of the list, apart: joined, those of others could be the same.
+    fn names(order: &Order, list: &str) -> serde_json::Value {
+        match list {
+            "" => order.name.into(),
+            list => serde_json::json!([order.name, list]),
+        }
     }
 
     /// Parses a cursor of this order. None when it isn't one.
@@ -230,7 +238,7 @@ impl Cursor {
             return None;
         }
         let content = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (found, values): (String, Vec<String>) = serde_json::from_slice(&content).ok()?;
+        let (found, values): (serde_json::Value, Vec<String>) = serde_json::from_slice(&content).ok()?;
         let is_valid = |(value, column): (&String, &&str)| match *column {
             // Exactly the stored form: SQLite compares it as text.
             column if Order::is_instant(column) => {
@@ -239,7 +247,7 @@ impl Cursor {
             column if Order::is_number(column) => value.parse().is_ok_and(|number: i64| number.to_string() == *value),
             _ => !value.contains('\0'),
         };
-        let is_found = found.strip_prefix(order.name) == Some(list);
+        let is_found = found == Self::names(order, list);
         let fits = is_found && values.len() == order.columns.len();
         (fits && values.iter().zip(order.columns).all(is_valid)).then_some(Self(values))
     }
@@ -405,4 +413,27 @@ impl Total {
 pub fn counting(rows: &str) -> String {
     let limit = COUNT_LIMIT + 1;
     format!("SELECT count(*) FROM (SELECT 1 FROM {rows} LIMIT {limit}) counted")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cursor, Order};
+
+    #[test]
+    fn cursor_of_another_list_is_invalid() {
+        let order = |name| Order {
+            name,
+            columns: &["name"],
+            descending: false,
+        };
+        let (short, long) = (order("ab"), order("abc"));
+        let cursor = Cursor::of(vec!["x".to_owned()]);
+        let of_list = cursor.encode_of(&short, "cd");
+        assert_eq!(Cursor::decode_of(&of_list, &short, "cd"), Some(cursor.clone()));
+        assert_eq!(Cursor::decode_of(&of_list, &long, "d"), None);
+        assert_eq!(Cursor::decode(&of_list, &short), None);
+        let plain = cursor.encode(&long);
+        assert_eq!(Cursor::decode(&plain, &long), Some(cursor));
+        assert_eq!(Cursor::decode_of(&plain, &short, "c"), None);
+    }
 }

@@ -449,7 +449,7 @@ async fn cursors_of_other_orders_are_refused(server: &TestServer) {
     let of_search = edges[0]["cursor"].as_str().expect("a cursor").to_owned();
     let content = BASE64_URL_SAFE_NO_PAD.decode(&of_search).expect("base64");
     let content: Value = serde_json::from_slice(&content).expect("JSON");
-    let name = content[0].as_str().expect("a name");
+    let name = &content[0];
     let forged = |values: Value| encoded(json!([name, values]));
     for (search, cursor, is_valid) in [
         (json!(null), of_search.clone(), false),
