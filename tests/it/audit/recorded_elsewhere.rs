@@ -61,7 +61,10 @@ async fn values_need_rights_to_both_their_sets(server: &TestServer) {
     let card = || json!([{ "fieldId": "card", "name": "C", "type": "TEXT" }]);
     define(server, "facts", nick()).await;
     define_grouped(server, "cards", card()).await;
-    let values = |text: &str| json!([{ "fieldId": "nick", "value": text }, { "fieldId": "card", "groupIndex": 0, "value": text }]);
+    let values = |text: &str| {
+        let nick = json!({ "fieldId": "nick", "value": text });
+        json!([nick, { "fieldId": "card", "groupIndex": 0, "value": text }])
+    };
     let input = json!({ "client": { "firstName": "F", "lastName": "L" }, "customInformation": values("secret1") });
     let key = store_key(server, input).await;
     for values in [values("secret2"), json!([])] {

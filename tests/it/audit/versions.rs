@@ -351,8 +351,8 @@ async fn versions_before_and_after_a_merge_are_found(server: &TestServer) {
 async fn versions_within_10000_records_of_either_end_are_found(server: &TestServer) {
     let key = store_key(server, json!({ "client": { "firstName": "F", "lastName": "L" } })).await;
     add_records(server, &key, 20_099, "").await;
-    let message = "`version`: Reading this version needs more than 10,000 audit records. Choose a version closer to the first \
-         or the last one.";
+    let message = "`version`: Reading this version needs more than 10,000 audit records. Choose a version closer to \
+                   the first or the last one.";
     for (version, is_found) in [
         (2, true),
         (10_000, true),
