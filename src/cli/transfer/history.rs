@@ -266,7 +266,7 @@ pub(super) fn unverified(records: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, MOST_RECORDS, read};
+    use super::{ChainLine, MOST_RECORDS, read};
 
     #[test]
     fn records_of_a_line_are_limited() {
@@ -278,7 +278,7 @@ mod tests {
                 format!(r#"{{"removedClient":{{"encodedKey":"k","history":{{"records":[{records}],"head":""}}}}}}"#);
             let found = read(&line).expect("a line of records");
             let lengths = found.map(|line| match line {
-                Line::Removed(line) => line.history.records.len(),
+                ChainLine::RemovedClient(line) => line.history.records.len(),
                 _ => 0,
             });
             match is_read {
