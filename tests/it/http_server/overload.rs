@@ -135,8 +135,9 @@ async fn unread_http_2_refusal_ends_only_its_stream() {
     peer.send(&http2_frames::ask(1, "/wait")).await;
     let (mut next, mut reset) = (3, None);
     while reset.is_none() {
-        peer.send(&[http2_frames::ask(next, "/wait"), widen(next, 1_000)].concat())
-            .await;
+        // Without more room on the connection, a fast machine would use it up before the stream is reset.
+        let room = [widen(0, 1_000), widen(next, 1_000)].concat();
+        peer.send(&[http2_frames::ask(next, "/wait"), room].concat()).await;
         loop {
             let frame = peer.next_of(&[DATA, RST_STREAM]).await.expect("the connection lives");
             if frame.kind == RST_STREAM {
