@@ -151,7 +151,8 @@ async fn every_command_leaves_one_complete_file() {
         runs(&directory, &["user", "password", "ana"], "another good password\n");
         assert_ne!(complete(&directory).await.rows("api_user"), added.rows("api_user"));
         runs(&directory, &["user", "list"], "");
-        runs(&directory, &["token", "create", "job", "--permissions", "ALL"], "");
+        let (_, told, status) = run(&directory, &["token", "create", "job", "--permissions", "ALL"], "");
+        assert!(told.starts_with("to revoke the token: ") && status == Some(0), "{told}");
         assert_eq!(complete(&directory).await.rows("api_token").len(), 1);
         runs(&directory, &["client", "erase", "SEED00000000", "--yes"], "");
         let erased = complete(&directory).await;
