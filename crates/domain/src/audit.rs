@@ -31,9 +31,9 @@ pub use record::{Action, Chain, Change, Member, Members, Subject};
 pub use replay::MOST_VERSIONS;
 pub(crate) use replay::{Allowance, Direction, Records, Unreadable};
 pub use search::{AuditFilter, LARGEST_CONTENTS};
-pub use transfer::{ChainPart, ExportedRecord, PartEnd};
+pub use transfer::{ChainPart, ExportedRecord};
 pub(crate) use transfer::{ChainParts, CheckedPart};
-pub use walk::Counts;
+pub use walk::{Counts, PartEnd};
 
 use std::sync::{Arc, Mutex};
 

@@ -13,7 +13,11 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use read::ChainParts;
 
-use super::{Action, Head, Keys, Member, Subject, keys::SALT_BYTES, walk::Walk};
+use super::{
+    Action, Head, Keys, Member, Subject,
+    keys::SALT_BYTES,
+    walk::{PartEnd, Walk},
+};
 use crate::caller::{Api, CallerKind};
 use clientele_core::{
     path,
@@ -64,16 +68,6 @@ pub struct ExportedCaller {
     pub kind: String,
     pub id: String,
     pub name: String,
-}
-
-/// The last record of a part, which the next part of the chain continues.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PartEnd {
-    pub position: i64,
-    pub at: DateTime<Utc>,
-    pub digest: String,
-    pub hmac: String,
-    pub key_id: String,
 }
 
 impl ChainPart {

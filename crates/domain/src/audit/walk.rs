@@ -4,12 +4,20 @@
 use chrono::{DateTime, Utc};
 use entity::audit_record;
 
-use super::{
-    Action, Chain, Finding, FindingKind, Head, Keys, PartEnd, finding::UnknownKeys, keys::digest_of, record::Genesis,
-};
+use super::{Action, Chain, Finding, FindingKind, Head, Keys, finding::UnknownKeys, keys::digest_of, record::Genesis};
 
 /// Limit of the findings reported for one chain; the others are only counted.
 const MOST_FINDINGS: u64 = 100;
+
+/// The last record of a part, which the next part of the chain continues.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartEnd {
+    pub position: i64,
+    pub at: DateTime<Utc>,
+    pub digest: String,
+    pub hmac: String,
+    pub key_id: String,
+}
 
 /// The counts of a verification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
