@@ -25,7 +25,7 @@ pub use difference::Difference;
 pub use finding::{Finding, FindingKind};
 pub use keys::{Head, Keys};
 pub(crate) use read::is_hidden_now;
-pub use read::{BY_POSITION, HistoryPage, NEWEST_FIRST, Record, RecordKey, Rows, Shown, Stored};
+pub use read::{BY_POSITION, DefinedFields, HistoryPage, NEWEST_FIRST, Record, RecordKey, Rows, Shown, Stored};
 pub(crate) use record::column_name;
 pub use record::{Action, Chain, Change, Member, Members, Subject};
 pub use replay::MOST_VERSIONS;

@@ -23,7 +23,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 pub use template::{Conditions, FieldCondition, Template, Variant};
 use tokio::sync::RwLock;
 
-use crate::{caller::Rights, client_by::ClientRoleBy};
+use crate::{audit::DefinedFields, caller::Rights, client_by::ClientRoleBy};
 use clientele_core::{
     error::{Error, Result},
     text_enum,
@@ -308,6 +308,12 @@ pub async fn version<C: ConnectionTrait>(connection: &Connection<C>) -> Result<i
 pub struct DefinitionsCache {
     db: Database,
     snapshot: Arc<RwLock<Option<Arc<Definitions>>>>,
+}
+
+impl DefinedFields for Definitions {
+    fn is_hidden(&self, field_id: &str, rights: &Rights) -> bool {
+        self.field(field_id).is_some_and(|field| !field.is_shown(rights))
+    }
 }
 
 impl DefinitionsCache {

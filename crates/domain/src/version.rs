@@ -184,7 +184,7 @@ impl VersionReplay<'_> {
             let is_own = row.position == self.position;
             if is_own {
                 let own = Record::of(row, self.rights)?;
-                record = Some(own.hide_values(&self.definitions, self.rights));
+                record = Some(own.hide_values(&*self.definitions, self.rights));
             }
             let (is_first, is_creation) = (row.position == 1, row.action == Action::Created.as_str());
             let is_missing = match way {
@@ -241,7 +241,7 @@ impl VersionReplay<'_> {
                 _ => continue,
             };
             texts.insert(name, member.after.as_deref().unwrap_or_default());
-            let is_hidden = is_hidden_now(&member.path, &self.definitions, self.rights);
+            let is_hidden = is_hidden_now(&member.path, &*self.definitions, self.rights);
             if path[0] == "customInformation" && (is_hidden || !member.is_visible(self.rights)) {
                 hidden.insert((path[1], (path.len() > 3).then(|| path[2])));
             }

@@ -82,7 +82,7 @@ impl AuditQuery {
         let caller = caller(context)?;
         let definitions = loaders(context)?.loader().definitions_to_mask(&caller.rights).await?;
         let difference = audit_log
-            .difference(caller, &by, from.into(), to.into(), &definitions)
+            .difference(caller, &by, from.into(), to.into(), &*definitions)
             .await?;
         let Some(difference) = difference.map_err(|problem| of_argument("", &problem))? else {
             return Ok(None);
@@ -128,7 +128,7 @@ impl AuditQuery {
         let audit_log = context.data::<AuditLog>()?;
         let page = audit_log.page(caller, &filter, &window, requested(&selection)).await?;
         let definitions = loaders(context)?.loader().definitions_to_mask(&caller.rights).await?;
-        let page = page.map_err(of_argument)?.hide_values(&definitions, &caller.rights);
+        let page = page.map_err(of_argument)?.hide_values(&*definitions, &caller.rights);
         if page.bytes > audit::LARGEST_CONTENTS {
             return Err(too_large().into());
         }

@@ -307,7 +307,7 @@ impl Loading<'_> {
                 if page.bytes > audit::LARGEST_CONTENTS {
                     return Err(too_large().into());
                 }
-                known.insert(key.client_key, page.hide_values(&definitions, &self.caller.rights));
+                known.insert(key.client_key, page.hide_values(&*definitions, &self.caller.rights));
             }
         }
         Ok(())

@@ -278,7 +278,7 @@ async fn records(ids: &[&GlobalId], loaders: &Loaders, caller: &Caller) -> Resul
         if bytes > LARGEST_CONTENTS {
             return Err(too_large().into());
         }
-        records.insert(key, record.hide_values(&definitions, &caller.rights));
+        records.insert(key, record.hide_values(&*definitions, &caller.rights));
     }
     Ok(records)
 }

@@ -7,13 +7,12 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::{
     Action, AuditLog, Member, Shown,
-    read::is_hidden_now,
+    read::{DefinedFields, is_hidden_now},
     replay::{Allowance, Direction, Records, Unreadable},
 };
 use crate::{
     caller::{Caller, Permission},
     client_by::ClientBy,
-    definitions::Definitions,
 };
 use clientele_core::{
     budget,
@@ -34,7 +33,7 @@ pub struct Difference {
 impl AuditLog {
     /// Returns the difference between two versions of a client; none if there is no such client. Version 0 is before
     /// the client was created, so the difference from it has all values of the other one. Values are masked as in the
-    /// records, and if these definitions have the field in a set that the caller can't view.
+    /// records, and if the caller can't view the set that the field is in now.
     ///
     /// # Errors
     /// The inner error is a problem with the versions.
@@ -44,7 +43,7 @@ impl AuditLog {
         by: &ClientBy,
         from: i64,
         to: i64,
-        definitions: &Definitions,
+        fields: &impl DefinedFields,
     ) -> Result<Result<Option<Difference>, Problem>> {
         caller.require(Permission::Audit)?;
         caller.require(Permission::ViewClient)?;
@@ -69,7 +68,7 @@ impl AuditLog {
         let changes = match between(from, to, version, count) {
             Ok(records) => {
                 let shown = |member: Member| {
-                    let hidden = is_hidden_now(&member.path, definitions, &caller.rights);
+                    let hidden = is_hidden_now(&member.path, fields, &caller.rights);
                     Shown::to(&caller.rights, member, hidden)
                 };
                 self.changes(&key, records, from == 0, shown).await

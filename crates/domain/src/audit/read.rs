@@ -5,10 +5,7 @@ use entity::{audit_record, instant};
 use serde::Serialize;
 
 use super::{Action, Member, Subject};
-use crate::{
-    caller::{Api, CallerKind, Permission, Restricted, Rights},
-    definitions::Definitions,
-};
+use crate::caller::{Api, CallerKind, Permission, Restricted, Rights};
 use clientele_core::error::{Error, Result};
 use clientele_storage::paging::{Cursor, Order, Page, Total};
 
@@ -74,9 +71,9 @@ pub struct HistoryPage {
 impl HistoryPage {
     /// Masks the values of custom field sets that the caller can't view now.
     #[must_use]
-    pub fn hide_values(mut self, definitions: &Definitions, rights: &Rights) -> Self {
+    pub fn hide_values(mut self, fields: &impl DefinedFields, rights: &Rights) -> Self {
         let records = std::mem::take(&mut self.records.rows).into_iter();
-        self.records.rows = records.map(|record| record.hide_values(definitions, rights)).collect();
+        self.records.rows = records.map(|record| record.hide_values(fields, rights)).collect();
         self
     }
 
@@ -169,9 +166,9 @@ impl Record {
 impl Record {
     /// Masks the values of custom field sets that the caller can't view now.
     #[must_use]
-    pub fn hide_values(mut self, definitions: &Definitions, rights: &Rights) -> Self {
+    pub fn hide_values(mut self, fields: &impl DefinedFields, rights: &Rights) -> Self {
         let changes = self.changes.iter_mut().flatten();
-        for change in changes.filter(|change| is_hidden_now(&change.path, definitions, rights)) {
+        for change in changes.filter(|change| is_hidden_now(&change.path, fields, rights)) {
             (change.before, change.after, change.masked) = (None, None, true);
         }
         self
@@ -220,13 +217,17 @@ impl Member {
     }
 }
 
+/// The custom fields as they are now. Definitions are recorded in the audit log, which therefore knows none of them.
+pub trait DefinedFields: Sync {
+    /// Returns true if the field is in a set that a caller with these rights can't view.
+    fn is_hidden(&self, field_id: &str, rights: &Rights) -> bool;
+}
+
 /// Returns true if this is the path of a value whose field is now in a set that the caller can't view. A value can have
 /// been recorded when the field was in another set.
-pub(crate) fn is_hidden_now(path: &[String], definitions: &Definitions, rights: &Rights) -> bool {
+pub(crate) fn is_hidden_now(path: &[String], fields: &impl DefinedFields, rights: &Rights) -> bool {
     match path {
-        [first, field, ..] if first == CUSTOM_INFORMATION => {
-            definitions.field(field).is_some_and(|field| !field.is_shown(rights))
-        }
+        [first, field, ..] if first == CUSTOM_INFORMATION => fields.is_hidden(field, rights),
         _ => false,
     }
 }
