@@ -25,6 +25,10 @@ const NOT_RUN: &[&str] = &[
     "docs/operations.md: clientele user add admin --permissions ALL < /run/secrets/admin_password",
     "docs/operations.md: clientele serve --database-url postgres://USER:PASSWORD@HOST/NAME",
     "docs/operations.md: pg_dump --format=custom --file=clientele.dump postgres://USER@HOST/NAME",
+    "docs/runbook.md: psql \"$DATABASE_URL\" -c \"SELECT pid, state, now() - xact_start AS age, wait_event_type",
+    "docs/runbook.md: psql \"$DATABASE_URL\" -c 'SELECT 1'",
+    "docs/runbook.md: df -h . && ls -l clientele.db*",
+    "docs/runbook.md: psql \"$DATABASE_URL\" -c 'ANALYZE'",
 ];
 
 macro_rules! pages {
@@ -52,6 +56,7 @@ pages! {
     metrics: "docs/metrics.md",
     notifications: "docs/notifications.md",
     operations: "docs/operations.md",
+    runbook: "docs/runbook.md",
     threat_model: "docs/threat-model.md",
     upsert: "docs/upsert.md",
 }
@@ -105,7 +110,7 @@ fn steps(page: &str) -> Vec<(Block, Option<Block>)> {
                 Some((_, answer @ None)) => *answer = Some(block),
                 _ => panic!("{page}:{}: an answer without a command", block.line),
             },
-            "sh no-run" | "rust" | "mermaid" => {}
+            "sh no-run" | "rust" | "mermaid" | "promql" => {}
             info => panic!("{page}:{}: unknown kind of block: {info}", block.line),
         }
     }
