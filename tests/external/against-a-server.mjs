@@ -1,9 +1,10 @@
 // Starts a server on a free port in a new folder, runs the suites of this folder against it, and stops it as an operator would:
 // node against-a-server.mjs PATH/TO/clientele
 import { spawn, spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -27,7 +28,19 @@ const added = spawnSync(resolve(program), ['user', 'add', 'admin', '--permission
 });
 if (added.status !== 0) throw new Error('no user could be added');
 
-const server = spawn(resolve(program), ['serve', '--listen', '127.0.0.1:0'], {
+// Publishes the keys of an issuer of tokens, whose metrics exist only then.
+const key = { ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }), kid: '1', alg: 'ES256' };
+const issuer = createServer((_, response) => {
+  response.setHeader('content-type', 'application/json').end(JSON.stringify({ keys: [key] }));
+}).listen(0, '127.0.0.1');
+await once(issuer, 'listening');
+const fetched = new Promise((done) => { issuer.once('request', (_, response) => response.once('close', done)); });
+
+const server = spawn(resolve(program), [
+  'serve', '--listen', '127.0.0.1:0',
+  '--set', 'authentication.jwt.issuer=https://issuer.test', '--set', 'authentication.jwt.audience=clientele',
+  '--set', `authentication.jwt.jwks_url=http://127.0.0.1:${issuer.address().port}/`,
+], {
   ...surroundings,
   stdio: ['ignore', 'pipe', 'inherit'],
 });
@@ -77,10 +90,12 @@ function run(suite, ...args) {
 try {
   const address = await listening();
   await furnish(address);
+  await fetched;
   const passed = [
     run('audits.mjs', `${address}/graphql`),
     run('browser.mjs', `${address}/playground`, process.env.SCREENSHOT ?? join(folder, 'playground.png')),
     start(join(import.meta.dirname, 'mambupy', 'run'), address),
+    run('monitoring/check.mjs', address),
     // Last: the generated requests also change the definitions that all clients follow.
     start(join(import.meta.dirname, 'schemathesis', 'run'), `${address}/graphql`),
   ];
@@ -90,5 +105,6 @@ try {
   process.exitCode = passed.every(Boolean) && code === 0 ? 0 : 1;
 } finally {
   server.kill('SIGKILL');
+  issuer.close();
   await rm(folder, { recursive: true, force: true });
 }
