@@ -145,6 +145,23 @@ async fn taken_values_are_reported_beside_other_problems(server: &TestServer) {
         upsert(server, input).await.data(answer(problems));
         assert_eq!(server.snapshot().await, before);
     }
+    // A value with another problem isn't looked up: it must be changed anyway.
+    let grouped = json!([values[1], { "fieldId": "passport", "value": "X1", "groupIndex": 0 }, values[1]]);
+    let input = json!({ "client": { "firstName": "F", "lastName": "L" }, "customInformation": grouped });
+    let answer_of_grouped = upsert(server, input).await;
+    let errors = &answer_of_grouped.body["data"]["upsertClient"]["userErrors"];
+    let errors = errors.as_array().cloned().unwrap_or_default();
+    assert_eq!(
+        errors
+            .iter()
+            .map(|error| json!([error["code"], error["path"]]))
+            .collect::<Vec<_>>(),
+        [
+            json!(["GROUP_INDEX", ["input", "customInformation", "1", "groupIndex"]]),
+            json!(["DUPLICATE", ["input", "customInformation", "2", "fieldId"]]),
+            json!(["TAKEN", ["input", "customInformation", "0", "value"]]),
+        ]
+    );
     // The client's own values aren't taken.
     let own = json!({ "client": { "clientId": "OTHER", "firstName": " " }, "matchOn": "CLIENT_ID",
         "customInformation": values });

@@ -1,6 +1,6 @@
 //! Claims the values of unique custom fields. Each is unique in the database: it has one row in `custom_field_claim`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use entity::{Table, custom_field_claim, custom_field_value};
 use serde::Serialize;
@@ -17,7 +17,7 @@ use crate::{
 use clientele_core::{
     error::{Error, Result},
     path,
-    problem::{Problem, ProblemCode, Section},
+    problem::{Problem, ProblemCode, Section, Step as PathStep},
 };
 use clientele_storage::db::{Dialect, Step, Transaction};
 
@@ -42,19 +42,25 @@ impl Claim {
         is_unique.then(|| Self::new(field, field.kind.comparable(text)))
     }
 
-    /// The claims of a new client with the values of this submission. Values that break a rule claim nothing.
-    pub(super) fn sent<'a>(input: &'a UpsertClient, definitions: &'a Definitions) -> impl Iterator<Item = Self> + 'a {
-        let values = input.custom_information.value().into_iter().flatten();
-        values.filter_map(|sent| {
-            let field = definitions.field(&sent.field_id)?;
-            let text = if field.kind.is_link() {
-                &sent.linked_key
-            } else {
-                &sent.value
-            };
-            let text = field.accept(text.value()?).ok().filter(|text| !text.is_empty())?;
-            Self::of(field, &text)
-        })
+    /// The claims of a new client with the values of this submission, each with the index of its value. Values that
+    /// break a rule of their field claim nothing.
+    pub(super) fn sent<'a>(
+        input: &'a UpsertClient,
+        definitions: &'a Definitions,
+    ) -> impl Iterator<Item = (usize, Self)> + 'a {
+        let values = input.custom_information.value().into_iter().flatten().enumerate();
+        values.filter_map(|(index, sent)| Some((index, Self::of_sent(sent, definitions)?)))
+    }
+
+    fn of_sent(sent: &CustomFieldValueInput, definitions: &Definitions) -> Option<Self> {
+        let field = definitions.field(&sent.field_id)?;
+        let text = if field.kind.is_link() {
+            &sent.linked_key
+        } else {
+            &sent.value
+        };
+        let text = field.accept(text.value()?).ok().filter(|text| !text.is_empty())?;
+        Self::of(field, &text)
     }
 
     /// The condition that a row is one of the claims in the JSON array bound to `placeholder`.
@@ -149,7 +155,7 @@ impl Upsert<'_> {
     }
 
     /// Adds the values that other clients have to the other problems of a submission, so that the caller can correct
-    /// all of them at once.
+    /// all of them at once. A value with another problem isn't looked up: it must be changed anyway.
     pub(super) async fn with_taken_values(
         &self,
         mut problems: Vec<Problem>,
@@ -164,13 +170,26 @@ impl Upsert<'_> {
             let field = definitions.field_of_key(&claim.field_key);
             field.is_some_and(|field| field.is_editable(&self.caller.rights)) && !claim.value.contains('\0')
         };
-        let claims: BTreeSet<Claim> = Claim::sent(input, definitions).filter(is_editable).collect();
+        let refused: HashSet<usize> = problems.iter().filter_map(index_of_value).collect();
+        let mut claims: BTreeMap<Claim, usize> = BTreeMap::new();
+        for (index, claim) in Claim::sent(input, definitions) {
+            if is_editable(&claim) && !refused.contains(&index) {
+                claims.entry(claim).or_insert(index);
+            }
+        }
         if claims.is_empty() || problems.iter().any(is_final) {
             return Ok(problems);
         }
         let key = stored.map_or("", |stored| &*stored.client.encoded_key);
-        let taken = taken(key, &claims, &self.caller.rights, transaction).await?;
-        problems.extend(values_taken(input, &taken, definitions));
+        let claimed: Vec<&Claim> = claims.keys().collect();
+        let taken = taken(key, &claimed, &self.caller.rights, transaction).await?;
+        let mut taken: Vec<(usize, Claim)> = taken.into_iter().map(|claim| (claims[&claim], claim)).collect();
+        taken.sort();
+        problems.extend(
+            taken
+                .iter()
+                .map(|(index, claim)| value_taken_at(Some(*index), claim, definitions)),
+        );
         problems.sort_by_key(Problem::section);
         Ok(problems)
     }
@@ -202,44 +221,40 @@ async fn taken(
     rows.iter().map(|row| Ok(claim(row.try_get_many_by_index()?))).collect()
 }
 
-/// Returns the problems of these values, in the order of the submission.
-fn values_taken(input: &UpsertClient, taken: &[Claim], definitions: &Definitions) -> Vec<Problem> {
-    let mut problems: Vec<(Option<usize>, Problem)> = taken
-        .iter()
-        .map(|claim| value_taken(input, claim, definitions))
-        .collect();
-    problems.sort_by_key(|(index, _)| *index);
-    problems.into_iter().map(|(_, problem)| problem).collect()
-}
-
 /// Returns the problem of a submission with a value that another client has claimed, and the index of the value in the
 /// list.
 pub(super) fn value_taken(input: &UpsertClient, claim: &Claim, definitions: &Definitions) -> (Option<usize>, Problem) {
     let field = definitions.field_of_key(&claim.field_key);
+    let mut values = input.custom_information.value().into_iter().flatten();
+    let index = values.position(|sent| {
+        field.is_some_and(|field| sent.field_id == field.row.field_id)
+            && Claim::of_sent(sent, definitions).as_ref() == Some(claim)
+    });
+    (index, value_taken_at(index, claim, definitions))
+}
+
+/// Returns the problem with the value at this index of the list, which another client has claimed.
+fn value_taken_at(index: Option<usize>, claim: &Claim, definitions: &Definitions) -> Problem {
+    let field = definitions.field_of_key(&claim.field_key);
     let id = field.map_or("", |field| &field.row.field_id);
-    let has_it = |sent: &CustomFieldValueInput| {
-        let field = field.filter(|_| sent.field_id == id)?;
-        let text = if field.kind.is_link() {
-            &sent.linked_key
-        } else {
-            &sent.value
-        };
-        let text = field.accept(text.value()?).ok()?;
-        let member = if field.kind.is_link() { "linkedKey" } else { "value" };
-        (Claim::of(field, &text)? == *claim).then_some(member)
-    };
-    let mut values = input.custom_information.value().into_iter().flatten().enumerate();
-    let found = values.find_map(|(index, sent)| Some((index, has_it(sent)?)));
-    let path = match found {
-        Some((index, member)) => path!["customInformation", index, member].to_vec(),
-        None => path!["customInformation"].to_vec(),
+    let path = match (index, field.is_some_and(|field| field.kind.is_link())) {
+        (Some(index), false) => path!["customInformation", index, "value"].to_vec(),
+        (Some(index), true) => path!["customInformation", index, "linkedKey"].to_vec(),
+        (None, _) => path!["customInformation"].to_vec(),
     };
     let message = format!("Another client has this value of the field {id}, which must be unique.");
-    let problem = Problem {
+    Problem {
         custom_field: Some(id.into()),
         ..Problem::new(ProblemCode::Taken, path, message)
-    };
-    (found.map(|(index, _)| index), problem)
+    }
+}
+
+/// Returns the index of the custom field value that a problem is about.
+fn index_of_value(problem: &Problem) -> Option<usize> {
+    match *problem.path {
+        [PathStep::Name("customInformation"), PathStep::Index(index), ..] => Some(index),
+        _ => None,
+    }
 }
 
 /// Returns the claims that these submissions could make, and that a client has already.

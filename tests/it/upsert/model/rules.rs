@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::access::Access;
 use super::definitions::{Definitions, Role};
-use super::generate::{Match, Removal, Sent, Submission, Way};
+use super::generate::{Entry, Match, Removal, Sent, Submission, Way};
 
 pub type Members = BTreeMap<&'static str, Value>;
 
@@ -198,9 +198,8 @@ impl Model {
         {
             return Err(vec![problem(CLIENT, 3741, "BLACKLISTED", "client")]);
         }
-        if problems.is_empty() {
-            problems = self.taken(&client, sent);
-        }
+        let taken = self.taken(&client, sent, &problems);
+        problems.extend(taken);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -346,8 +345,8 @@ impl Model {
         client.id.clone_from(id);
     }
 
-    /// Refuses values of unique fields that other clients have. They are looked for when all else is sound.
-    fn taken(&self, client: &Client, sent: &Submission) -> Problems {
+    /// Refuses values of unique fields that other clients have. A value with another problem isn't looked for.
+    fn taken(&self, client: &Client, sent: &Submission, others: &[Problem]) -> Problems {
         let mut problems = Problems::new();
         let mut seen = BTreeSet::new();
         for StoredValue { field, value, .. } in &client.values {
@@ -357,24 +356,23 @@ impl Model {
             let comparable = field.comparable(value);
             let has_it =
                 |stored: &StoredValue| stored.field == field.id && field.comparable(&stored.value) == comparable;
-            let others = self.clients.iter().filter(|other| other.key != client.key);
-            let is_taken = others.flat_map(|other| &other.values).any(has_it);
+            let clients = self.clients.iter().filter(|other| other.key != client.key);
+            let is_taken = clients.flat_map(|other| &other.values).any(has_it);
             if is_taken && seen.insert((field.id, comparable.clone())) {
                 let list = match &sent.values {
                     Sent::Value(list) => list.as_slice(),
                     _ => &[],
                 };
-                let index = list.iter().position(|entry| {
-                    let text = match &entry.value {
-                        Sent::Value(text) => text,
-                        _ => return false,
-                    };
-                    entry.field == field.id && field.comparable(text) == comparable
-                });
-                let path = index.map_or("customInformation".to_owned(), |index| {
-                    format!("customInformation.{index}.value")
-                });
-                add(&mut problems, VALUES, 926, "TAKEN", path);
+                let has_it = |entry: &Entry| match &entry.value {
+                    Sent::Value(text) => entry.field == field.id && field.comparable(text) == comparable,
+                    _ => false,
+                };
+                let at = |index: usize| format!("customInformation.{index}.");
+                let is_sound = |index: &usize| others.iter().all(|other| !other.path.starts_with(&at(*index)));
+                let sent = list.iter().enumerate().filter(|(_, entry)| has_it(entry));
+                if let Some(index) = sent.map(|(index, _)| index).find(is_sound) {
+                    add(&mut problems, VALUES, 926, "TAKEN", format!("{}value", at(index)));
+                }
             }
         }
         problems

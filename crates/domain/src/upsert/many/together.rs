@@ -334,7 +334,7 @@ fn matched_claim(upsert: &Upsert<'_>, definitions: &Definitions) -> Option<Claim
 /// The ids and values that the submission may claim, as texts of which no two have the same form.
 fn claimed(upsert: &Upsert<'_>, definitions: &Definitions) -> BTreeSet<String> {
     let input = upsert.input;
-    let sent = Claim::sent(input, definitions);
+    let sent = Claim::sent(input, definitions).map(|(_, claim)| claim);
     let values = sent.chain(matched_claim(upsert, definitions)).map(|claim| claim.text());
     let id = input.client.client_id.value().map(|id| format!("id {id}"));
     values.chain(id).filter(|text| !text.contains('\0')).collect()
