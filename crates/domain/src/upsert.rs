@@ -5,6 +5,7 @@
 
 mod check;
 mod claims;
+mod client_id;
 mod diff;
 mod duplicates;
 mod import;
@@ -18,7 +19,6 @@ mod target;
 
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
-use async_graphql::MaybeUndefined;
 use chrono::{DateTime, SubsecRound, Utc};
 use entity::{Table, client, message};
 use serde::{Deserialize, Serialize};
@@ -42,21 +42,21 @@ pub(crate) use {
 };
 
 use self::{
-    check::{ValidationContext, check, ids_used_up},
+    check::{ValidationContext, check},
+    client_id::{ID_ATTEMPTS, id_pattern},
     duplicates::{ValueLocks, with_warnings},
 };
 use crate::{
     audit::{self, Action, Chain, Change, Head, Subject},
     caller::{Caller, Rights},
     client::{
-        Aggregate, ClientParts, ClientSettings, Clients, Transition,
+        Aggregate, ClientParts, Clients, Transition,
         aggregate::{Locked, RowLock, lock_and_read},
         search::{SEARCHED, SearchRows},
     },
     client_by::ClientBy,
     definitions::{self, Definitions},
     enums::{Channel, Event},
-    id_pattern::IdPattern,
     idempotency::IdempotencyEntry,
     notify::event,
 };
@@ -66,9 +66,6 @@ use clientele_core::{
     scalar::is_key,
 };
 use clientele_storage::db::{Batch, Dialect, Step, Transaction, Work};
-
-/// Limit of the generated ids that are tried before a pattern counts as used up.
-const ID_ATTEMPTS: usize = 20;
 
 /// The result of an upsert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,7 +224,8 @@ impl Work for Upsert<'_> {
             }
             Err(problems) => {
                 let problems = self.with_taken_values(problems, &input, client, &definitions, transaction);
-                Ok(Step::Discard(Err(self.input.at_matched(problems.await?))))
+                let problems = self.with_hint(problems.await?, client.is_none(), transaction).await?;
+                Ok(Step::Discard(Err(self.input.at_matched(problems))))
             }
         }
     }
@@ -319,46 +317,6 @@ impl Upsert<'_> {
         };
         let parts = events.iter().map(|event| event::parts(*event, definitions));
         parts.fold(ClientParts::default(), ClientParts::or)
-    }
-
-    /// Returns true if the submission has a client id, which a new client gets.
-    fn chooses_id(&self) -> bool {
-        self.input.client.client_id.value().is_some()
-    }
-
-    /// Returns true if the submission could give this client an id that it doesn't have; none is a new client.
-    fn claims_id(&self, stored: Option<&Aggregate>) -> bool {
-        match (stored, &self.input.client.client_id) {
-            (None, _) => true,
-            (Some(stored), MaybeUndefined::Value(id)) => {
-                self.input.scope == Scope::Patch && *id != stored.client.client_id
-            }
-            (Some(_), _) => false,
-        }
-    }
-
-    /// Returns true if a chosen id belongs to another client, or equals another client's key, also that of a removed
-    /// one: links and audit records still name it.
-    async fn is_id_taken(&self, transaction: &Transaction) -> Result<bool> {
-        let MaybeUndefined::Value(id) = &self.input.client.client_id else {
-            return Ok(false);
-        };
-        if id.contains('\0') {
-            return Ok(false);
-        }
-        let sql = match self.input.match_on {
-            ClientMatch::EncodedKey | ClientMatch::CustomField => {
-                "SELECT 1 FROM client_id_claim WHERE client_id = $1 \
-                 UNION ALL SELECT 1 FROM client WHERE encoded_key = $1 \
-                 UNION ALL SELECT 1 FROM audit_chain WHERE chain = $1"
-            }
-            // If another request has claimed the id meanwhile, its client must be changed: claiming the id finds that
-            // out.
-            ClientMatch::ClientId => {
-                "SELECT 1 FROM client WHERE encoded_key = $1 UNION ALL SELECT 1 FROM audit_chain WHERE chain = $1"
-            }
-        };
-        Ok(transaction.one(sql, [id.into()]).await?.is_some())
     }
 
     /// Writes what differs from the stored client, its audit record, the messages that the change causes, and the
@@ -460,68 +418,6 @@ impl Upsert<'_> {
         transaction.write(batch).await?;
         Ok(Step::Commit(answer))
     }
-
-    /// Claims the new id of a client across all clients. Generates the id if none was chosen. Returns the end of the
-    /// upsert if the id belongs to another client.
-    async fn claim_id(
-        &self,
-        client: &mut client::Model,
-        is_new: bool,
-        definitions: &Definitions,
-        transaction: &Transaction,
-    ) -> Result<Option<Step<Answer>>> {
-        let is_chosen = !client.client_id.is_empty();
-        let pattern = id_pattern(client, definitions, &self.clients.settings);
-        for _ in 0..if is_chosen { 1 } else { ID_ATTEMPTS } {
-            if !is_chosen {
-                client.client_id = pattern.generate(&mut rand::rng());
-            }
-            let claim = "INSERT INTO client_id_claim (client_id, client_key) \
-                         SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM client WHERE encoded_key = $1) \
-                         AND NOT EXISTS (SELECT 1 FROM audit_chain WHERE chain = $1) \
-                         ON CONFLICT DO NOTHING";
-            let values = [client.client_id.clone().into(), client.encoded_key.clone().into()];
-            if transaction.run(claim, values).await? == 1 {
-                return Ok(None);
-            }
-        }
-        match (is_chosen, self.input.match_on) {
-            // Another request has just created it: change it instead, unless it doesn't exist for the caller.
-            (true, ClientMatch::ClientId) => {
-                let holder = "SELECT client_key FROM client_id_claim WHERE client_id = $1";
-                Ok(Some(
-                    match self
-                        .is_hidden(holder, [(&client.client_id).into()], transaction)
-                        .await?
-                    {
-                        true => Step::Discard(Err(vec![self.input.id_taken(is_new)])),
-                        false => Step::Again,
-                    },
-                ))
-            }
-            (true, ClientMatch::EncodedKey | ClientMatch::CustomField) => {
-                Ok(Some(Step::Discard(Err(vec![self.input.id_taken(is_new)]))))
-            }
-            (false, _) => match pattern {
-                // The role's own.
-                Cow::Owned(pattern) => Ok(Some(Step::Discard(Err(vec![ids_used_up(&pattern)])))),
-                Cow::Borrowed(_) => Err(Error::defect(
-                    "the pattern of client ids is used up: configure a longer one",
-                )),
-            },
-        }
-    }
-}
-
-/// The form of an id that is generated for this client.
-fn id_pattern<'a>(
-    client: &client::Model,
-    definitions: &Definitions,
-    settings: &'a ClientSettings,
-) -> Cow<'a, IdPattern> {
-    let role = definitions.role_of_key(&client.client_role_key);
-    let of_role = role.and_then(|role| IdPattern::try_from(role.id_pattern.clone()?).ok());
-    of_role.map_or(Cow::Borrowed(&settings.id_pattern), Cow::Owned)
 }
 
 /// Returns the clients that exist for a caller with these rights among those that the submission links to.

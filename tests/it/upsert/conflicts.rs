@@ -3,10 +3,13 @@
 use clientele::caller::{Permission, Rights, Sets};
 use serde_json::{Value, json};
 
-use crate::harness::{
-    TestServer,
-    graphql::{data, define, store},
-    with,
+use crate::{
+    access::in_branches,
+    harness::{
+        TestServer,
+        graphql::{data, define, store, store_key},
+        with,
+    },
 };
 
 const UPSERT: &str = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) {
@@ -33,6 +36,7 @@ on_both!(
     version_conflict_of_a_client_found_by_a_value_returns_it,
     unknown_key_is_reported_with_problems_of_other_members,
     taken_id_tells_the_way_to_change_its_client,
+    taken_id_has_no_hint_if_its_client_cannot_be_changed,
 );
 
 async fn version_conflict_returns_stored_client_and_version(server: &TestServer) {
@@ -164,6 +168,35 @@ async fn taken_id_tells_the_way_to_change_its_client(server: &TestServer) {
         assert_eq!(
             upsert(server, input).await["userErrors"],
             json!([{ "code": "TAKEN", "path": path, "message": message }])
+        );
+    }
+}
+
+async fn taken_id_has_no_hint_if_its_client_cannot_be_changed(server: &TestServer) {
+    let client = |id: &str, branch: &str| {
+        let own = json!({ "clientId": id, "firstName": "Ana", "lastName": "Bo", "assignedBranchKey": branch });
+        json!({ "client": own })
+    };
+    let key = store_key(server, client("c", "north")).await;
+    let (north, south) = (
+        server.as_caller(&in_branches(&["north"])),
+        server.as_caller(&in_branches(&["south"])),
+    );
+    let creator = server.as_caller(&Rights::of([Permission::CreateClient]));
+    let message = "Another client has this clientId: choose another, or leave it out to have one generated.";
+    let hint = format!("{message} To change that client, send matchOn: CLIENT_ID.");
+    for (caller, id, branch, message) in [
+        (&north, "c", "north", hint.as_str()),
+        (&south, "c", "south", message),
+        (&creator, "c", "north", message),
+        // The id of no client, and the key of one.
+        (&north, key.as_str(), "north", message),
+    ] {
+        let path = json!(["input", "client", "clientId"]);
+        assert_eq!(
+            upsert(caller, client(id, branch)).await["userErrors"],
+            json!([{ "code": "TAKEN", "path": path, "message": message }]),
+            "{id} {branch}"
         );
     }
 }

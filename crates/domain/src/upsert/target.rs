@@ -3,7 +3,7 @@
 use async_graphql::MaybeUndefined;
 use sea_orm::Value;
 
-use super::{ClientInput, ClientMatch, Scope, Upsert, UpsertClient, check::id_taken};
+use super::{ClientInput, ClientMatch, Scope, Upsert, UpsertClient};
 use crate::{
     caller::{Caller, Permission},
     client::Aggregate,
@@ -79,15 +79,6 @@ impl UpsertClient {
             (None, _, MaybeUndefined::Value(id), ClientMatch::ClientId) => Some(ClientBy::ClientId(id.clone())),
             _ => None,
         }
-    }
-
-    /// The problem with a chosen id that another client has. It tells the way to change that client.
-    pub(super) fn id_taken(&self, is_new: bool) -> Problem {
-        let mut problem = id_taken(is_new);
-        if is_new && self.match_on != ClientMatch::ClientId {
-            problem.message = problem.message.hint("To change that client, send matchOn: CLIENT_ID.");
-        }
-        problem
     }
 
     /// Returns a problem if `matchOn` comes without the name that it needs, or with another name.
@@ -171,10 +162,7 @@ impl Upsert<'_> {
 
     /// Returns true if there is a client with this key for the caller.
     pub(super) async fn client_exists(&self, key: &str, transaction: &Transaction) -> Result<bool> {
-        let mut values = vec![key.into()];
-        let limit = self.caller.rights.and_limit(transaction.dialect, "c", &mut values);
-        let sql = format!("SELECT 1 FROM client c WHERE c.encoded_key = $1{limit}");
-        Ok(transaction.one(sql, values).await?.is_some())
+        self.exists(&ClientBy::EncodedKey(key.to_owned()), transaction).await
     }
 
     /// Returns true if the client that the submission names, by its id or by the value that must be unique, exists for
@@ -190,6 +178,11 @@ impl Upsert<'_> {
                 None => Ok(false),
             };
         };
+        self.exists(&by, transaction).await
+    }
+
+    /// Returns true if this client exists for the caller.
+    pub(super) async fn exists(&self, by: &ClientBy, transaction: &Transaction) -> Result<bool> {
         let (condition, name) = by.condition();
         let mut values = vec![name.into()];
         let limit = self.caller.rights.and_limit(transaction.dialect, "c", &mut values);
