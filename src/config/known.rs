@@ -7,6 +7,7 @@ use figment::error::Kind;
 
 use super::Config;
 use super::layer::Layer;
+use clientele_core::spelling::distance;
 
 /// The keys of a setting, from its section to its own key.
 pub(super) type Path = Vec<String>;
@@ -72,9 +73,8 @@ pub(super) fn nearest(path: &[String], in_environment: bool) -> Option<Path> {
     let given = flat(path);
     let near = all
         .iter()
-        .map(|setting| (strsim::damerau_levenshtein(&given, &flat(setting)), setting))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, _)| *distance <= given.len() / 4);
+        .filter_map(|setting| Some((distance(&given, &flat(setting), given.len() / 4)?, setting)))
+        .min_by_key(|(distance, _)| *distance);
     if let Some((_, setting)) = near {
         return Some(setting.clone());
     }
@@ -102,10 +102,7 @@ fn with_file(secret: &[String]) -> Path {
 /// A path without separators, which are the most frequent mistake.
 fn flat(path: &[String]) -> String {
     let parts = path.iter().flat_map(|key| key.split(['_', '-', '.']));
-    let parts: Vec<String> = parts
-        .filter(|part| !part.is_empty())
-        .map(str::to_ascii_lowercase)
-        .collect();
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
     parts.join("_")
 }
 

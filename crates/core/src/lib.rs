@@ -13,5 +13,6 @@ pub mod network;
 pub mod problem;
 pub mod scalar;
 pub mod secret;
+pub mod spelling;
 pub mod text;
 mod text_enum;

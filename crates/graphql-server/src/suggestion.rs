@@ -1,5 +1,7 @@
 //! Suggests the name that a misspelt one most likely means.
 
+use clientele_core::spelling::distance;
+
 /// Longer names aren't compared: the comparison takes time for each pair of letters.
 const LONGEST: usize = 64;
 
@@ -11,8 +13,8 @@ pub(crate) fn suggestion<'a>(unknown: &str, known: impl Iterator<Item = &'a str>
     if unknown.len() > LONGEST {
         return String::new();
     }
-    let pairs = known.map(|name| (distance(unknown, name), name));
-    let near = pairs.filter(|(distance, name)| distance * 2 < name.len().max(unknown.len()));
+    let most = |name: &str| name.len().max(unknown.len()).saturating_sub(1) / 2;
+    let near = known.filter_map(|name| Some((distance(unknown, name, most(name))?, name)));
     near.min()
         .map_or_else(String::new, |(_, name)| format!("{BEGIN}{name}\"?"))
 }
@@ -24,39 +26,9 @@ pub(crate) fn remove(message: &mut String) {
     }
 }
 
-/// The number of letters to insert, remove or replace.
-fn distance(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (index, letter) in from.bytes().enumerate() {
-        let mut diagonal = index;
-        row[0] = index + 1;
-        for (at, other) in to.bytes().enumerate() {
-            let replaced = diagonal + usize::from(letter != other);
-            diagonal = row[at + 1];
-            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
-        }
-    }
-    row[to.len()]
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST, distance, suggestion};
-
-    #[test]
-    fn distance_counts_changed_letters() {
-        for (from, to, expected) in [
-            ("", "", 0),
-            ("", "abc", 3),
-            ("abc", "", 3),
-            ("fistName", "firstName", 1),
-            ("kitten", "sitting", 3),
-            ("name", "nmae", 2),
-        ] {
-            assert_eq!(distance(from, to), expected, "{from} {to}");
-            assert_eq!(distance(to, from), expected, "{to} {from}");
-        }
-    }
+    use super::{LONGEST, suggestion};
 
     #[test]
     fn nearest_name_is_suggested() {
@@ -64,6 +36,7 @@ mod tests {
         let of = |unknown: &str| suggestion(unknown, known.into_iter());
         assert_eq!(of("fistName"), " Did you mean \"firstName\"?");
         assert_eq!(of("lstName"), " Did you mean \"lastName\"?");
+        assert_eq!(of("LASTNAME"), " Did you mean \"lastName\"?");
         assert_eq!(of("colour"), "");
         assert_eq!(of("b"), "");
         let long = "n".repeat(LONGEST);

@@ -281,7 +281,7 @@ async fn templates_cannot_expose_hidden_values(server: &TestServer) {
         .await;
     assert_eq!(
         answer.body["data"]["upsertMessageTemplate"]["userErrors"][0]["message"],
-        "You may not see the values of {CF:code}, nor have them sent: it is in line 2, column 1."
+        "The placeholder {CF:code} in line 2, column 1 needs the right to view values of its field."
     );
     assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
     for input in [

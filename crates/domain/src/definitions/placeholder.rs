@@ -4,8 +4,10 @@
 //! Templates provide the values. To add a name: a variant of [`Name`], its value where the compiler asks, and a word in
 //! `MessageTemplateVariantInput`.
 
+use std::ops::RangeInclusive;
+
 use async_graphql::resolver_utils::EnumType;
-use clientele_core::text_enum;
+use clientele_core::{spelling::distance, text_enum};
 
 text_enum! {
     /// The named placeholders. One without a value becomes an empty text.
@@ -42,6 +44,11 @@ const LONGEST_ID: usize = 32;
 /// The limit of a text in braces that can be a misspelt placeholder, in bytes.
 const LONGEST_BRACED: usize = 64;
 
+/// The letters that can be wrong in a misspelt name.
+const MOST_WRONG: usize = 1;
+/// The numbers of letters that a misspelt name can have.
+const COMPARED: RangeInclusive<usize> = 7..=27;
+
 /// A known placeholder for a client's data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placeholder {
@@ -62,15 +69,21 @@ impl Placeholder {
     /// Returns the placeholder that a text in braces probably means: that of a key in other letters, with other signs
     /// between its words, or with one wrong, missing or additional letter. The field may not exist.
     pub fn meant(text: &str) -> Option<Self> {
-        let text = text.trim();
         if let Some((prefix, id)) = text.split_once(':') {
-            let is_prefix = prefix.trim_end().eq_ignore_ascii_case(&CUSTOM_FIELD[..2]);
-            return is_prefix.then(|| Self::CustomField(id.trim().to_owned()));
+            return is_field(prefix).then(|| Self::CustomField(id.trim().to_owned()));
         }
-        let flat = flat(text);
-        let names = Name::items().iter().map(|item| item.value);
-        let mut nearest = names.filter(|name| is_similar(&flat, &self::flat(name.as_str())));
-        nearest.next().map(Self::Named)
+        let flat: String = letters(text).collect();
+        let mut names = Name::items().iter().map(|item| item.value);
+        let is_near = |name: &Name| distance(&flat, &letters(name.as_str()).collect::<String>(), MOST_WRONG).is_some();
+        names.find(is_near).map(Self::Named)
+    }
+
+    /// Returns true if a text in braces can mean a placeholder: [`Self::meant`] compares it with all of them.
+    pub fn is_comparable(text: &str) -> bool {
+        match text.split_once(':') {
+            Some((prefix, _)) => is_field(prefix),
+            None => COMPARED.contains(&letters(text).count()),
+        }
     }
 
     /// Returns the placeholder with this key; none if the name is unknown.
@@ -133,26 +146,16 @@ pub fn braced(text: &str) -> impl Iterator<Item = (&str, Position)> {
     })
 }
 
-/// The letters and digits of a name, in lower case.
-fn flat(name: &str) -> Vec<u8> {
-    let bytes = name.bytes().filter(|byte| !matches!(byte, b'_' | b'-' | b'.' | b' '));
-    bytes.map(|byte| byte.to_ascii_lowercase()).collect()
+/// Returns true if a text is the prefix of a custom field's placeholder, also in other letters.
+fn is_field(prefix: &str) -> bool {
+    prefix.trim().eq_ignore_ascii_case(&CUSTOM_FIELD[..2])
 }
 
-/// Returns true if at most one letter is wrong, missing or additional, or two neighbours are swapped.
-fn is_similar(one: &[u8], other: &[u8]) -> bool {
-    if one.len().abs_diff(other.len()) > 1 {
-        return false;
-    }
-    let begin = one.iter().zip(other).take_while(|(a, b)| a == b).count();
-    let (one, other) = (&one[begin..], &other[begin..]);
-    let ends = one.iter().rev().zip(other.iter().rev());
-    let end = ends.take_while(|(a, b)| a == b).count();
-    match (&one[..one.len() - end], &other[..other.len() - end]) {
-        ([] | [_], [] | [_]) => true,
-        ([a, b], [c, d]) => a == d && b == c,
-        _ => false,
-    }
+/// A name without the signs between its words.
+fn letters(name: &str) -> impl Iterator<Item = char> {
+    name.trim()
+        .chars()
+        .filter(|letter| !matches!(letter, '_' | '-' | '.' | ' '))
 }
 
 /// Returns the key before the next brace, if that is a closing brace and the key has a valid form.
@@ -185,7 +188,7 @@ impl Position {
 mod tests {
     use async_graphql::resolver_utils::EnumType;
 
-    use super::{Name, Part, Placeholder, Position, braced, parts};
+    use super::{COMPARED, MOST_WRONG, Name, Part, Placeholder, Position, braced, letters, parts};
 
     fn keys(text: &str) -> Vec<(&str, usize, usize)> {
         let found = |part| match part {
@@ -253,6 +256,7 @@ mod tests {
             };
             let meant = Placeholder::meant(key).map(|meant| meant.key());
             assert_eq!(meant.as_deref(), expected, "{text}");
+            assert!(expected.is_none() || Placeholder::is_comparable(key), "{text}");
         }
         let long = format!("{{{}}} {{{}}}", "a".repeat(64), "a".repeat(65));
         assert_eq!(braced(&long).count(), 1);
@@ -264,6 +268,22 @@ mod tests {
         for item in Name::items() {
             let meant = Placeholder::meant(&item.name.to_lowercase());
             assert_eq!(meant, Some(Placeholder::Named(item.value)), "{}", item.name);
+        }
+    }
+
+    #[test]
+    fn texts_of_every_length_near_a_name_are_compared() {
+        let lengths = Name::items().iter().map(|item| letters(item.name).count());
+        let (shortest, longest) = (lengths.clone().min(), lengths.max());
+        assert_eq!(shortest.map(|length| length - MOST_WRONG), Some(*COMPARED.start()));
+        assert_eq!(longest.map(|length| length + MOST_WRONG), Some(*COMPARED.end()));
+        for (text, expected) in [
+            ("name", false),
+            (" client_i", true),
+            ("cf:", true),
+            ("color: red", false),
+        ] {
+            assert_eq!(Placeholder::is_comparable(text), expected, "{text}");
         }
     }
 

@@ -77,7 +77,8 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Validator<Q, M> {
         }
     }
 
-    /// What async-graphql's messages lack: the form of a scalar, and the member of an input object that was meant.
+    /// Returns the advice that async-graphql's messages lack: the form of a scalar, or the member of an input object
+    /// that a misspelt one means.
     fn advice(&self, message: &str) -> String {
         let types = &self.registry().types;
         if let Some(form) = engine_text::expected_type(message).and_then(|ty| form(types.get(ty)?)) {

@@ -177,10 +177,10 @@ async fn unknown_placeholder_is_reported_with_name_and_position(server: &TestSer
     assert_eq!(
         problems,
         [
-            "There is no placeholder {WHO}: it is in line 1, column 1.",
-            "There is no placeholder {_}: it is in line 1, column 9.",
-            "There is no placeholder {NO_ONE}: it is in line 3, column 3.",
-            "There is no placeholder {CF:gone}: it is in line 3, column 21."
+            "The placeholder {WHO} in line 1, column 1 doesn't exist.",
+            "The placeholder {_} in line 1, column 9 doesn't exist.",
+            "The placeholder {NO_ONE} in line 3, column 3 doesn't exist.",
+            "The placeholder {CF:gone} in line 3, column 21 doesn't exist."
         ]
     );
     let long = format!("{{{}}}", "A".repeat(90_000));
@@ -213,7 +213,7 @@ async fn misspelt_placeholder_is_refused_with_the_right_one(server: &TestServer)
     )
     .await;
     let sentence = |key: &str, line: u32, column: u32, meant: &str| {
-        format!("There is no placeholder {{{key}}}: it is in line {line}, column {column}. Did you mean {{{meant}}}?")
+        format!("The placeholder {{{key}}} in line {line}, column {column} doesn't exist. Did you mean {{{meant}}}?")
     };
     assert_eq!(
         problems,
@@ -230,7 +230,9 @@ async fn misspelt_placeholder_is_refused_with_the_right_one(server: &TestServer)
     let text = "{ } {a} {name} { color: red } {cf:gone} {names of clients} {";
     upsert(server, email(json!({ "text": text }))).await;
     let many = json!({ "text": "{client_id}".repeat(501) });
-    refused(server, email(many), &[("TOO_MANY", "variants.0.text")]).await;
+    let problems = refused(server, email(many), &[("TOO_MANY", "variants.0.text")]).await;
+    let message = "text has 501 placeholders, including texts in braces that look like one: at most 500 are allowed.";
+    assert_eq!(problems, [message]);
 }
 
 async fn text_may_keep_the_placeholder_of_a_deleted_field(server: &TestServer) {

@@ -27,7 +27,8 @@ const MOST_VARIANTS: usize = 100;
 const LONGEST_EMAIL: usize = 100_000;
 /// The limit of providers, for a message of several parts.
 const LONGEST_SMS: usize = 1_600;
-/// Limit of the placeholders in a text: each can become a long text.
+/// Limit of the placeholders in a text: each can become a long text. Other texts in braces count if they are compared
+/// with all placeholders, which takes time.
 const MOST_PLACEHOLDERS: usize = 500;
 
 impl Check<'_> {
@@ -182,39 +183,41 @@ impl VariantCheck<'_> {
     }
 
     fn placeholders(&mut self, name: &'static str, text: &str) {
-        let mut found = 0;
+        let found = match Found::within_limit(text, self.braces) {
+            Ok(found) => found,
+            Err(count) => {
+                let message = format!(
+                    "{name} has {count} placeholders, including texts in braces that look like one: at most \
+                     {MOST_PLACEHOLDERS} are allowed."
+                );
+                return self.member.refuse(ProblemCode::TooMany, name, message);
+            }
+        };
         let mut wrong: BTreeMap<&str, (Position, ProblemCode)> = BTreeMap::new();
-        for part in parts(text) {
-            let Part::Placeholder { key, at } = part else { continue };
-            found += 1;
+        for (key, at) in found.keys {
             if let Some(code) = self.problem_of(key) {
                 wrong.entry(key).or_insert((at, code));
             }
         }
-        let braced = braced(text).filter(|_| self.braces == Braces::Checked);
-        for (text, at) in braced {
+        for (text, at) in found.compared {
             if self.meant(text).is_some() {
-                found += 1;
                 wrong.entry(text).or_insert((at, ProblemCode::UnknownPlaceholder));
             }
-        }
-        if found > MOST_PLACEHOLDERS {
-            let message = format!("{name} has {found} placeholders, and at most {MOST_PLACEHOLDERS} are allowed.");
-            return self.member.refuse(ProblemCode::TooMany, name, message);
         }
         let mut wrong = Vec::from_iter(wrong);
         wrong.sort_by_key(|(_, (Position { line, column }, _))| (*line, *column));
         for (key, (Position { line, column }, code)) in wrong {
             let (meant, key) = (self.meant(key), shortened(key));
-            let (what, meant) = match code {
-                ProblemCode::Forbidden => {
-                    let what = format!("You may not see the values of {{{key}}}, nor have them sent");
-                    (what, None)
-                }
-                _ => (format!("There is no placeholder {{{key}}}"), meant),
+            let message = match (code, meant) {
+                (ProblemCode::Forbidden, _) => format!(
+                    "The placeholder {{{key}}} in line {line}, column {column} needs the right to view values of its \
+                     field."
+                ),
+                (_, Some(meant)) => format!(
+                    "The placeholder {{{key}}} in line {line}, column {column} doesn't exist. Did you mean {{{meant}}}?"
+                ),
+                (_, None) => format!("The placeholder {{{key}}} in line {line}, column {column} doesn't exist."),
             };
-            let meant = meant.map_or_else(String::new, |meant| format!(" Did you mean {{{meant}}}?"));
-            let message = format!("{what}: it is in line {line}, column {column}.{meant}");
             self.member.refuse(code, name, message);
         }
     }
@@ -247,11 +250,84 @@ impl VariantCheck<'_> {
     }
 }
 
+/// The texts in braces of a template's text, each with its position.
+struct Found<'a> {
+    /// Those with the form of a placeholder.
+    keys: Vec<(&'a str, Position)>,
+    /// The others that can mean a placeholder.
+    compared: Vec<(&'a str, Position)>,
+}
+
+impl<'a> Found<'a> {
+    /// # Errors
+    /// The number of texts in braces, if there are too many to look them up.
+    fn within_limit(text: &'a str, braces: Braces) -> Result<Self, usize> {
+        let key = |part| match part {
+            Part::Placeholder { key, at } => Some((key, at)),
+            Part::Text(_) => None,
+        };
+        let keys: Vec<_> = parts(text).into_iter().filter_map(key).collect();
+        let others = braced(text).filter(|(text, _)| braces == Braces::Checked && Placeholder::is_comparable(text));
+        let compared: Vec<_> = others.collect();
+        match keys.len() + compared.len() {
+            0..=MOST_PLACEHOLDERS => Ok(Self { keys, compared }),
+            count => Err(count),
+        }
+    }
+}
+
 /// Shortens a key for an error message: it can have any length.
 fn shortened(key: &str) -> String {
     const LONGEST: usize = 64;
     match key.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &key[..end]),
         None => key.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Braces, Found, LONGEST_EMAIL, MOST_PLACEHOLDERS};
+
+    /// The number of texts that are looked up, or of those that are too many.
+    fn looked_up(text: &str, braces: Braces) -> Result<usize, usize> {
+        Found::within_limit(text, braces).map(|found| found.keys.len() + found.compared.len())
+    }
+
+    #[test]
+    fn texts_in_braces_are_counted_before_they_are_looked_up() {
+        for braced in [
+            "{CLIENT_NAME}",
+            "{CF:x}",
+            "{clientnams}",
+            "{ cf: x }",
+            "{names of all clients}",
+        ] {
+            let text = |count: usize| braced.repeat(count);
+            assert_eq!(
+                looked_up(&text(MOST_PLACEHOLDERS), Braces::Checked),
+                Ok(MOST_PLACEHOLDERS),
+                "{braced}"
+            );
+            let more = MOST_PLACEHOLDERS + 1;
+            assert_eq!(looked_up(&text(more), Braces::Checked), Err(more), "{braced}");
+        }
+        // Both kinds share the limit.
+        let both = format!("{}{{clientname}}", "{CLIENT_NAME}".repeat(MOST_PLACEHOLDERS));
+        assert_eq!(looked_up(&both, Braces::Checked), Err(MOST_PLACEHOLDERS + 1));
+        assert_eq!(looked_up(&both, Braces::Text), Ok(MOST_PLACEHOLDERS));
+        for hostile in ["{cf:x}", "{client_x}", "{{client_x}"] {
+            let count = LONGEST_EMAIL / hostile.len();
+            assert_eq!(
+                looked_up(&hostile.repeat(count), Braces::Checked),
+                Err(count),
+                "{hostile}"
+            );
+        }
+        // The rules of a style sheet and empty braces are never looked up.
+        for harmless in ["b { color: red }", "{}", "{", "{a}"] {
+            let count = LONGEST_EMAIL / harmless.len();
+            assert_eq!(looked_up(&harmless.repeat(count), Braces::Checked), Ok(0), "{harmless}");
+        }
     }
 }
