@@ -78,7 +78,7 @@ pub(super) struct RemovedLine {
     pub history: ChainPart,
 }
 
-/// Limit of the records of a line. An erased client has all its records in one.
+/// Limit of the records of a line. Exports write fewer; earlier ones wrote all records of an erased client in one line.
 const MOST_RECORDS: usize = 100_000;
 /// Limit of the JSON values of such a line. A record has at most 14.
 const MOST_VALUES: usize = 14 * MOST_RECORDS + 100;
@@ -96,7 +96,7 @@ pub(super) fn read(text: &str) -> Option<Result<ChainLine, Refusal>> {
     };
     // A record takes far more memory than its text.
     if let Err(JsonFault::TooManyValues { .. } | JsonFault::TooLong { .. }) = json_check::check(text, limits) {
-        let message = format!("The line has more than {MOST_RECORDS} records, which no import takes.");
+        let message = format!("The line has more than {MOST_RECORDS} records: export again, to split them into lines.");
         return Some(Err(Refusal::new(ProblemCode::TooMany, "", message)));
     }
     serde_json::from_str(text).ok().map(Ok)
@@ -241,8 +241,8 @@ impl OpenChain {
     /// Returns the line that should have been continued, and the reason to refuse the file.
     pub fn end(&mut self) -> Option<(u64, Refusal)> {
         let Open { client_key, line, .. } = self.0.take()?;
-        let message = "The client has further records, and the next line doesn't have them: import the file as it was \
-            exported.";
+        let message = "The line with further records of this client is missing. Import the file as it was exported: a \
+            client that is stored without them gets them.";
         Some((
             line,
             Refusal::new(ProblemCode::Invalid, "history", message).of(&client_key),
@@ -285,7 +285,7 @@ mod tests {
                 true => assert_eq!(lengths, Ok(count)),
                 false => assert_eq!(
                     lengths.map_err(|refusal| refusal.message),
-                    Err("The line has more than 100000 records, which no import takes.".to_owned())
+                    Err("The line has more than 100000 records: export again, to split them into lines.".to_owned())
                 ),
             }
         }

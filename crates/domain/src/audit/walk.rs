@@ -17,6 +17,8 @@ pub struct PartEnd {
     pub digest: String,
     pub hmac: String,
     pub key_id: String,
+    /// True if contents are missing, and the record of their erasure follows.
+    pub lacks_contents: bool,
 }
 
 /// The counts of a verification.
@@ -104,6 +106,7 @@ impl<'k> Walk<'k> {
 
     fn continuing(mut self, end: &PartEnd) -> Self {
         self.position = end.position;
+        self.removed = end.lacks_contents.then_some((end.position, end.position));
         self.ends.clear();
         if let (Some(key), Some(age)) = (self.keys.key(&end.key_id), self.keys.age(&end.key_id)) {
             self.ends.push(Some(key.seal(&self.chain, end.position, &end.hmac)));

@@ -21,6 +21,7 @@ on_both!(
     copy_under_the_same_key_has_the_same_chains,
     copy_under_another_key_is_intact,
     long_history_is_completed_after_a_stop,
+    client_without_its_further_records_is_completed_by_the_whole_file,
     history_of_a_client_that_was_changed_meanwhile_is_refused,
     records_come_in_lines_of_bounded_size,
     removed_clients_keep_their_keys,
@@ -271,6 +272,55 @@ async fn long_history_is_completed_after_a_stop(server: &TestServer) {
         refused(&directory, &to, &key, "without"),
         [entry(number + 1, "INVALID", "history.position", apart, long)]
     );
+    other.stop().await;
+}
+
+async fn client_without_its_further_records_is_completed_by_the_whole_file(server: &TestServer) {
+    let long = client(server, "long", 230).await;
+    client(server, "short", 2).await;
+    let removed = client(server, "removed", 120).await;
+    remove(server, "deleteClient", &removed).await;
+    let (directory, key) = (directory(), database_key(server).await);
+    assert_eq!(
+        run_under(&directory, &server.database_url(), &key, &["export", "a"]).2,
+        Some(0)
+    );
+    let content = read(&directory, "a");
+    let without: Vec<&str> = content
+        .lines()
+        .filter(|line| !line.starts_with("{\"history\""))
+        .collect();
+    file(&directory, "without", format!("{}\n", without.join("\n")));
+    let other = another(server.backend).await.expect("the same database");
+    let to = other.database_url();
+    let message = "The line with further records of this client is missing. Import the file as it was exported: a \
+        client that is stored without them gets them.";
+    let lines = [(&long, "\"clientId\":\"long\""), (&removed, "removedClient")];
+    let expected = lines.map(|(key, text)| {
+        let number = without.iter().position(|line| line.contains(text)).expect("a line") + 1;
+        entry(number as u64, "INVALID", "history", message, json!(key))
+    });
+    let arguments = ["import", "without", "--report", "report"];
+    let refused = "clientele: lines that were refused: 2. Correct them and run the import again\n";
+    assert_eq!(
+        run_under(&directory, &to, &key, &arguments),
+        (summary(2, 0, 2), refused.to_owned(), Some(1))
+    );
+    let report = read(&directory, "report");
+    let report: Vec<Value> = report
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(report, expected);
+    // What is stored is intact, and the whole file adds the rest.
+    assert_intact(&directory, &to, &key);
+    assert_ne!(chain_rows(&other).await, chain_rows(server).await);
+    assert_eq!(
+        run_under(&directory, &to, &key, &["import", "a"]),
+        (summary(0, 2, 0), String::new(), Some(0))
+    );
+    assert_eq!(client_rows(&other).await, client_rows(server).await);
+    assert_eq!(chain_rows(&other).await, chain_rows(server).await);
     other.stop().await;
 }
 

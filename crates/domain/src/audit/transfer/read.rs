@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use entity::audit_record;
 use sea_orm::ConnectionTrait;
 
-use super::{ChainPart, ExportedRecord};
+use super::{ChainPart, ExportedRecord, MOST_ERASED};
 use crate::audit::{
-    Action, Head,
+    Head,
     verify::{ChainReader, head},
 };
 use clientele_core::error::{Error, Result};
@@ -59,19 +59,17 @@ impl ChainParts {
         self.batch.pop_front();
     }
 
-    /// Returns the records of this chain from a position on, as many as one line takes. A line that begins without
-    /// contents has the record of their erasure as well: without it, they would be missing until the next line is
-    /// imported.
+    /// Returns the records of this chain from a position on, as many as one line takes.
     pub async fn part<C: ConnectionTrait>(
         &mut self,
         chain: &str,
         position: i64,
         from: &Connection<C>,
     ) -> Result<ChainPart> {
-        let (mut part, mut bytes, mut is_erased) = (ChainPart::default(), 0, false);
-        while is_erased || (part.records.len() < RECORDS && bytes < BYTES) {
+        let mut growing = GrowingPart::default();
+        while !growing.is_full() {
             self.fill(from).await?;
-            let next = position + part.records.len() as i64;
+            let next = position + growing.part.records.len() as i64;
             let Some((head, _)) = self.heads.get(chain).filter(|(head, _)| next <= head.count) else {
                 break;
             };
@@ -79,18 +77,13 @@ impl ChainParts {
                 .batch
                 .pop_front_if(|row| row.chain == chain && row.position == next);
             let Some(row) = row else { break };
-            bytes += row.contents.as_ref().map_or(0, String::len);
-            is_erased = match row.contents {
-                None => true,
-                Some(_) => is_erased && row.action != Action::Erased.as_str(),
-            };
-            part.records.push(ExportedRecord::of(row));
+            growing.add(ExportedRecord::of(row));
             if next == head.count {
-                part.head.clone_from(&head.seal);
+                growing.part.head.clone_from(&head.seal);
                 break;
             }
         }
-        Ok(part)
+        Ok(growing.part)
     }
 
     /// Reads more records if there are none in memory.
@@ -104,6 +97,34 @@ impl ChainParts {
             self.after = read.next;
         }
         Ok(())
+    }
+}
+
+/// A part with the records that were read so far.
+#[derive(Default)]
+pub(super) struct GrowingPart {
+    part: ChainPart,
+    /// The bytes of contents.
+    bytes: usize,
+    /// True if contents are missing, and the record of their erasure follows.
+    lacks_contents: bool,
+}
+
+impl GrowingPart {
+    pub fn add(&mut self, record: ExportedRecord) {
+        self.bytes += record.contents.as_ref().map_or(0, String::len);
+        self.lacks_contents = record.lacks_contents(self.lacks_contents);
+        self.part.records.push(record);
+    }
+
+    /// Returns true if the next record begins another part. Missing contents come with the record of their erasure, if
+    /// the part can have so many records: otherwise verification would report them until the next part is imported.
+    pub fn is_full(&self) -> bool {
+        let records = self.part.records.len();
+        match self.lacks_contents {
+            true => records >= MOST_ERASED,
+            false => records >= RECORDS || self.bytes >= BYTES,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use proptest::prelude::*;
 
-use super::{ChainPart, ExportedRecord, PartEnd};
+use super::{ChainPart, ExportedRecord, MOST_ERASED, PartEnd, read::GrowingPart};
 use crate::{
     audit::{Action, AuditSettings, Chain, Change, Head, Keys, Member, Subject, keys::digest_of},
     caller::Caller,
@@ -20,13 +20,19 @@ fn keys(current: &str, previous: &[&str]) -> Keys {
 
 /// A chain whose records were sealed by these keys.
 fn chain(sealed_by: &[&Keys]) -> (Vec<ExportedRecord>, Head) {
+    let actions = (0..sealed_by.len()).map(|number| Action::of((number > 0).then_some(())));
+    chain_of(&actions.collect::<Vec<_>>(), sealed_by)
+}
+
+/// A chain with records of these actions, which were sealed by these keys.
+fn chain_of(actions: &[Action], sealed_by: &[&Keys]) -> (Vec<ExportedRecord>, Head) {
     let (mut records, mut head) = (Vec::new(), Head::default());
-    for (number, keys) in sealed_by.iter().enumerate() {
+    for (number, (action, keys)) in actions.iter().zip(sealed_by).enumerate() {
         let change = Change {
             chain: Chain::Client("client"),
             subject: Subject::Client,
             subject_key: "client",
-            action: Action::of((number > 0).then_some(())),
+            action: *action,
             members: vec![Member::secret(&number.to_string())],
         };
         let now = DateTime::from_timestamp(number as i64, 0).expect("a time");
@@ -155,4 +161,67 @@ fn only_an_end_ends_a_chain_with_records() {
         empty.map(|(_, head, unverified)| (head, unverified)),
         Ok((without_end, 0))
     );
+}
+
+/// A chain whose first records lost their contents, with the record of the erasure or another one at the end.
+fn without_contents(count: usize, last: Action) -> (Vec<ExportedRecord>, Head) {
+    let one = keys("one", &[]);
+    let changes = std::iter::repeat_n(Action::Changed, count - 1);
+    let actions: Vec<Action> = [Action::Created].into_iter().chain(changes).chain([last]).collect();
+    let (mut records, head) = chain_of(&actions, &vec![&one; actions.len()]);
+    for record in &mut records[..count] {
+        (record.contents, record.salt) = (None, None);
+    }
+    (records, head)
+}
+
+#[test]
+fn only_a_full_part_can_lack_the_record_of_an_erasure() {
+    let one = keys("one", &[]);
+    let taken = |count: usize, cuts: &[usize], last: Action| {
+        let (records, head) = without_contents(count, last);
+        let mut parts = Vec::new();
+        let mut rest = &records[..];
+        for cut in cuts {
+            let (part, others) = rest.split_at(*cut);
+            parts.push(part);
+            rest = others;
+        }
+        parts.push(rest);
+        taken_over(&one, &parts, &head).map(|(taken, ..)| taken == records)
+    };
+    let n = MOST_ERASED;
+    for (count, cuts, last, expected) in [
+        // As exports write them: one part up to the limit, then several.
+        (n - 1, vec![], Action::Erased, Ok(true)),
+        (n, vec![n], Action::Erased, Ok(true)),
+        (2 * n, vec![n, n], Action::Erased, Ok(true)),
+        // Earlier exports wrote longer parts.
+        (n, vec![], Action::Erased, Ok(true)),
+        (n, vec![n - 1], Action::Erased, Err(0)),
+        (2 * n, vec![n, n - 1], Action::Erased, Err(1)),
+        (n, vec![n], Action::Changed, Err(1)),
+        (n, vec![], Action::Changed, Err(0)),
+    ] {
+        assert_eq!(taken(count, &cuts, last), expected, "{count} {cuts:?} {last:?}");
+    }
+}
+
+#[test]
+fn exported_part_ends_with_an_erasure_or_when_it_is_full() {
+    /// The number of records after the first part of an export.
+    fn after_first_part(records: &[ExportedRecord]) -> usize {
+        let mut growing = GrowingPart::default();
+        let mut records = records.iter();
+        while !growing.is_full()
+            && let Some(record) = records.next()
+        {
+            growing.add(record.clone());
+        }
+        records.len()
+    }
+    for (count, left) in [(MOST_ERASED - 1, 0), (MOST_ERASED, 1), (MOST_ERASED + 1, 2)] {
+        let (records, _) = without_contents(count, Action::Erased);
+        assert_eq!(after_first_part(&records), left, "{count}");
+    }
 }
