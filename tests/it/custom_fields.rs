@@ -1,5 +1,6 @@
 //! Definitions of custom fields and of client roles.
 
+mod counted;
 mod definitions;
 mod dependent;
 mod document_templates;

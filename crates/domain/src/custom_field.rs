@@ -46,7 +46,8 @@ impl CustomFields {
         now: DateTime<Utc>,
     ) -> Result<Result<ChangedDefinitions, Vec<Problem>>> {
         caller.require(Permission::ManageCustomFields)?;
-        definitions::change(&self.db, &self.audit, caller, input, now).await
+        let input = input.counted(caller, &self.db).await?;
+        definitions::change(&self.db, &self.audit, caller, &input, now).await
     }
 
     /// Creates the role that `input` describes, or changes the one it names.

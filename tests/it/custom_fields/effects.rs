@@ -28,17 +28,17 @@ const UPSERT: &str = "mutation($input: UpsertCustomFieldSetInput!) { upsertCusto
     userErrors { code path message clientCount clientIds }
     warnings { code path message clientCount clientIds } } }";
 
-async fn change(server: &TestServer, fields: Value) -> Value {
+pub async fn change(server: &TestServer, fields: Value) -> Value {
     let input = json!({ "set": { "setId": "facts" }, "fields": fields });
     data(server, UPSERT, json!({ "input": input })).await["upsertCustomFieldSet"].take()
 }
 
 /// The payload of an accepted change.
-fn accepted(warnings: Value) -> Value {
+pub fn accepted(warnings: Value) -> Value {
     json!({ "userErrors": [], "warnings": warnings })
 }
 
-fn effect(code: &str, path: &[&str], message: &str, count: usize, ids: &[&Value]) -> Value {
+pub fn effect(code: &str, path: &[&str], message: &str, count: usize, ids: &[&Value]) -> Value {
     let path: Vec<&str> = ["input", "fields"].iter().chain(path).copied().collect();
     json!({ "code": code, "path": path, "message": message, "clientCount": count, "clientIds": ids })
 }
@@ -49,7 +49,7 @@ async fn ana(server: &TestServer, values: Value) -> Value {
 }
 
 /// Clients with these values of the text field `nick`.
-async fn with_nicks(server: &TestServer, nicks: &[&str]) -> Vec<Value> {
+pub async fn with_nicks(server: &TestServer, nicks: &[&str]) -> Vec<Value> {
     let nick = json!([{ "fieldId": "nick", "name": "Nick", "type": "TEXT" },
         { "fieldId": "size", "name": "Size", "type": "SELECTION", "options": [{ "value": "S" }, { "value": "L" }] }]);
     define(server, "facts", nick).await;
@@ -358,7 +358,7 @@ async fn new_parent_names_clients_without_a_fitting_value(server: &TestServer) {
     let read = values(server).await;
     let warning = |count: usize, ids: &[&Value]| {
         let message =
-            format!("{count} clients have a value without a fitting value of the new parent, and can keep it.");
+            format!("{count} clients have a value that needs another value of the new parent field, and can keep it.");
         accepted(json!([effect(
             "PARENT_REQUIRED",
             &["1", "parentFieldId"],

@@ -4,6 +4,7 @@
 
 mod check;
 mod concerned;
+mod counted;
 mod dependent;
 mod effects;
 mod unique;
@@ -11,24 +12,20 @@ mod unique;
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::{InputObject, MaybeUndefined};
-use chrono::{DateTime, Utc};
 use entity::{Table, custom_field, custom_field_option, custom_field_role, custom_field_set};
+use sea_orm::ConnectionTrait;
 use serde::Serialize;
 
-use self::effects::Effects;
 use crate::{
     audit::{Action, Member, Members, Subject},
-    caller::Caller,
     client_by::ClientRoleBy,
-    definitions::{self, Applied, DefinitionChange, DefinitionInput, Definitions, Field, FieldState, Kind, SetUsage},
+    definitions::{self, DefinitionChange, Definitions, Field, FieldState, Kind, SetUsage},
 };
 use clientele_core::{
     error::{Error, Result},
-    path,
-    problem::{Problem, ProblemCode},
     scalar::Decimal,
 };
-use clientele_storage::db::Transaction;
+use clientele_storage::db::{Connection, Transaction};
 
 /// Creates a set of custom fields, or changes the existing set with this `setId`. To change a set, you need the right
 /// to change its values. If your rights are limited to certain sets, this also applies to a set that you have created.
@@ -180,54 +177,6 @@ impl PlannedField {
     }
 }
 
-impl DefinitionInput for UpsertCustomFieldSet {
-    async fn apply(
-        &self,
-        caller: &Caller,
-        present: &Definitions,
-        transaction: &Transaction,
-        _: DateTime<Utc>,
-    ) -> Result<Result<Applied, Vec<Problem>>> {
-        // A caller who may not change the set's values may not change the rules for the values, nor find out by trying
-        // which fields have any.
-        let id = &self.set.set_id;
-        if present.sets.iter().any(|set| set.set_id == *id) && !caller.rights.edits(id) {
-            let message = "You may not change values of this set, nor its definition.";
-            let problem = Problem::new(ProblemCode::Forbidden, path!["set", "setId"], message);
-            return Ok(Err(vec![problem]));
-        }
-        let used = InUse::read(id, transaction).await?;
-        let effects = Effects {
-            present,
-            used: &used,
-            caller,
-            transaction,
-        };
-        let plan = match check::check(self, present, &used) {
-            Ok(plan) => plan,
-            Err(problems) => return Ok(Err(effects.of_refused(self, problems).await?)),
-        };
-        let duplicates = unique::duplicates(&plan, present, caller, transaction).await?;
-        if !duplicates.is_empty() {
-            return Ok(Err(duplicates));
-        }
-        let warnings = effects.of(&plan).await?;
-        let key = plan.set.encoded_key.clone();
-        let mut changes = Vec::new();
-        if write(&plan, present, transaction).await? {
-            unique::claim(&plan, present, transaction).await?;
-            changes.push(DefinitionChange {
-                subject: Subject::CustomFieldSet,
-                key: key.clone(),
-                action: Action::of(present.set_of_key(&key)),
-                members: members(&plan, present),
-            });
-            changes.extend(plan.moved.iter().map(|set| moved(set, present)));
-        }
-        Ok(Ok(Applied { key, changes, warnings }))
-    }
-}
-
 /// Writes the differences, a table at a time. Returns true if there were any.
 async fn write(plan: &Plan, before: &Definitions, transaction: &Transaction) -> Result<bool> {
     let (mut fields, mut options, mut gone) = (Vec::new(), Vec::new(), Vec::new());
@@ -281,7 +230,7 @@ async fn delete<T: Table>(column: &str, keys: &[&str], transaction: &Transaction
 }
 
 /// The fields and options of a set that clients have values of.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 struct InUse {
     /// The keys of the fields.
     fields: HashSet<String>,
@@ -290,7 +239,7 @@ struct InUse {
 }
 
 impl InUse {
-    async fn read(set_id: &str, transaction: &Transaction) -> Result<Self> {
+    async fn read<C: ConnectionTrait>(set_id: &str, connection: &Connection<C>) -> Result<Self> {
         if set_id.contains('\0') {
             return Ok(Self::default());
         }
@@ -303,7 +252,7 @@ impl InUse {
              WHERE s.set_id = $1 AND EXISTS (SELECT 1 FROM custom_field_value v WHERE v.field_key = o.field_key \
              AND substr(coalesce(v.value, v.linked_key), 1, 100) = substr(o.value, 1, 100) AND v.value = o.value)";
         let mut used = Self::default();
-        for row in transaction.all(sql, [set_id.into()]).await? {
+        for row in connection.all(sql, [set_id.into()]).await? {
             let (is_option, key): (bool, String) = row.try_get_many_by_index()?;
             let keys = if is_option { &mut used.options } else { &mut used.fields };
             keys.insert(key);

@@ -1,27 +1,27 @@
 //! The clients whose stored values a change of a field concerns.
 
-use sea_orm::Value;
+use sea_orm::{ConnectionTrait, Value};
 
 use crate::caller::{Caller, Permission};
 use clientele_core::{error::Result, problem::ConcernedClients};
-use clientele_storage::db::Transaction;
+use clientele_storage::db::Connection;
 
 /// Limit of the ids that are shown.
 pub(super) const SHOWN: usize = 3;
 
 /// Counts the clients whose keys the query selects as `client_key`; none if there are none.
-pub(super) async fn clients(
+pub(super) async fn clients<C: ConnectionTrait>(
     keys: &str,
     values: impl IntoIterator<Item = Value>,
     caller: &Caller,
-    transaction: &Transaction,
+    connection: &Connection<C>,
 ) -> Result<Option<ConcernedClients>> {
     let sql = format!(
         "WITH concerned AS ({keys}) SELECT (SELECT count(*) FROM concerned), c.client_id \
          FROM concerned k JOIN client c ON c.encoded_key = k.client_key \
          ORDER BY c.created_at, c.encoded_key LIMIT {SHOWN}"
     );
-    let rows = transaction.all(sql, values).await?;
+    let rows = connection.all(sql, values).await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let ids = match caller.can(Permission::ViewClient) {
         true => rows

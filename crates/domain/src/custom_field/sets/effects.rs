@@ -3,7 +3,7 @@
 mod parents;
 
 use entity::custom_field;
-use sea_orm::Value;
+use sea_orm::{ConnectionTrait, Value};
 
 use super::{InUse, Plan, PlannedField, UpsertCustomFieldSet, concerned};
 use crate::{
@@ -15,7 +15,7 @@ use clientele_core::{
     path,
     problem::{ConcernedClients, Problem, ProblemCode, Step},
 };
-use clientele_storage::db::Transaction;
+use clientele_storage::db::Connection;
 
 /// The number of values that are read at a time.
 const PAGE: usize = 5_000;
@@ -23,14 +23,14 @@ const PAGE: usize = 5_000;
 const WITH_VALUE: &str = "SELECT DISTINCT client_key FROM custom_field_value WHERE field_key = $1";
 
 /// Finds the effects of a change of a set.
-pub(super) struct Effects<'a> {
+pub(super) struct Effects<'a, C> {
     pub present: &'a Definitions,
     pub used: &'a InUse,
     pub caller: &'a Caller,
-    pub transaction: &'a Transaction,
+    pub connection: &'a Connection<C>,
 }
 
-impl Effects<'_> {
+impl<C: ConnectionTrait> Effects<'_, C> {
     /// Adds the clients to the problems of changes that stored values don't allow.
     pub async fn of_refused(&self, input: &UpsertCustomFieldSet, mut problems: Vec<Problem>) -> Result<Vec<Problem>> {
         for problem in &mut problems {
@@ -77,7 +77,7 @@ impl Effects<'_> {
                 let effect = "an option that is no longer available for their value of the parent, and can keep it.";
                 warn(ProblemCode::NotAnOption, "options", clients, effect);
                 let clients = self.without_parent(field, stored).await?;
-                let effect = "a value without a fitting value of the new parent, and can keep it.";
+                let effect = "a value that needs another value of the new parent field, and can keep it.";
                 warn(ProblemCode::ParentRequired, "parentFieldId", clients, effect);
                 let clients = self.of_other_roles(field, stored).await?;
                 let effect = "a value of the field, which is no longer available to their role, and can keep it.";
@@ -107,7 +107,7 @@ impl Effects<'_> {
     }
 
     async fn clients(&self, keys: &str, values: impl IntoIterator<Item = Value>) -> Result<Option<ConcernedClients>> {
-        concerned::clients(keys, values, self.caller, self.transaction).await
+        concerned::clients(keys, values, self.caller, self.connection).await
     }
 
     /// The clients with an option that becomes deactivated.
@@ -123,7 +123,7 @@ impl Effects<'_> {
         if dropped.is_empty() {
             return Ok(None);
         }
-        let which = self.transaction.dialect.is_one_of("value", "$2");
+        let which = self.connection.dialect.is_one_of("value", "$2");
         let keys = format!("{WITH_VALUE} AND {which}");
         self.clients(&keys, [field.row.encoded_key.clone().into(), json(&dropped)?.into()])
             .await
@@ -138,7 +138,7 @@ impl Effects<'_> {
         if lost.is_empty() || !self.used.fields.contains(&field.row.encoded_key) {
             return Ok(None);
         }
-        let which = self.transaction.dialect.is_one_of("c.client_role_key", "$2");
+        let which = self.connection.dialect.is_one_of("c.client_role_key", "$2");
         let keys = format!(
             "SELECT DISTINCT v.client_key FROM custom_field_value v JOIN client c ON c.encoded_key = v.client_key \
              WHERE v.field_key = $1 AND {which}"
@@ -154,7 +154,7 @@ impl Effects<'_> {
             ..stored.clone()
         };
         // In the order of the primary key, which is read once in all.
-        let field_key = self.transaction.dialect.unindexed("field_key");
+        let field_key = self.connection.dialect.unindexed("field_key");
         let sql = format!(
             "SELECT client_key, group_index, value FROM custom_field_value WHERE {field_key} = $1 \
              AND client_key >= $2 AND (client_key, group_index) > ($2, $3) \
@@ -169,7 +169,7 @@ impl Effects<'_> {
                 last.0.clone().into(),
                 last.1.into(),
             ];
-            let rows = self.transaction.all(sql.as_str(), values).await?;
+            let rows = self.connection.all(sql.as_str(), values).await?;
             for row in &rows {
                 let (client_key, group_index, value): (String, i32, Option<String>) = row.try_get_many_by_index()?;
                 if client_key != counted && value.is_some_and(|value| changed.accept(&value).is_err()) {
@@ -185,7 +185,7 @@ impl Effects<'_> {
                 break;
             }
         }
-        let which = self.transaction.dialect.is_one_of("encoded_key", "$1");
+        let which = self.connection.dialect.is_one_of("encoded_key", "$1");
         let keys = format!("SELECT encoded_key AS client_key FROM client WHERE {which}");
         let clients = self.clients(&keys, [json(&refused)?.into()]).await?;
         Ok(clients.map(|clients| ConcernedClients { count, ..clients }))
@@ -214,7 +214,7 @@ impl Effects<'_> {
         if roles.is_empty() {
             return Ok(None);
         }
-        let which = self.transaction.dialect.is_one_of("c.client_role_key", "$2");
+        let which = self.connection.dialect.is_one_of("c.client_role_key", "$2");
         let without = "NOT EXISTS (SELECT 1 FROM custom_field_value v WHERE v.field_key = $1";
         let key: Value = field.row.encoded_key.clone().into();
         let roles: Value = json(&roles)?.into();

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sea_orm::Value;
+use sea_orm::{ConnectionTrait, Value};
 use serde::Serialize;
 
 use super::{Effects, PlannedField};
@@ -17,7 +17,7 @@ use clientele_storage::db::Dialect;
 const PARENT: &str = "SELECT 1 FROM custom_field_value p WHERE p.client_key = v.client_key \
                       AND p.group_index = v.group_index AND p.field_key = $2";
 
-impl Effects<'_> {
+impl<C: ConnectionTrait> Effects<'_, C> {
     /// The clients with a value of a field that gets another parent, of which they have no fitting value.
     pub(super) async fn without_parent(
         &self,
@@ -33,7 +33,7 @@ impl Effects<'_> {
         }
         let restricted = field.options.iter().filter(|option| !for_values(option).is_empty());
         let restricted: Vec<&str> = restricted.map(|option| &*option.value).collect();
-        let dialect = self.transaction.dialect;
+        let dialect = self.connection.dialect;
         let keys = format!(
             "SELECT DISTINCT v.client_key FROM custom_field_value v WHERE v.field_key = $1 AND NOT EXISTS ({PARENT} \
              AND (NOT ({}) OR {}))",
@@ -80,7 +80,7 @@ impl Effects<'_> {
         if for_all.is_empty() && lost.is_empty() {
             return Ok(None);
         }
-        let dialect = self.transaction.dialect;
+        let dialect = self.connection.dialect;
         let keys = format!(
             "SELECT DISTINCT v.client_key FROM custom_field_value v WHERE v.field_key = $1 AND EXISTS ({PARENT} \
              AND ({} AND NOT ({}) OR {}))",
