@@ -14,6 +14,7 @@ mod recording;
 mod replay;
 mod verification;
 mod verify_command;
+mod version_pages;
 mod versions;
 
 use clientele::{

@@ -125,8 +125,8 @@ struct VersionReplay<'a> {
 }
 
 impl VersionReplay<'_> {
-    /// Replays in the shorter direction, and in the other one if its records are missing or erased. Both together read
-    /// no more than one [`Allowance`].
+    /// Replays in the shorter direction, and in the other one if its records are missing or erased. Both directions
+    /// share one [`Allowance`].
     async fn read(self, clients: &Clients) -> Result<ClientVersion, Unreadable> {
         let (first, second) = match self.position <= self.count - self.position {
             true => (Direction::Forward, Direction::Back),

@@ -123,6 +123,7 @@ on_both!(
     versions_before_and_after_a_merge_are_found,
     versions_within_10000_records_of_either_end_are_found,
     versions_within_64_mib_of_records_are_found,
+    versions_have_the_scalar_fields_of_clients,
 );
 
 const SELECTION: &str = "version firstName middleName addresses { city } idDocuments { documentId } \
@@ -390,4 +391,36 @@ async fn versions_within_64_mib_of_records_are_found(server: &TestServer) {
     let message = "`version`: Reading this version needs more than 64 MiB of audit records. Choose a version closer to \
                    the first or the last one.";
     assert_eq!(refusal(server, &key, 400).await, message);
+}
+
+async fn versions_have_the_scalar_fields_of_clients(server: &TestServer) {
+    let schema = Schema::load(server).await;
+    for (present, past, only_present, only_past) in [
+        (
+            "Client",
+            "ClientVersion",
+            // Caches identify objects by `id`, and the record of a version has its time.
+            &["id", "updatedAt"][..],
+            // There may be no such role now, and values can be hidden.
+            &["clientRoleKey", "hidesValues"][..],
+        ),
+        ("Address", "AddressVersion", &["id"], &[]),
+        ("IdDocument", "IdDocumentVersion", &["id"], &[]),
+        (
+            "CustomFieldValue",
+            "CustomFieldValueVersion",
+            // Records have no keys of values.
+            &["id", "encodedKey"],
+            // There may be no such field now.
+            &["fieldId"],
+        ),
+    ] {
+        let [mut fields, mut of_past] = [present, past].map(|ty| schema.leaf_types(ty));
+        for (fields, only) in [(&mut fields, only_present), (&mut of_past, only_past)] {
+            for name in only {
+                assert!(fields.remove(name).is_some(), "{present}: {name}");
+            }
+        }
+        assert_eq!(fields, of_past, "{present}");
+    }
 }

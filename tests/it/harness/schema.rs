@@ -67,6 +67,12 @@ impl Schema {
         self.fields(ty).iter().filter(is_leaf).map(name)
     }
 
+    /// The fields without arguments whose type is a scalar or an enum, each with its type.
+    pub fn leaf_types(&self, ty: &str) -> BTreeMap<&str, String> {
+        let leaves = self.leaf_names(ty);
+        leaves.map(|name| (name, text(&self.field(ty, name)["type"]))).collect()
+    }
+
     /// The type that a variable for `Type.field` needs. A member of a `@oneOf` type can't be null.
     pub fn variable_type(&self, field: &str) -> String {
         let (owner, name) = field.split_once('.').expect("a type and a field");

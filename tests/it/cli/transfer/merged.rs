@@ -13,6 +13,7 @@ on_both!(
     stored_clients_and_those_of_the_file_are_counted_together,
     ways_that_meet_are_counted_together,
     export_with_more_merged_clients_is_restored,
+    circles_through_at_most_200_stored_clients_are_found,
 );
 
 fn client(key: &str) -> Value {
@@ -21,8 +22,18 @@ fn client(key: &str) -> Value {
 
 /// Imports lines. Returns what was printed, and the entries of refused lines.
 fn import(server: &TestServer, clients: &[Value]) -> (String, Vec<Value>) {
+    imported(server, lines(clients))
+}
+
+/// Imports lines as those of an export.
+fn import_stored(server: &TestServer, clients: &[Value]) -> (String, Vec<Value>) {
+    let content = lines(clients).replacen("\"version\":1", "\"version\":1,\"stored\":true", 1);
+    imported(server, content)
+}
+
+fn imported(server: &TestServer, content: String) -> (String, Vec<Value>) {
     let directory = directory();
-    file(&directory, "clients", lines(clients));
+    file(&directory, "clients", content);
     let (printed, _, _) = run(
         &directory,
         &server.database_url(),
@@ -100,9 +111,26 @@ async fn ways_that_meet_are_counted_together(server: &TestServer) {
 async fn export_with_more_merged_clients_is_restored(server: &TestServer) {
     let mut clients: Vec<Value> = (1..=101).map(|n| merged(&format!("k{n}"), "into")).collect();
     clients.push(client("into"));
-    let directory = directory();
-    let content = lines(&clients).replacen("\"version\":1", "\"version\":1,\"stored\":true", 1);
-    file(&directory, "clients", content);
-    let imported = run(&directory, &server.database_url(), &["import", "clients"]);
-    assert_eq!(imported, (summary_without(102, 102, 0, 0), String::new(), Some(0)));
+    assert_eq!(
+        import_stored(server, &clients),
+        (summary_without(102, 102, 0, 0), Vec::new())
+    );
+}
+
+/// Only files with stored clients make longer chains.
+async fn circles_through_at_most_200_stored_clients_are_found(server: &TestServer) {
+    for (count, is_found) in [(200, true), (201, false)] {
+        let (first, last) = (format!("c{count}x1"), format!("c{count}x{}", count + 1));
+        let chain = (1..=count).map(|n| merged(&format!("c{count}x{n}"), &format!("c{count}x{}", n + 1)));
+        let stored = import_stored(server, &chain.collect::<Vec<_>>());
+        assert_eq!(stored, (summary_without(count, count, 0, 0), Vec::new()));
+        let message = "The client would be merged into itself: give it the key of a client that wasn't merged into \
+            this one.";
+        let refused = entry(2, "INVALID", "client.mergedIntoKey", message, json!(last));
+        let expected = match is_found {
+            true => (summary(0, 0, 1), vec![refused]),
+            false => (summary_without(1, 1, 0, 0), Vec::new()),
+        };
+        assert_eq!(import_stored(server, &[merged(&last, &first)]), expected, "{count}");
+    }
 }

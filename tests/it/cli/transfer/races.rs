@@ -17,6 +17,7 @@ on_postgres!(
     upsert_gets_no_key_of_an_import_as_its_id,
     import_gets_no_id_of_an_upsert_as_its_key,
     new_id_waits_for_imports_before_its_client_is_locked,
+    import_waits_for_another_one_as_long_as_it_takes,
 );
 
 /// The lock of imports.
@@ -44,10 +45,20 @@ fn client(key: &str, members: Value) -> Value {
 
 /// Imports clients by the real program. Returns what it printed, and the paths and messages of its report.
 async fn import(server: &TestServer, clients: &[Value]) -> (String, Vec<[String; 2]>) {
+    import_under(server, clients, 30).await
+}
+
+/// The same with this limit of a statement in seconds.
+async fn import_under(server: &TestServer, clients: &[Value], limit: u32) -> (String, Vec<[String; 2]>) {
     let (directory, url, content) = (directory(), server.database_url(), lines(clients));
     let imported = spawn_blocking(move || {
         file(&directory, "clients", content);
-        let (printed, _, _) = run(&directory, &url, &["import", "clients", "--report", "report"]);
+        let limit = format!("database.request_timeout_seconds={limit}");
+        let (printed, _, _) = run(
+            &directory,
+            &url,
+            &["import", "clients", "--report", "report", "--set", &limit],
+        );
         (printed, super::read(&directory, "report"))
     });
     let (printed, report) = imported.await.expect("it ends");
@@ -151,6 +162,26 @@ async fn new_id_waits_for_imports_before_its_client_is_locked(server: &TestServe
     let ((), patched, is_free) = tokio::join!(held.hold(server), patch, locked);
     assert!(is_free);
     assert_eq!(patched.status, 200, "{}", patched.text);
+}
+
+async fn import_waits_for_another_one_as_long_as_it_takes(server: &TestServer) {
+    let held = HeldLock::of_number(IMPORTS);
+    let waiting = async {
+        held.is_held().await;
+        import_under(server, &[client("K", json!({}))], 1).await
+    };
+    let outlasted = async {
+        held.is_held().await;
+        held.is_waited_for(server).await;
+        // A statement with the limit of requests begins to wait after the import, and gives up before it.
+        let lock = format!("SELECT pg_advisory_xact_lock({IMPORTS})");
+        let gave_up = server.write(&lock).await.is_err();
+        held.release();
+        gave_up
+    };
+    let ((), imported, gave_up) = tokio::join!(held.hold(server), waiting, outlasted);
+    assert!(gave_up);
+    assert_eq!(imported, (summary(1, 0, 0), Vec::new()));
 }
 
 fn name(id: &str) -> Value {

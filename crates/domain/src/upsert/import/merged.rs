@@ -14,8 +14,8 @@ use clientele_core::{
 };
 use clientele_storage::db::{Dialect, Transaction};
 
-/// Limit of the way from a client to the one that it was merged into in the end: more than this program makes. Only
-/// files with stored clients can have longer ones, which take no more time than these.
+/// Limit of the merges that are followed from one client. This program makes shorter chains. A file with stored clients
+/// can have a longer one, in which a circle can stay unnoticed.
 const MOST_PASSED: usize = 2 * MOST_MERGED;
 
 /// The clients that the merged ones of a list refer to, directly or through others.
