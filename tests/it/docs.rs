@@ -110,7 +110,7 @@ fn steps(page: &str) -> Vec<(Block, Option<Block>)> {
                 Some((_, answer @ None)) => *answer = Some(block),
                 _ => panic!("{page}:{}: an answer without a command", block.line),
             },
-            "sh no-run" | "rust" | "mermaid" | "promql" => {}
+            "sh no-run" | "rust" | "ts" | "mermaid" | "promql" => {}
             info => panic!("{page}:{}: unknown kind of block: {info}", block.line),
         }
     }

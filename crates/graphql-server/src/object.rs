@@ -8,14 +8,14 @@ mod writer;
 use std::{borrow::Cow, ops::Deref};
 
 use async_graphql::{
-    ID, Name, OutputType, Pos, Positioned, Value,
+    Context, ID, Name, OutputType, PathSegment, Pos, Positioned, Value,
     parser::types::{Field as Syntax, SelectionSet},
     registry::{Deprecation, MetaField, MetaInputValue, Registry},
 };
 use chrono::{DateTime as Instant, NaiveDate, Utc};
 
 pub use self::writer::{FieldBudget, JsonWriter, RawObject, list, maybe, maybe_list, object, text};
-use crate::prepare::collect;
+use crate::{error::GraphqlError, prepare::collect};
 use clientele_core::scalar::{Date, DateTime, Decimal};
 
 /// The name of Relay's interface for objects with a global id.
@@ -284,6 +284,13 @@ impl SelectedField {
             .iter()
             .find(|(found, value)| found == name && *value != Value::Null)
             .map(|(_, value)| value)
+    }
+
+    /// Reports an error of this field, directly below the field of the root that `context` belongs to.
+    pub fn report(&self, context: &Context<'_>, error: GraphqlError) {
+        let mut error = context.set_error_path(async_graphql::Error::from(error).into_server_error(self.at));
+        error.path.push(PathSegment::Field(self.response_key().to_owned()));
+        context.add_error(error);
     }
 
     fn response_key(&self) -> &str {

@@ -3,7 +3,7 @@
 use async_graphql::{Context, Object as Root, Result};
 
 use super::{
-    context::{caller, loaders, selection},
+    context::{Answer, caller, loaders, selection},
     load_plan::{LoadPlan, requested},
     loaded::LoadedData,
     mutation::answer,
@@ -30,14 +30,14 @@ pub struct AccountQuery;
 #[Root]
 impl AccountQuery {
     /// The caller of this request, with its permissions.
-    async fn viewer(&self, context: &Context<'_>) -> Result<RawObject<Viewer>> {
+    async fn viewer(&self, context: &Context<'_>) -> Result<Answer<Viewer>> {
         let (accounts, caller) = (context.data::<Accounts>()?, caller(context)?);
         let selection = selection::<Viewer>(context)?;
         let password_is_initial = match selection.selects("passwordIsInitial") {
             true => accounts.password_is_initial(caller).await?,
             false => false,
         };
-        RawObject::object(context, (caller, password_is_initial), &selection)
+        RawObject::object(context, (caller, password_is_initial), &selection).map(Some)
     }
 
     /// A page of users, ordered by name. Requires MANAGE_USERS.
@@ -48,7 +48,7 @@ impl AccountQuery {
         #[graphql(desc = "Only entries after this cursor.")] after: Option<String>,
         #[graphql(desc = "Number of entries from the end: at most 500. Not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only entries before this cursor.")] before: Option<String>,
-    ) -> Result<RawObject<Connection<User>>> {
+    ) -> Result<Answer<Connection<User>>> {
         let window = PageArguments::new(first, after, last, before).window("users", "", &BY_NAME)?;
         let selection = selection::<Connection<User>>(context)?;
         let accounts = context.data::<Accounts>()?;
@@ -64,7 +64,7 @@ impl AccountQuery {
         #[graphql(desc = "Only entries after this cursor.")] after: Option<String>,
         #[graphql(desc = "Number of entries from the end: at most 500. Not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only entries before this cursor.")] before: Option<String>,
-    ) -> Result<RawObject<Connection<Token>>> {
+    ) -> Result<Answer<Connection<Token>>> {
         let window = PageArguments::new(first, after, last, before).window("tokens", "", &BY_CREATION)?;
         let selection = selection::<Connection<Token>>(context)?;
         let accounts = context.data::<Accounts>()?;
@@ -80,10 +80,10 @@ async fn page<T: Listed>(
     context: &Context<'_>,
     list: &T::List,
     selection: &Selection,
-) -> Result<RawObject<Connection<T>>> {
+) -> Result<Answer<Connection<T>>> {
     let loaded = LoadedData::around_messages([], &LoadPlan::default(), loaders(context)?, caller(context)?).await?;
     let loaded = &loaded;
-    RawObject::object(context, PageRow { list, loaded }, selection)
+    RawObject::object(context, PageRow { list, loaded }, selection).map(Some)
 }
 
 /// The request's permit; none where requests aren't admitted.
@@ -123,7 +123,7 @@ impl AccountMutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The user to create or change.")] input: UpsertUser,
-    ) -> Result<RawObject<UpsertUserPayload>> {
+    ) -> Result<Answer<UpsertUserPayload>> {
         let accounts = context.data::<Accounts>()?;
         let outcome = accounts
             .upsert_user(caller(context)?, &input, &Admitted::of(context), super::now())
@@ -139,7 +139,7 @@ impl AccountMutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The user to delete.")] input: DeleteUser,
-    ) -> Result<RawObject<DeleteUserPayload>> {
+    ) -> Result<Answer<DeleteUserPayload>> {
         let accounts = context.data::<Accounts>()?;
         let outcome = accounts.delete_user(caller(context)?, &input, super::now()).await?;
         answer(
@@ -154,7 +154,7 @@ impl AccountMutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The old and the new password.")] input: ChangePassword,
-    ) -> Result<RawObject<ChangePasswordPayload>> {
+    ) -> Result<Answer<ChangePasswordPayload>> {
         let accounts = context.data::<Accounts>()?;
         let outcome = accounts
             .change_password(caller(context)?, &input, &Admitted::of(context), super::now())
@@ -168,7 +168,7 @@ impl AccountMutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The token to create.")] input: CreateToken,
-    ) -> Result<RawObject<CreateTokenPayload>> {
+    ) -> Result<Answer<CreateTokenPayload>> {
         let accounts = context.data::<Accounts>()?;
         let outcome = accounts.create_token(caller(context)?, &input, super::now()).await?;
         let stored = outcome.as_ref().map(|(token, text)| (token, text.reveal()));
@@ -181,7 +181,7 @@ impl AccountMutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The token to revoke.")] input: RevokeToken,
-    ) -> Result<RawObject<RevokeTokenPayload>> {
+    ) -> Result<Answer<RevokeTokenPayload>> {
         let accounts = context.data::<Accounts>()?;
         let outcome = accounts.revoke_token(caller(context)?, &input, super::now()).await?;
         answer(context, outcome.as_ref(), input.client_mutation_id.as_deref())

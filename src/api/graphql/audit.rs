@@ -4,7 +4,7 @@ use async_graphql::{Context, InputObject, Object as Root, Result};
 
 use super::{
     client_by::ClientBy,
-    context::{caller, loaders, selection},
+    context::{Answer, caller, loaders, selection},
     load_plan::{LoadPlan, requested},
     loaded::{LoadedData, too_large},
     objects::{
@@ -76,7 +76,7 @@ impl AuditQuery {
         #[graphql(desc = "The client.")] by: ClientBy,
         #[graphql(desc = "The earlier version; 0 is before the client was created.", default)] from: i32,
         #[graphql(desc = "The later version.")] to: i32,
-    ) -> Result<Option<RawObject<ClientDifference>>> {
+    ) -> Result<Answer<ClientDifference>> {
         let Some(by) = by.named() else { return Ok(None) };
         let audit_log = context.data::<AuditLog>()?;
         let caller = caller(context)?;
@@ -98,7 +98,7 @@ impl AuditQuery {
         context: &Context<'_>,
         #[graphql(desc = "The client.")] by: ClientBy,
         #[graphql(desc = "The version, from 1.")] version: i32,
-    ) -> Result<Option<RawObject<ClientVersion>>> {
+    ) -> Result<Answer<ClientVersion>> {
         let Some(by) = by.named() else { return Ok(None) };
         let clients = context.data::<Clients>()?;
         let found = clients.at_version(caller(context)?, &by, version).await?;
@@ -118,7 +118,7 @@ impl AuditQuery {
         #[graphql(desc = "Only entries after this cursor.")] after: Option<String>,
         #[graphql(desc = "Number of entries from the end: at most 500. Not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only entries before this cursor.")] before: Option<String>,
-    ) -> Result<RawObject<Connection<AuditRecord>>> {
+    ) -> Result<Answer<Connection<AuditRecord>>> {
         let arguments = PageArguments::new(first, after, last, before);
         let of_argument = |problem| of_argument("", &problem);
         let filter = filter.unwrap_or_default().read().map_err(of_argument)?;
@@ -138,6 +138,6 @@ impl AuditQuery {
             list: &page,
             loaded: &loaded,
         };
-        RawObject::object(context, row, &selection)
+        RawObject::object(context, row, &selection).map(Some)
     }
 }

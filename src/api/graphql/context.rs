@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Result};
-use graphql_server::object::{Object, Selection};
+use graphql_server::object::{Object, RawObject, Selection};
 
 use super::load::Loaders;
 use clientele_domain::{
     caller::{Caller, Permission},
     definitions::{Definitions, DefinitionsCache},
 };
+
+/// The object of a field of the root. Such a field is nullable, so that an unexpected error of one leaves the values of
+/// the others: a caller must be able to see which of its mutations were carried out.
+pub type Answer<T> = Option<RawObject<T>>;
 
 /// The selection of the current field, for objects of type `T`, without fields that the caller may not read.
 pub fn selection<T: Object>(context: &Context<'_>) -> Result<Selection> {

@@ -4,10 +4,10 @@ use async_graphql::{Context, InputObject, Object as Root, Result};
 
 use super::{
     client_by::ClientBy,
-    context::{caller, loaders, selection},
+    context::{Answer, caller, loaders, selection},
     load_plan::{LoadPlan, selected_parts},
     loaded::LoadedData,
-    mutation::{answer, incomplete},
+    mutation::{answer, read_back},
     objects::payload::{
         ChangeClientStatePayload, DeleteClientPayload, EraseClientPayload, MergeClientsPayload, MergeRow,
     },
@@ -23,7 +23,7 @@ use clientele_domain::{
     removal::RemoveClient,
     upsert::{ChangeClientState, ClientMember, MergeClients, MergeMode},
 };
-use graphql_server::object::{RawObject, Selection};
+use graphql_server::object::Selection;
 
 /// Changes the state of a client.
 #[derive(InputObject)]
@@ -118,7 +118,7 @@ impl LifecycleMutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The client and its new state.")] input: ChangeClientStateInput,
-    ) -> Result<RawObject<ChangeClientStatePayload>> {
+    ) -> Result<Answer<ChangeClientStatePayload>> {
         let selection = selection::<ChangeClientStatePayload>(context)?;
         let selections: Vec<&Selection> = selection.below("client").map(|field| &field.selection).collect();
         let load_plan = LoadPlan::of_clients(&selections)?;
@@ -140,8 +140,12 @@ impl LifecycleMutation {
             Ok(Some(changed)) => {
                 let client = &changed.client;
                 let loaded = LoadedData::around([client], &load_plan, changed.definitions, loaders, caller).await;
-                let loaded = loaded.map_err(|_| incomplete())?;
-                answer(context, Ok(Some((client, &loaded))), client_mutation_id)
+                let loaded = read_back(context, loaded, &selection, "client");
+                answer(
+                    context,
+                    Ok(loaded.as_ref().map(|loaded| (client, loaded))),
+                    client_mutation_id,
+                )
             }
             Ok(None) => answer(context, Ok(None), client_mutation_id),
             Err(problems) => answer(context, Err(&problems), client_mutation_id),
@@ -155,7 +159,7 @@ impl LifecycleMutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The two clients, and what `into` gets from `from`.")] input: MergeClientsInput,
-    ) -> Result<RawObject<MergeClientsPayload>> {
+    ) -> Result<Answer<MergeClientsPayload>> {
         let selection = selection::<MergeClientsPayload>(context)?;
         let selections: Vec<&Selection> = selection.below("client").map(|field| &field.selection).collect();
         let load_plan = LoadPlan::of_clients(&selections)?;
@@ -185,6 +189,7 @@ impl LifecycleMutation {
         match outcome.await? {
             Ok(merged) if merge.validate_only => {
                 let row = MergeRow {
+                    client: None,
                     stored: None,
                     warnings: &merged.into.warnings,
                 };
@@ -193,9 +198,10 @@ impl LifecycleMutation {
             Ok(merged) => {
                 let (client, definitions) = (&merged.into.client, merged.into.definitions.clone());
                 let loaded = LoadedData::around([client], &load_plan, definitions, loaders, caller).await;
-                let loaded = loaded.map_err(|_| incomplete())?;
+                let loaded = read_back(context, loaded, &selection, "client");
                 let row = MergeRow {
-                    stored: Some(((client, &loaded), &merged)),
+                    client: loaded.as_ref().map(|loaded| (client, loaded)),
+                    stored: Some(&merged),
                     warnings: &merged.into.warnings,
                 };
                 answer(context, Ok(row), client_mutation_id)
@@ -211,7 +217,7 @@ impl LifecycleMutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The client to delete.")] input: DeleteClientInput,
-    ) -> Result<RawObject<DeleteClientPayload>> {
+    ) -> Result<Answer<DeleteClientPayload>> {
         let client_mutation_id = input.client_mutation_id.as_deref();
         let outcome = match named(input.by) {
             Ok(by) => {
@@ -235,7 +241,7 @@ impl LifecycleMutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The client to erase.")] input: EraseClientInput,
-    ) -> Result<RawObject<EraseClientPayload>> {
+    ) -> Result<Answer<EraseClientPayload>> {
         let client_mutation_id = input.client_mutation_id.as_deref();
         let outcome = match named(input.by) {
             Ok(by) => {

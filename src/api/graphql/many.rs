@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Result};
 
 use super::{
-    context::{caller, loaders, selection},
+    context::{Answer, caller, loaders, selection},
     load_plan::{LoadPlan, selected_parts},
     loaded::LoadedData,
     mutation::{answer, answer_with},
@@ -17,12 +17,9 @@ use clientele_domain::{
     definitions::Definitions,
     upsert::{Outcome, Shown, UpsertClients},
 };
-use graphql_server::{
-    Cause, Code, GraphqlError,
-    object::{RawObject, Selection},
-};
+use graphql_server::{Cause, Code, GraphqlError, object::Selection};
 
-pub async fn upsert(context: &Context<'_>, mut input: UpsertClients) -> Result<RawObject<UpsertClientsPayload>> {
+pub async fn upsert(context: &Context<'_>, mut input: UpsertClients) -> Result<Answer<UpsertClientsPayload>> {
     let selection = selection::<UpsertClientsPayload>(context)?;
     let results = selection.below("results");
     let fields = results.flat_map(|field| field.selection.below("client"));

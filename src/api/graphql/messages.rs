@@ -4,7 +4,7 @@ use async_graphql::{Context, ID, InputObject, Result};
 
 use super::{
     client_by::ClientBy,
-    context::{caller, loaders, selection},
+    context::{Answer, caller, loaders, selection},
     global_id::GlobalId,
     load_plan::{LoadPlan, requested, selected},
     loaded::LoadedData,
@@ -90,7 +90,7 @@ pub(super) async fn page(
     context: &Context<'_>,
     filter: MessageFilter,
     arguments: PageArguments,
-) -> Result<RawObject<Connection<Message>>> {
+) -> Result<Answer<Connection<Message>>> {
     let filter = filter.read().map_err(|problem| of_argument("", &problem))?;
     let window = arguments.window("messages", "", &NEWEST_FIRST)?;
     let selection = selection::<Connection<Message>>(context)?;
@@ -106,5 +106,5 @@ pub(super) async fn page(
         list: &page,
         loaded: &loaded,
     };
-    RawObject::object(context, row, &selection)
+    RawObject::object(context, row, &selection).map(Some)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Object as Root, Result};
 
 use super::{
-    context::{caller, loaders, selection},
+    context::{Answer, caller, loaders, selection},
     load_plan::{LoadPlan, selected_parts},
     loaded::LoadedData,
     messages::ResendMessagesInput,
@@ -50,7 +50,7 @@ impl Mutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The client to create or change.")] input: UpsertClient,
-    ) -> Result<RawObject<UpsertClientPayload>> {
+    ) -> Result<Answer<UpsertClientPayload>> {
         let selection = selection::<UpsertClientPayload>(context)?;
         let fields = selection.below("client").chain(selection.below("conflictingClient"));
         let selections: Vec<&Selection> = fields.map(|field| &field.selection).collect();
@@ -71,9 +71,9 @@ impl Mutation {
             Ok(upserted) => {
                 let (client, definitions) = (&upserted.client, upserted.definitions.clone());
                 let loaded = LoadedData::around([client], &load_plan, definitions, loaders, caller).await;
-                let loaded = loaded.map_err(|_| incomplete())?;
+                let loaded = read_back(context, loaded, &selection, "client");
                 let row = UpsertRow {
-                    client: Some((client, &loaded)),
+                    client: loaded.as_ref().map(|loaded| (client, loaded)),
                     created: upserted.outcome == Outcome::Created,
                     warnings: &upserted.warnings,
                 };
@@ -106,7 +106,7 @@ impl Mutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The clients to create or change.")] input: UpsertClients,
-    ) -> Result<RawObject<UpsertClientsPayload>> {
+    ) -> Result<Answer<UpsertClientsPayload>> {
         super::many::upsert(context, input).await
     }
 
@@ -116,7 +116,7 @@ impl Mutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The set to create or change.")] input: UpsertCustomFieldSet,
-    ) -> Result<RawObject<UpsertCustomFieldSetPayload>> {
+    ) -> Result<Answer<UpsertCustomFieldSetPayload>> {
         let custom_fields = context.data::<CustomFields>()?;
         let outcome = custom_fields.upsert_set(caller(context)?, &input, super::now()).await?;
         let stored = written(&outcome, |changed| {
@@ -131,7 +131,7 @@ impl Mutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The role to create or change.")] input: UpsertClientRole,
-    ) -> Result<RawObject<UpsertClientRolePayload>> {
+    ) -> Result<Answer<UpsertClientRolePayload>> {
         let custom_fields = context.data::<CustomFields>()?;
         let outcome = custom_fields
             .upsert_role(caller(context)?, &input, super::now())
@@ -149,7 +149,7 @@ impl Mutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The template to create or change.")] input: UpsertIdDocumentTemplate,
-    ) -> Result<RawObject<UpsertIdDocumentTemplatePayload>> {
+    ) -> Result<Answer<UpsertIdDocumentTemplatePayload>> {
         let custom_fields = context.data::<CustomFields>()?;
         let outcome = custom_fields.upsert_document_template(caller(context)?, &input, super::now());
         let outcome = outcome.await?;
@@ -165,7 +165,7 @@ impl Mutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The template to create or change.")] input: UpsertMessageTemplate,
-    ) -> Result<RawObject<UpsertMessageTemplatePayload>> {
+    ) -> Result<Answer<UpsertMessageTemplatePayload>> {
         let caller = caller(context)?;
         let templates = context.data::<Templates>()?;
         let outcome = templates.upsert(caller, &input, super::now()).await?;
@@ -182,7 +182,7 @@ impl Mutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The template to delete.")] input: DeleteMessageTemplate,
-    ) -> Result<RawObject<DeleteMessageTemplatePayload>> {
+    ) -> Result<Answer<DeleteMessageTemplatePayload>> {
         let templates = context.data::<Templates>()?;
         let outcome = templates.delete(caller(context)?, &input, super::now()).await?;
         answer(
@@ -198,7 +198,7 @@ impl Mutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The messages to resend.")] input: ResendMessagesInput,
-    ) -> Result<RawObject<ResendMessagesPayload>> {
+    ) -> Result<Answer<ResendMessagesPayload>> {
         let selection = selection::<ResendMessagesPayload>(context)?;
         let selections: Vec<&Selection> = selection.below("messages").map(|field| &field.selection).collect();
         let load_plan = LoadPlan::of_messages(&selections)?;
@@ -213,8 +213,8 @@ impl Mutation {
         let resent = outcome.as_ref().ok();
         let messages = resent.iter().flat_map(|resent| resent.messages.iter().flatten());
         let loaded = LoadedData::around_messages(messages, &load_plan, loaders(context)?, caller(context)?).await;
-        let loaded = loaded.map_err(|error| if resent.is_some() { incomplete().into() } else { error })?;
-        let stored = outcome.as_ref().map(|resent| (resent, &loaded));
+        let loaded = read_back(context, loaded, &selection, "messages");
+        let stored = outcome.as_ref().map(|resent| (resent, loaded.as_ref()));
         answer(context, stored, client_mutation_id.as_deref())
     }
 }
@@ -225,7 +225,7 @@ pub(super) fn answer<'a, T, R>(
     context: &Context<'_>,
     outcome: Result<R, &'a Vec<Problem>>,
     client_mutation_id: Option<&'a str>,
-) -> Result<RawObject<T>>
+) -> Result<Answer<T>>
 where
     T: Object<Row<'a> = PayloadRow<'a, R>>,
     R: Copy,
@@ -242,7 +242,7 @@ pub(super) fn answer_with<'a, T, R>(
     client_mutation_id: Option<&'a str>,
     conflicting: Option<ClientRow<'a>>,
     is_stored: bool,
-) -> Result<RawObject<T>>
+) -> Result<Answer<T>>
 where
     T: Object<Row<'a> = PayloadRow<'a, R>>,
     R: Copy,
@@ -256,6 +256,7 @@ where
         conflicting,
     };
     RawObject::object(context, row, &selection::<T>(context)?)
+        .map(Some)
         .map_err(|error| if is_stored { incomplete().into() } else { error })
 }
 
@@ -285,6 +286,17 @@ fn written<'a, T, R>(
         Ok(stored) => find(stored).map(Ok).ok_or_else(incomplete),
         Err(problems) => Ok(Err(problems)),
     }
+}
+
+/// The data of the payload's field `name` after a change. If it can't be read, the field is null with an error, and the
+/// other fields say what is stored.
+pub(super) fn read_back<T>(context: &Context<'_>, read: Result<T>, selection: &Selection, name: &str) -> Option<T> {
+    if read.is_err() {
+        for field in selection.below(name) {
+            field.report(context, incomplete());
+        }
+    }
+    read.ok()
 }
 
 /// The error of a stored change without a complete answer. A caller that tries again would create the client a second

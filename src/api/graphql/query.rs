@@ -4,7 +4,7 @@ use async_graphql::{Context, ID, Object as Root, OneofObject, Result};
 
 use super::{
     client_by::ClientBy,
-    context::{caller, definitions, loaders, selection},
+    context::{Answer, caller, definitions, loaders, selection},
     global_id::GlobalId,
     load_plan::{LoadPlan, requested, selected, selected_parts},
     loaded::LoadedData,
@@ -57,12 +57,12 @@ impl Query {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The global IDs, at most 500.")] ids: Vec<ID>,
-    ) -> Result<Vec<Option<Node>>> {
+    ) -> Result<Option<Vec<Option<Node>>>> {
         if ids.len() > LARGEST_PAGE as usize {
             let message = format!("Ask for at most {LARGEST_PAGE} ids; there are {}.", ids.len());
             return Err(GraphqlError::new(Code::BadUserInput, message).into());
         }
-        nodes::nodes(context, &ids).await
+        nodes::nodes(context, &ids).await.map(Some)
     }
 
     /// A client; null if it doesn't exist. Requires VIEW_CLIENT.
@@ -70,7 +70,7 @@ impl Query {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The client.")] by: ClientBy,
-    ) -> Result<Option<RawObject<Client>>> {
+    ) -> Result<Answer<Client>> {
         let Some(named) = by.named() else { return Ok(None) };
         let selection = selection::<Client>(context)?;
         let load_plan = LoadPlan::of_clients(&[&selection])?;
@@ -105,7 +105,7 @@ impl Query {
         #[graphql(desc = "Only entries after this cursor.")] after: Option<String>,
         #[graphql(desc = "Number of entries from the end: at most 500. Not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only entries before this cursor.")] before: Option<String>,
-    ) -> Result<RawObject<Connection<Client>>> {
+    ) -> Result<Answer<Connection<Client>>> {
         let filter = filter.unwrap_or_default();
         let listing = match (search, order_by) {
             (None, order) => Listing::All(order.unwrap_or_default()),
@@ -132,7 +132,7 @@ impl Query {
             list: &page,
             loaded: &loaded,
         };
-        RawObject::object(context, row, &selection)
+        RawObject::object(context, row, &selection).map(Some)
     }
 
     /// A page of messages to clients, newest first: ordered by `createdAt`, then by `encodedKey`. New messages don't
@@ -145,13 +145,13 @@ impl Query {
         #[graphql(desc = "Only entries after this cursor.")] after: Option<String>,
         #[graphql(desc = "Number of entries from the end: at most 500. Not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only entries before this cursor.")] before: Option<String>,
-    ) -> Result<RawObject<Connection<Message>>> {
+    ) -> Result<Answer<Connection<Message>>> {
         let arguments = PageArguments::new(first, after, last, before);
         messages::page(context, filter.unwrap_or_default(), arguments).await
     }
 
     /// All sets of custom fields, in order.
-    async fn custom_field_sets(&self, context: &Context<'_>) -> Result<Vec<RawObject<CustomFieldSet>>> {
+    async fn custom_field_sets(&self, context: &Context<'_>) -> Result<Option<Vec<RawObject<CustomFieldSet>>>> {
         let definitions = &*definitions(context).await?;
         objects(context, definitions.sets.iter().map(|set| (&**set, definitions)))
     }
@@ -161,7 +161,7 @@ impl Query {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The custom field.")] by: CustomFieldBy,
-    ) -> Result<Option<RawObject<CustomField>>> {
+    ) -> Result<Answer<CustomField>> {
         let definitions = definitions(context).await?;
         let field = match by {
             CustomFieldBy::EncodedKey(key) => definitions.field_of_key(&key),
@@ -177,18 +177,18 @@ impl Query {
     }
 
     /// All client roles, in order.
-    async fn client_roles(&self, context: &Context<'_>) -> Result<Vec<RawObject<ClientRole>>> {
+    async fn client_roles(&self, context: &Context<'_>) -> Result<Option<Vec<RawObject<ClientRole>>>> {
         let definitions = &*definitions(context).await?;
         objects(context, definitions.roles.iter().map(|role| (role, definitions)))
     }
 
     /// All templates of identification documents, in order.
-    async fn id_document_templates(&self, context: &Context<'_>) -> Result<Vec<RawObject<IdDocumentTemplate>>> {
+    async fn id_document_templates(&self, context: &Context<'_>) -> Result<Option<Vec<RawObject<IdDocumentTemplate>>>> {
         objects(context, &definitions(context).await?.document_templates)
     }
 
     /// All message templates, ordered by creation.
-    async fn message_templates(&self, context: &Context<'_>) -> Result<Vec<RawObject<MessageTemplate>>> {
+    async fn message_templates(&self, context: &Context<'_>) -> Result<Option<Vec<RawObject<MessageTemplate>>>> {
         let definitions = &*definitions(context).await?;
         let rights = &*caller(context)?.rights;
         let rows = definitions.templates.iter();
@@ -203,7 +203,7 @@ impl Query {
         #[graphql(desc = "The ID of the template.")] template_id: String,
         #[graphql(desc = "The client who would get the message.")] client: ClientBy,
         #[graphql(desc = "The language; the client's preferred language by default.")] language: Option<Language>,
-    ) -> Result<Option<RawObject<MessagePreview>>> {
+    ) -> Result<Answer<MessagePreview>> {
         let Some(named) = client.named() else { return Ok(None) };
         let templates = context.data::<Templates>()?;
         let preview = templates
@@ -220,8 +220,10 @@ impl Query {
 fn objects<'a, T: Object>(
     context: &Context<'_>,
     rows: impl IntoIterator<Item = T::Row<'a>>,
-) -> Result<Vec<RawObject<T>>> {
+) -> Result<Option<Vec<RawObject<T>>>> {
     let selection = selection::<T>(context)?;
     let rows = rows.into_iter();
-    rows.map(|row| RawObject::object(context, row, &selection)).collect()
+    rows.map(|row| RawObject::object(context, row, &selection))
+        .collect::<Result<_>>()
+        .map(Some)
 }

@@ -159,7 +159,7 @@ async fn client_changes_are_masked_without_view_client(server: &TestServer) {
         .await;
         assert_eq!(
             (&log["data"], &log["errors"][0]["extensions"]["code"]),
-            (&Value::Null, &json!("FORBIDDEN")),
+            (&json!({ "auditLog": null }), &json!("FORBIDDEN")),
             "{log:#}"
         );
     }

@@ -1,6 +1,6 @@
 //! Outages of the database: callers get UNAVAILABLE, and the server recovers without a restart.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::{
     Answer, Backend, TestServer,
@@ -30,6 +30,7 @@ on_both!(
     closed_database_answers_unavailable,
     dead_connections_are_replaced,
     missing_table_is_an_internal_error_without_details,
+    failed_field_leaves_the_others,
 );
 
 async fn closed_database_answers_unavailable(server: &TestServer) {
@@ -96,7 +97,7 @@ async fn missing_table_is_an_internal_error_without_details(server: &TestServer)
     let error = &answer.body["errors"][0];
     assert_eq!(
         (&answer.body["data"], &error["extensions"]["code"]),
-        (&Value::Null, &json!("INTERNAL")),
+        (&json!({ "clients": null }), &json!("INTERNAL")),
         "{}",
         answer.text
     );
@@ -109,4 +110,39 @@ async fn missing_table_is_an_internal_error_without_details(server: &TestServer)
         .await
         .expect("it can be renamed");
     data(server, "{ clients { nodes { addresses { line1 } } } }", json!({})).await;
+}
+
+/// A caller sees which of its changes are stored, whatever else of the answer can't be read.
+async fn failed_field_leaves_the_others(server: &TestServer) {
+    server
+        .write("ALTER TABLE message RENAME TO hidden")
+        .await
+        .expect("it can be renamed");
+    let query = "mutation {
+        one: upsertClient(input: { client: { clientId: \"a\", firstName: \"Ines\", lastName: \"Okafor\" } }) {
+            created userErrors { code } stored: client { messages { totalCount } } }
+        two: upsertClient(input: { client: { firstName: \"Trevor\", lastName: \"Linden\" } }) { created }
+        three: changeClientState(input: { by: { clientId: \"a\" }, state: EXITED }) {
+            userErrors { code } client { messages { totalCount } } } }";
+    let answer = server.graphql(query, json!({})).await;
+    assert_eq!(
+        answer.body["data"],
+        json!({
+            "one": { "created": true, "userErrors": [], "stored": null },
+            "two": { "created": true },
+            "three": { "userErrors": [], "client": null },
+        }),
+        "{}",
+        answer.text
+    );
+    let errors = answer.body["errors"].as_array().expect("a list");
+    let paths: Vec<_> = errors.iter().map(|error| &error["path"]).collect();
+    assert_eq!(paths, [&json!(["one", "stored"]), &json!(["three", "client"])]);
+    for error in errors {
+        assert_eq!(error["extensions"]["code"], "INTERNAL");
+        assert_eq!(
+            error["message"],
+            "The change has been stored, but its answer could not be completed: read it back, asking for less."
+        );
+    }
 }

@@ -172,13 +172,15 @@ payload! {
 /// The result of a merge.
 #[derive(Clone, Copy)]
 pub struct MergeRow<'a> {
+    /// None if the merge was only checked, or if the client could not be read.
+    pub client: Option<ClientRow<'a>>,
     /// None if the merge was only checked.
-    pub stored: Option<(ClientRow<'a>, &'a Merged)>,
+    pub stored: Option<&'a Merged>,
     pub warnings: &'a [Problem],
 }
 
 impl<'a> PayloadRow<'a, MergeRow<'a>> {
-    fn merged(&self) -> Option<(ClientRow<'a>, &'a Merged)> {
+    fn merged(&self) -> Option<&'a Merged> {
         self.stored()?.stored
     }
 }
@@ -188,11 +190,11 @@ payload! {
 
     maybe<Client> client "The client that the other one was merged into, as it is stored; null if there are user \
         errors, or with `validateOnly`. Requires VIEW_CLIENT: without it, null and an error." needs ViewClient
-        => |row| row.merged().map(|(client, _)| client);
+        => |row| row.stored().and_then(|stored| stored.client);
     maybe_text mergedClientKey "The key of the merged client; null if there are user errors, or with `validateOnly`."
-        => |row| row.merged().map(|(_, merged)| &*merged.from_key);
+        => |row| row.merged().map(|merged| &*merged.from_key);
     int redirectedLinks "The number of links of other clients that the merge redirected to `client`."
-        => |row| row.merged().map_or(0, |(_, merged)| merged.links as i64);
+        => |row| row.merged().map_or(0, |merged| merged.links as i64);
     list<ClientWarning> warnings "The warnings of the duplicate checks; empty if there are user errors, or if the \
         answer to an earlier request is repeated."
         => |row| row.stored().map(|stored| stored.warnings).unwrap_or_default();
@@ -269,11 +271,11 @@ payload! {
 }
 
 payload! {
-    ResendMessagesPayload = (&'a Resent, &'a LoadedData), "resendMessages";
+    ResendMessagesPayload = (&'a Resent, Option<&'a LoadedData>), "resendMessages";
 
     maybe_list<Message> messages "The messages named by `ids`, in that order; null with a `filter` or if there are \
         user errors. Requires VIEW_MESSAGES." needs ViewMessages => |row| {
-            let stored = row.stored().and_then(|(resent, loaded)| Some((resent.messages.as_ref()?, loaded)));
+            let stored = row.stored().and_then(|(resent, loaded)| Some((resent.messages.as_ref()?, loaded?)));
             stored.map(|(messages, loaded)| messages.iter().map(move |message| (message, loaded)))
         };
     int resent "The number of messages that were queued again."
