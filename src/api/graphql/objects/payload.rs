@@ -43,10 +43,10 @@ object! {
     text message "A sentence that says what is wrong." => |row| row.message.to_string();
     texts path "The path to the problem in the arguments: it starts with `input`, and list positions count from 0."
         => |row| once("input".to_owned()).chain(row.path.iter().map(ToString::to_string)).collect();
-    maybe_int clientCount "The number of clients whose data doesn't allow this change of a definition; with \
-        STILL_LINKED, of the linking clients that you may view, up to 1,000; with DUPLICATE_CLIENT, of the \
-        BLACKLISTED of the blacklisted clients whose links a merge would change; with DUPLICATE_CLIENT of the clients \
-        that match, of which at most 100 are counted; null for other problems."
+    maybe_int clientCount "The number of clients that don't allow this: whose data contradicts the change of a \
+        definition; with STILL_LINKED, the linking clients that you may view, up to 1,000; with BLACKLISTED, the \
+        blacklisted clients whose links a merge would change; with DUPLICATE_CLIENT, the clients that match, of which \
+        at most 100 are counted. Null for other problems."
         => |row| row.clients.as_ref().map(|clients| clients.count);
     texts clientIds "The IDs of up to three of these clients. Requires VIEW_CLIENT: without it, empty."
         => |row| row.clients.iter().flat_map(|clients| clients.ids.clone()).collect();
