@@ -4,11 +4,13 @@ mod audit;
 mod backup;
 mod client;
 mod failure;
+mod health;
 mod listed;
 mod listening;
 mod notify;
 mod open_error;
 mod serve;
+mod service;
 mod settings;
 mod store;
 mod token;
@@ -90,6 +92,10 @@ enum Command {
     /// Exit codes: 0 if every client of the file is stored; 1 if the file can't be read, is cut off or has refused
     /// lines, or if the database fails.
     Import(transfer::Source),
+    /// Ask the server that runs with this configuration if it is ready, as a health check.
+    ///
+    /// Exit codes: 0 if it is ready, 1 if it isn't or doesn't answer.
+    Health,
     /// Print the configuration as TOML, with the source of each value and without secrets.
     Config,
     /// Print the GraphQL schema.
@@ -209,6 +215,7 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
         Command::Client(command) => client::run(&config, command).await,
         Command::User(command) => user::run(&config, command).await,
         Command::Token(command) => token::run(&config, command).await,
+        Command::Health => health::run(&config).await,
         Command::Config => print(&settings::printed(&config, &origins)?),
         Command::Schema => Ok(()),
     }

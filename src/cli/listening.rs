@@ -23,13 +23,19 @@ const BACKLOG: u32 = 4096;
 /// The time limit of the lookup of a host name.
 const LONGEST_LOOKUP: Duration = Duration::from_secs(5);
 
-/// Resolves the address to listen on. IPv4 is preferred, so `localhost` is 127.0.0.1 if it has both.
+/// Resolves the address to listen on.
 pub(super) async fn resolve(address: &ListenAddress) -> Result<SocketAddr, Failure> {
-    let (host, port) = address.host_and_port();
     let failure = |reason| Failure::new(format!("can't listen on {address}: {reason}"));
-    let found = resolve_host(host, port).await.map_err(failure)?;
+    first_address(address).await.map_err(failure)
+}
+
+/// The first address of a host, or the reason why the lookup failed. IPv4 is preferred, so `localhost` is 127.0.0.1 if
+/// it has both.
+pub(super) async fn first_address(address: &ListenAddress) -> Result<SocketAddr, String> {
+    let (host, port) = address.host_and_port();
+    let found = resolve_host(host, port).await?;
     let first = found.into_iter().min_by_key(SocketAddr::is_ipv6);
-    first.ok_or_else(|| failure("the host name has no address".to_owned()))
+    first.ok_or_else(|| "the host name has no address".to_owned())
 }
 
 /// The addresses of a host, or the reason why the lookup failed.

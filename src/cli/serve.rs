@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::listening::Signals;
 use super::open_error::failure;
 use super::store::{self, OpenMode};
-use super::{Failure, audit, listening, print, worker};
+use super::{Failure, audit, listening, print, service, worker};
 use crate::api::authentication::{Authentication, Guard};
 use crate::api::metrics::ApiMetrics;
 use crate::api::{self, health, origin, playground, unmatched};
@@ -63,8 +63,9 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
             true => SignIn::Off,
             false => sign_in(&services.accounts, config).await?,
         };
-        let router = router(&services, config, authentication, persisted, metrics, stop);
+        let router = router(&services, config, authentication, persisted, metrics, stop.clone());
         announce(config, &format!("{}://{address}", server.scheme()), &sign_in)?;
+        service::report_ready(stop);
         let patience = Duration::from_secs(config.shutdown_timeout_seconds);
         server
             .serve(listener, router, listening::stopped(close), patience)

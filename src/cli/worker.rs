@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::listening::Signals;
 use super::store::{self, OpenMode};
-use super::{Failure, listening, print};
+use super::{Failure, listening, print, service};
 use crate::api::authentication::{Authentication, Guard, caller_flow};
 use crate::api::metrics::ApiMetrics;
 use crate::api::{self, health, unmatched};
@@ -74,6 +74,7 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
             Some(listener) => {
                 let address = listener.local_addr().map_err(Failure::internal)?;
                 announce(config, Some(&format!("{}://{address}", server.scheme())))?;
+                service::report_ready(stop.clone());
                 let ping = store::ping(services.db.clone());
                 let rate_limit = RateLimit::new(&config.rate_limit, caller_flow);
                 let authentication = Authentication::Required(guard);
@@ -91,6 +92,7 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
             }
             None => {
                 announce(config, None)?;
+                service::report_ready(stop.clone());
                 listening::stopped(stop).await;
             }
         }

@@ -1,6 +1,7 @@
 //! The commands of the started program.
 
 mod backup;
+mod health;
 mod missing_database;
 mod settings;
 mod transfer;

@@ -8,4 +8,5 @@ mod memory;
 mod metrics;
 mod postgres_start;
 mod running;
+mod service;
 mod sqlite_start;
