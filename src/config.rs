@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::authentication::AuthenticationSettings;
 use crate::api::cors::CorsSettings;
+use crate::api::playground::PlaygroundSettings;
 use crate::api::rest::RestSettings;
 use clientele_core::budget::AnswerSettings;
 use clientele_core::network::ListenAddress;
@@ -56,6 +57,7 @@ pub struct Config {
     pub legacy: RestSettings,
     pub graphql: GraphqlSettings,
     pub cors: CorsSettings,
+    pub playground: PlaygroundSettings,
     pub authentication: AuthenticationSettings,
     pub idempotency: IdempotencySettings,
     pub notifications: NotificationSettings,
@@ -96,6 +98,7 @@ impl Default for Config {
             legacy: RestSettings::default(),
             graphql: GraphqlSettings::default(),
             cors: CorsSettings::default(),
+            playground: PlaygroundSettings::default(),
             authentication: AuthenticationSettings::default(),
             idempotency: IdempotencySettings::default(),
             notifications: NotificationSettings::default(),

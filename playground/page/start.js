@@ -1,73 +1,6 @@
 // Starts the editor. In a file of its own because the page's security policy allows no script inside the page.
 'use strict';
 
-const welcome = `# Welcome to clientele.
-#
-# Ctrl-Enter runs the query, Ctrl-Space suggests what
-# may stand here, and the book at the top left explains
-# every type, field and rule.
-
-query NewestClients {
-  clients(first: 10, orderBy: { field: CREATED_AT, direction: DESC }) {
-    nodes {
-      clientId
-      fullName
-      state
-      emailAddress
-      addresses {
-        line1
-        city
-        country
-      }
-      idDocuments {
-        documentType
-        documentId
-        validUntil
-      }
-      customInformation {
-        value
-        field {
-          name
-        }
-      }
-    }
-  }
-}
-
-# Nobody there yet? Take the # signs off this mutation,
-# put the cursor in it and run it: it creates a client.
-#
-# With "encodedKey" in "client" it would update that
-# client instead. Then a list that is given replaces the
-# whole list; a list that is left out stays as it is.
-#
-# mutation CreateClient {
-#   upsertClient(
-#     input: {
-#       client: { firstName: "Ines", lastName: "Okafor" }
-#       addresses: [
-#         { line1: "12 Harbour Road", city: "Porto" }
-#       ]
-#       idDocuments: [
-#         { documentType: "Passport", documentId: "X12345" }
-#       ]
-#     }
-#   ) {
-#     created
-#     client {
-#       encodedKey
-#       clientId
-#       version
-#     }
-#     userErrors {
-#       code
-#       path
-#       message
-#     }
-#   }
-# }
-`;
-
 // What to sign in with: kept by this tab until it is closed, and by nobody else.
 const KEPT = 'clientele authorization';
 // So are the editor's tabs, variables and history: what is typed and asked there may be about clients.
@@ -102,7 +35,7 @@ async function signIn(value) {
     form.style.display = 'none';
   } else {
     told.textContent = `Signed in as ${viewer.name}.`;
-    if (viewer.passwordIsInitial) told.textContent += ' This password was made by somebody else: changePassword gives you your own.';
+    if (viewer.passwordIsInitial) told.textContent += ' Another person has set your password: change it with changePassword.';
   }
   return Boolean(viewer);
 }
@@ -124,7 +57,9 @@ document.getElementById('sign-out').addEventListener('click', () => {
   location.reload();
 });
 
-async function send(request, { headers } = {}) {
+async function send({ operationName, ...request }, { headers } = {}) {
+  // For a moment after a tab was chosen, the editor still names the operation of the tab before.
+  if (operationName && request.query.includes(operationName)) request.operationName = operationName;
   const response = await fetch('/graphql', {
     method: 'POST',
     credentials: 'omit',
@@ -134,22 +69,32 @@ async function send(request, { headers } = {}) {
   return response.json();
 }
 
-const place = document.getElementById('playground');
-
 let root;
 function start() {
-  if (window.React && window.ReactDOM && window.GraphiQL) {
-    root?.unmount();
-    root = ReactDOM.createRoot(place);
-    root.render(React.createElement(GraphiQL, { fetcher: send, storage: memory, defaultQuery: welcome, defaultEditorToolsVisibility: 'variables' }));
-    return;
-  }
-  const sorry = document.createElement('p');
-  sorry.textContent =
-    "The editor's files could not be loaded from the internet. To have a playground that works offline, run " +
-    '"npm ci && npm run build" in the folder playground and build the server again.';
-  place.replaceChildren(sorry);
+  root?.unmount();
+  root = ReactDOM.createRoot(document.getElementById('playground'));
+  const defaultTabs = examples.map((query) => ({ query }));
+  root.render(React.createElement(GraphiQL, { fetcher: send, storage: memory, defaultTabs, defaultEditorToolsVisibility: 'variables' }));
+  if (location.hash === '#schema') showSchema();
 }
+
+// Opens the editor's explorer of the schema, which reads it as the caller who is signed in.
+function showSchema() {
+  const open = () => document.querySelector('button[aria-label="Show Documentation Explorer"]');
+  if (open()) return open().click();
+  if (!form.classList.contains('in')) {
+    told.textContent = 'Sign in to read the schema.';
+    return document.getElementById('name').focus();
+  }
+  // The editor isn't drawn yet.
+  new MutationObserver((_, observer) => {
+    if (open()) observer.disconnect(), open().click();
+  }).observe(document.getElementById('playground'), { childList: true, subtree: true });
+}
+document.getElementById('schema').addEventListener('click', (event) => {
+  event.preventDefault();
+  showSchema();
+});
 
 // Asked at once: this tab may have signed in before, and a server without authentication takes everybody.
 signIn(sessionStorage.getItem(KEPT)).then((known) => known && start());

@@ -14,7 +14,8 @@ use super::store::{self, OpenMode};
 use super::{Failure, audit, listening, print, service, worker};
 use crate::api::authentication::{Authentication, Guard};
 use crate::api::metrics::ApiMetrics;
-use crate::api::{self, health, origin, playground, unmatched};
+use crate::api::playground::Playground;
+use crate::api::{self, health, origin, unmatched};
 use crate::config::{Config, LogFormat};
 use crate::services::Services;
 use clientele_core::{error::Error, secret::Secret};
@@ -40,6 +41,7 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
     let address = listener.local_addr().map_err(Failure::internal)?;
     let channels = worker::channels(config)?;
     let persisted = persisted(&config.graphql)?;
+    let playground = Playground::load(&config.playground).map_err(Failure::misconfigured)?;
     // Installed before the server's own signal handlers, so that no signal is missed in between.
     let interrupted = listening::interrupted()?;
     let Signals { stop, close } = listening::stop_on_signal(Duration::from_secs(config.shutdown_delay_seconds))?;
@@ -63,8 +65,23 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
             true => SignIn::Off,
             false => sign_in(&services.accounts, config).await?,
         };
-        let router = router(&services, config, authentication, persisted, metrics, stop.clone());
-        announce(config, &format!("{}://{address}", server.scheme()), &sign_in)?;
+        let has_editor = playground.is_built();
+        let pages = playground.routes();
+        let router = router(
+            &services,
+            config,
+            authentication,
+            persisted,
+            metrics,
+            pages,
+            stop.clone(),
+        );
+        announce(
+            config,
+            &format!("{}://{address}", server.scheme()),
+            &sign_in,
+            has_editor,
+        )?;
         service::report_ready(stop);
         let patience = Duration::from_secs(config.shutdown_timeout_seconds);
         server
@@ -100,6 +117,7 @@ fn router(
     authentication: Authentication,
     persisted: Persisted,
     metrics: ApiMetrics,
+    playground: Router,
     stop: watch::Receiver<bool>,
 ) -> Router {
     let open = matches!(authentication, Authentication::Off);
@@ -109,7 +127,7 @@ fn router(
             authentication.finding(),
             stop,
         ))
-        .merge(playground::routes())
+        .merge(playground)
         .merge(api::router(
             services,
             api::Settings {
@@ -175,9 +193,9 @@ async fn sign_in(accounts: &Accounts, config: &Config) -> Result<SignIn, Failure
 }
 
 /// Announces that the server accepts requests: to a person on standard output, or to machines as one log event.
-fn announce(config: &Config, server: &str, sign_in: &SignIn) -> Result<(), Failure> {
+fn announce(config: &Config, server: &str, sign_in: &SignIn, has_editor: bool) -> Result<(), Failure> {
     if config.log.format == LogFormat::Text {
-        return print(&greeting(server, sign_in));
+        return print(&greeting(server, sign_in, has_editor));
     }
     match sign_in {
         SignIn::Off => tracing::warn!("authentication is off: every program on this machine has all permissions"),
@@ -205,10 +223,10 @@ const EXAMPLE: &str = concat!(
 );
 
 /// Programs wait for the last line: requests are accepted from then on.
-fn greeting(server: &str, sign_in: &SignIn) -> String {
-    let offline = match playground::is_embedded() {
+fn greeting(server: &str, sign_in: &SignIn, has_editor: bool) -> String {
+    let editor = match has_editor {
         true => "",
-        false => "  (loads its editor from cdn.jsdelivr.net)",
+        false => "  (not built: the page says how to)",
     };
     let (users, credentials) = match sign_in {
         SignIn::Off => (
@@ -237,7 +255,7 @@ fn greeting(server: &str, sign_in: &SignIn) -> String {
     };
     format!(
         "GraphQL     {server}/graphql\n\
-         playground  {server}/playground{offline}\n\
+         playground  {server}/playground{editor}\n\
          legacy      {server}/api/clients\n\
          sign in     {users}\n\
          try:\n\
@@ -254,7 +272,7 @@ mod tests {
     #[test]
     fn first_password_is_greeted_with_only_on_a_terminal() {
         let greet = |first: Option<&str>, on_terminal| {
-            greeting("http://here", &SignIn::of(first.map(Secret::new), on_terminal))
+            greeting("http://here", &SignIn::of(first.map(Secret::new), on_terminal), true)
         };
         let on_terminal = greet(Some("the-password"), true);
         assert!(

@@ -1,7 +1,7 @@
 // Looks at the playground with a real browser: node browser.mjs http://127.0.0.1:8080/playground [SCREENSHOT.png]
-// With CLIENTELE_PASSWORD set, it signs in as admin first, after a query without credentials has been refused.
-// The page must show its editor, run a query when its button is pressed, and ask nobody but the server it came from. When
-// somebody signs out, nothing of what he did may stay in the browser.
+// With CLIENTELE_PASSWORD set, it reads the page and the documentation, then signs in as admin, after a query without
+// credentials has been refused. Every example must run. The page must load nothing from another server. After signing out,
+// nothing of the session may stay in the browser.
 import assert from 'node:assert/strict';
 import { chromium } from 'playwright-core';
 
@@ -36,9 +36,34 @@ try {
   await page.route((url) => url.protocol !== 'data:' && url.origin !== origin, (route) => route.abort());
   await page.goto(address);
   assert.equal(await page.title(), 'clientele playground');
+  assert.equal(await page.locator('h1').textContent(), 'clientele playground');
 
   const password = process.env.CLIENTELE_PASSWORD;
   if (password) {
+    await page.getByRole('heading', { name: 'Start here' }).waitFor();
+    if (screenshot) await page.screenshot({ path: screenshot.replace(/\.png$/, '-start.png') });
+    await page.getByRole('link', { name: 'Schema' }).click();
+    await page.locator('#told', { hasText: 'Sign in to read the schema.' }).waitFor();
+    // Every page of the documentation, with every link in it.
+    const documentation = await page.evaluate(() => [...document.querySelectorAll('article a')].map((link) => link.href));
+    assert.ok(documentation.length > 0, 'no documentation');
+    const reader = await browser.newPage();
+    const read = new Set();
+    for (const address of documentation) {
+      const [file, anchor] = address.split('#');
+      if (!file.includes('/assets/')) continue;
+      if (!read.has(file)) {
+        assert.equal((await reader.goto(file)).status(), 200, address);
+        documentation.push(...await reader.evaluate(() => [...document.querySelectorAll('a')].map((link) => link.href)));
+        read.add(file);
+      }
+      if (anchor) {
+        if (reader.url() !== file) await reader.goto(file);
+        assert.equal(await reader.locator(`[id="${anchor}"]`).count(), 1, address);
+      }
+    }
+    await reader.close();
+    console.log(`playground: ${read.size} pages of documentation`);
     await page.fill('#name', 'admin');
     await page.fill('#secret', 'not the password');
     await page.click('#sign-in');
@@ -53,8 +78,35 @@ try {
 
   const editor = page.locator('.graphiql-query-editor .CodeMirror');
   await editor.waitFor();
-  const greeting = await editor.evaluate((element) => element.CodeMirror.getValue());
-  assert.match(greeting, /query NewestClients/);
+  const shown = page.locator('.result-window .CodeMirror');
+  const tabs = page.locator('.graphiql-tab');
+  const names = [
+    'Newest', 'Page', 'Filter', 'Search', 'Create', 'ReplaceList', 'ExpectedVersion', 'UserErrors', 'CustomFields', 'Template',
+    'Audit',
+  ];
+  assert.deepEqual(await tabs.locator('.graphiql-tab-button').allTextContents(), names);
+  // The examples refuse what they say that they refuse, and nothing else.
+  const refused = { ExpectedVersion: ['VERSION_CONFLICT'], UserErrors: ['BLANK', 'NOT_AN_EMAIL_ADDRESS', 'BLANK'] };
+  for (const [index, name] of names.entries()) {
+    await tabs.nth(index).locator('.graphiql-tab-button').click();
+    const document = new RegExp(`^(query|mutation) ${name}\\b`, 'm');
+    const answered = page.waitForResponse((response) => document.test(response.request().postDataJSON()?.query ?? ''));
+    await page.locator('.graphiql-execute-button').click();
+    const answer = await (await answered).json();
+    assert.equal(answer.errors, undefined, `${name}: ${JSON.stringify(answer.errors)}`);
+    const codes = Object.values(answer.data).flatMap((field) => field?.userErrors ?? []).map((error) => error.code);
+    assert.deepEqual(codes, refused[name] ?? [], name);
+    await page.waitForFunction(() => {
+      const text = document.querySelector('.result-window .CodeMirror')?.CodeMirror?.getValue();
+      return text?.includes('"data"');
+    });
+    if (screenshot && name === 'Create') await page.screenshot({ path: screenshot });
+  }
+  console.log(`playground: ${names.length} examples`);
+  await page.locator('#schema').click();
+  await page.getByText('Root Types').waitFor();
+  if (screenshot) await page.screenshot({ path: screenshot.replace(/\.png$/, '-schema.png') });
+  await page.getByRole('button', { name: 'Hide Documentation Explorer' }).click();
 
   // Typed by the keyboard, as a person would: the editor closes each brace by itself.
   await editor.click();
@@ -69,7 +121,6 @@ try {
   await page.locator('.graphiql-execute-button').click();
   assert.equal((await answered).status(), 200);
 
-  const shown = page.locator('.result-window .CodeMirror');
   await page.waitForFunction(() => {
     const answer = document.querySelector('.result-window .CodeMirror')?.CodeMirror?.getValue() ?? '';
     return answer.includes('__typename');
@@ -78,7 +129,6 @@ try {
   assert.equal(answer.data.__typename, 'Query');
 
   if (screenshot) {
-    await page.screenshot({ path: screenshot });
     await page.emulateMedia({ colorScheme: 'dark' });
     await page.screenshot({ path: screenshot.replace(/\.png$/, '-dark.png') });
     await page.emulateMedia({ colorScheme: 'light' });
