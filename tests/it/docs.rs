@@ -21,7 +21,8 @@ const END: char = '\u{1e}';
 /// The pages and first lines of commands that no test runs.
 const NOT_RUN: &[&str] = &[
     "docs/audit.md: openssl rand -base64 32",
-    "docs/operations.md: cargo install --profile dist --path .",
+    "docs/operations.md: runuser -u clientele -- clientele --config /etc/clientele/config.toml user password admin",
+    "docs/operations.md: kubectl create secret generic clientele-database --from-file=url=/FILE/WITH/THE/ADDRESS",
     "docs/operations.md: clientele user add admin --permissions ALL < /run/secrets/admin_password",
     "docs/operations.md: clientele serve --database-url postgres://USER:PASSWORD@HOST/NAME",
     "docs/operations.md: pg_dump --format=custom --file=clientele.dump postgres://USER@HOST/NAME",
@@ -110,7 +111,7 @@ fn steps(page: &str) -> Vec<(Block, Option<Block>)> {
                 Some((_, answer @ None)) => *answer = Some(block),
                 _ => panic!("{page}:{}: an answer without a command", block.line),
             },
-            "sh no-run" | "rust" | "ts" | "mermaid" | "promql" => {}
+            "sh no-run" | "ini" | "rust" | "ts" | "mermaid" | "promql" => {}
             info => panic!("{page}:{}: unknown kind of block: {info}", block.line),
         }
     }
