@@ -5,6 +5,15 @@ use clientele_core::flow::Flow;
 
 use crate::{error::RequestError, limits::LimitExceeded, prepare::Prepared};
 
+/// The only requests that a caller may send.
+#[derive(Clone, Copy, Debug)]
+pub struct Restriction {
+    /// Fields of the mutation root. An operation must have exactly one field of the root, which is one of these.
+    pub mutations: &'static [&'static str],
+    /// The limit of a request's body, in bytes.
+    pub body_bytes: usize,
+}
+
 /// A request as the application knows it. It lives until the operation has ended, even if the caller hangs up before.
 pub trait RequestContext: Send + Sync + 'static {
     /// The id of the request, in the extensions of every error.
@@ -24,6 +33,15 @@ pub trait RequestContext: Send + Sync + 'static {
     fn flow(&self) -> Option<Flow> {
         None
     }
+
+    /// The only requests that this caller may send; none for all. Documents of a restricted caller are never kept.
+    fn restriction(&self) -> Option<Restriction> {
+        None
+    }
+
+    /// Called when the request of a restricted caller turns out to be an allowed one, before it is validated. The
+    /// application answers any other request of such a caller.
+    fn on_admitted(&self) {}
 
     /// True if pages of the request's origin may call this server without a preflight request.
     fn is_trusted_origin(&self) -> bool {

@@ -32,6 +32,6 @@ pub fn request(body: &[u8]) {
         Err(_) => return,
     };
     for params in all.into_iter().flatten() {
-        let _ = persisted.text(params.document);
+        let _ = persisted.text(params.document, true);
     }
 }

@@ -29,7 +29,7 @@ use crate::{
     answer::{Answer, Outcome},
     context::RequestContext,
     error::{Code, GraphqlError, RequestError, internal},
-    server::GraphqlServer,
+    server::{GraphqlServer, not_admitted},
 };
 use clientele_core::budget::BudgetPool;
 
@@ -71,6 +71,7 @@ where
                 let budget = call.start(prepared.operation_type())?;
                 Ok(call.run(prepared, &budget).await?.charged_to(&budget))
             }
+            Requests::Batch(_) if call.context.restriction().is_some() => Err(not_admitted().into()),
             Requests::Batch(all) => call.batch(all).await,
         }
     };
@@ -131,7 +132,9 @@ where
     let requests = match get {
         true => params::from_query(&parts.uri, settings.body_values).map(Requests::Single),
         false => {
-            let bytes = bytes(&parts.headers, body, settings.body_bytes).await?;
+            let restricted = call.context.restriction().map(|restriction| restriction.body_bytes);
+            let most = restricted.map_or(settings.body_bytes, |most| most.min(settings.body_bytes));
+            let bytes = bytes(&parts.headers, body, most).await?;
             params::from_body(&bytes, settings.body_values, call.server.largest_batch() > 1)
         }
     };

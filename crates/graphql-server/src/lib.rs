@@ -26,7 +26,7 @@ mod tests;
 
 pub use self::{
     answer::{Answer, Outcome, Report, raw},
-    context::RequestContext,
+    context::{RequestContext, Restriction},
     cost::{Link, Prices, RootField},
     error::{BudgetKind, Cause, Code, GraphqlError, RequestError},
     limits::LimitExceeded,

@@ -59,11 +59,11 @@ impl Persisted {
         }
     }
 
-    /// The text of a document.
+    /// The text of a document. Registers it only if `registers` is true.
     ///
     /// # Errors
     /// An unknown name, a text with another hash than the one sent, or a text where only the manifest's documents run.
-    pub fn text(&self, document: DocumentRef) -> Result<Arc<str>, GraphqlError> {
+    pub fn text(&self, document: DocumentRef, registers: bool) -> Result<Arc<str>, GraphqlError> {
         match document {
             DocumentRef::Text(_) if self.only_trusted => Err(GraphqlError::new(
                 Code::Forbidden,
@@ -74,11 +74,11 @@ impl Persisted {
                 Some(trusted) => trusted.get(&id).cloned().ok_or_else(not_found),
                 None => Err(not_supported()),
             },
-            DocumentRef::Hash { hash, text } => self.by_hash(hash.to_ascii_lowercase(), text),
+            DocumentRef::Hash { hash, text } => self.by_hash(hash.to_ascii_lowercase(), text, registers),
         }
     }
 
-    fn by_hash(&self, hash: String, text: Option<String>) -> Result<Arc<str>, GraphqlError> {
+    fn by_hash(&self, hash: String, text: Option<String>, registers: bool) -> Result<Arc<str>, GraphqlError> {
         if let Some(known) = self.trusted.as_ref().and_then(|trusted| trusted.get(&hash)) {
             return Ok(known.clone());
         }
@@ -94,7 +94,9 @@ impl Persisted {
                     return Err(GraphqlError::new(Code::BadRequest, message));
                 }
                 let text: Arc<str> = text.into();
-                registered.insert(hash.into(), text.clone());
+                if registers {
+                    registered.insert(hash.into(), text.clone());
+                }
                 Ok(text)
             }
         }

@@ -33,6 +33,7 @@ pub use self::{flatten::collect, variables::Values};
 pub(crate) use self::{
     flatten::{fields, is_placeholder, root},
     input::{form, not_of_enum},
+    rules::is_only,
 };
 use crate::{
     error::{Code, GraphqlError, RequestError, internal},
@@ -41,7 +42,7 @@ use crate::{
 
 /// A document that may be executed any number of times.
 pub(super) struct Document {
-    syntax: ExecutableDocument,
+    pub syntax: ExecutableDocument,
     operations: Vec<Operation>,
     /// The sizes that don't depend on variables.
     pub text: DocumentSize,
@@ -98,7 +99,7 @@ impl Prepared {
 
 /// A parsed document that async-graphql can validate without harm.
 pub(super) struct Parsed {
-    syntax: ExecutableDocument,
+    pub syntax: ExecutableDocument,
     text: DocumentSize,
     weight: usize,
 }

@@ -16,12 +16,12 @@ use moka::sync::Cache;
 pub(crate) use self::validator::Validator;
 use crate::{
     answer::Answer,
-    context::RequestContext,
+    context::{RequestContext, Restriction},
     cost::{Prices, measure},
     error::{Code, GraphqlError, RequestError},
     limits::{DocumentSize, LimitExceeded, OperationSize, Policy, introspection_within},
     persisted::Persisted,
-    prepare::{Document, Parsed, Prepared},
+    prepare::{Document, Parsed, Prepared, is_only},
     settings::GraphqlSettings,
 };
 
@@ -160,9 +160,18 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
     ) -> Result<Prepared, RequestError> {
         let limits = &self.policy.ceiling;
         let known = self.documents.get(query);
+        let admit = |syntax: &_| admit_restricted(syntax, operation_name, context);
         let document = match &known {
-            Some(document) => document.clone(),
-            None => Arc::new(self.read(query, context).await?),
+            Some(document) => {
+                admit(&document.syntax)?;
+                document.clone()
+            }
+            None => {
+                let parsed = Parsed::parse(query, self.registry(), limits)?;
+                admit(&parsed.syntax)?;
+                self.validator.check(&parsed, self.shows_schema(context)).await?;
+                Arc::new(parsed.finish(self.registry(), limits)?)
+            }
         };
         let coerced = document.coerce(self.registry(), limits, operation_name, variables)?;
         let size = measure(&coerced.flat.node, &coerced.values, &self.prices);
@@ -173,8 +182,8 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
             });
         }
         // A refused document isn't cached, so that it displaces none that runs. It is read again each time, which the
-        // ceiling bounds.
-        if known.is_none() {
+        // ceiling bounds. A caller who may send little must not fill the cache either.
+        if known.is_none() && context.restriction().is_none() {
             self.documents.insert(query.into(), document);
         }
         Ok(coerced.fill(limits, size.cost)?)
@@ -215,17 +224,31 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
         Answer::executed(data, &errors, &shape.node, self.registry(), request_id)
     }
 
-    async fn read(&self, query: &str, context: &impl RequestContext) -> Result<Document, RequestError> {
-        let limits = &self.policy.ceiling;
-        let parsed = Parsed::parse(query, self.registry(), limits)?;
-        self.validator.check(&parsed, self.shows_schema(context)).await?;
-        parsed.finish(self.registry(), limits)
-    }
-
     /// The number of cached documents, and their memory in bytes.
     #[cfg(test)]
     pub(crate) fn cached(&self) -> (u64, u64) {
         self.documents.run_pending_tasks();
         (self.documents.entry_count(), self.documents.weighted_size())
     }
+}
+
+/// Checks that a restricted caller may send this operation.
+fn admit_restricted(
+    syntax: &ExecutableDocument,
+    operation_name: Option<&str>,
+    context: &impl RequestContext,
+) -> Result<(), GraphqlError> {
+    match context.restriction() {
+        Some(Restriction { mutations, .. }) if !is_only(syntax, operation_name, mutations) => Err(not_admitted()),
+        Some(_) => {
+            context.on_admitted();
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// The error of a request that a restricted caller may not send.
+pub(crate) fn not_admitted() -> GraphqlError {
+    GraphqlError::new(Code::Unauthenticated, "This request requires authentication.")
 }

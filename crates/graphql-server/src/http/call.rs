@@ -12,6 +12,7 @@ use crate::{
     answer::Answer,
     context::RequestContext,
     error::{GraphqlError, RequestError, internal, timed_out},
+    persisted::DocumentRef,
     prepare::Prepared,
     server::GraphqlServer,
 };
@@ -110,7 +111,14 @@ where
 
     /// Finds the document and prepares it.
     pub async fn prepare(&self, params: Params) -> Result<Prepared, RequestError> {
-        let query = self.server.persisted.text(params.document)?;
+        let is_restricted = self.context.restriction().is_some();
+        let is_only_named = matches!(params.document, DocumentRef::Hash { text: None, .. });
+        let query = self.server.persisted.text(params.document, !is_restricted);
+        if query.is_err() && is_restricted && is_only_named {
+            // Clients of Apollo's protocol expect this error, and send the document then.
+            self.context.on_admitted();
+        }
+        let query = query?;
         let name = params.operation_name.as_deref();
         let prepared = self.server.prepare(&query, name, params.variables, &*self.context);
         prepared.await

@@ -18,7 +18,7 @@ fn id(id: &str) -> DocumentRef {
 
 fn answer(persisted: &Persisted, document: DocumentRef) -> Result<String, Code> {
     persisted
-        .text(document)
+        .text(document, true)
         .map(|text| text.to_string())
         .map_err(|error| error.code)
 }
@@ -27,7 +27,7 @@ fn answer(persisted: &Persisted, document: DocumentRef) -> Result<String, Code> 
 fn a_registered_document_is_found_by_its_hash_in_any_case() {
     let persisted = Persisted::automatic(10_000);
     assert_eq!(answer(&persisted, hash(None)), Err(Code::PersistedQueryNotFound));
-    assert_eq!(persisted.text(hash(Some(QUERY))), Ok(QUERY.into()));
+    assert_eq!(persisted.text(hash(Some(QUERY)), true), Ok(QUERY.into()));
     assert_eq!(answer(&persisted, hash(None)), Ok(QUERY.to_owned()));
     let upper = DocumentRef::Hash {
         hash: sha256(QUERY).to_ascii_uppercase(),
@@ -66,7 +66,7 @@ fn registering_without_end_keeps_to_the_bytes_that_are_allowed() {
             hash: sha256(&text),
             text: Some(text),
         };
-        persisted.text(document).expect("it has its hash");
+        persisted.text(document, true).expect("it has its hash");
     }
     assert!(
         persisted.registered_bytes() <= 100_000,

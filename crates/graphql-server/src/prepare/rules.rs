@@ -6,8 +6,8 @@
 use async_graphql::{
     Name, Pos, Positioned,
     parser::types::{
-        BaseType, Directive, DocumentOperations, ExecutableDocument, InlineFragment, Selection, SelectionSet, Type,
-        VariableDefinition,
+        BaseType, Directive, DocumentOperations, ExecutableDocument, InlineFragment, OperationType, Selection,
+        SelectionSet, Type, VariableDefinition,
     },
     registry::{MetaType, Registry},
 };
@@ -37,6 +37,25 @@ pub(super) fn before(document: &ExecutableDocument, registry: &Registry) -> Vec<
         }
     }
     errors
+}
+
+/// Returns true if the operation of this name has exactly one field in its root, which is one of these mutations.
+/// Fragments in the root are none: expanding them needs the checks that come later.
+pub(crate) fn is_only(document: &ExecutableDocument, name: Option<&str>, mutations: &[&str]) -> bool {
+    let mut operations = document.operations.iter();
+    let operation = match (name, &document.operations) {
+        (None, DocumentOperations::Multiple(all)) if all.len() > 1 => None,
+        (None, _) => operations.next(),
+        (Some(name), _) => operations.find(|(of, _)| of.is_some_and(|of| of == name)),
+    };
+    operation.is_some_and(|(_, operation)| {
+        let is_mutation = operation.node.ty == OperationType::Mutation;
+        is_mutation
+            && matches!(
+                operation.node.selection_set.node.items.as_slice(),
+                [Positioned { node: Selection::Field(field), .. }] if mutations.contains(&&*field.node.name.node)
+            )
+    })
 }
 
 /// All selections of a document, as written.
