@@ -29,6 +29,7 @@ pub mod instant;
 pub mod message;
 pub mod message_template;
 pub mod message_variant;
+pub mod session;
 
 use sea_orm::{EntityTrait, IdenStatic, Iterable};
 use serde::{Serialize, de::DeserializeOwned};

@@ -83,6 +83,10 @@ text_enum! {
         /// The database failed while it stored this client, which may be stored or not: read it, or repeat the request
         /// under its idempotency key.
         OutcomeUnknown = "OUTCOME_UNKNOWN",
+        /// The name or the password is wrong, or the refresh token is unknown, expired or revoked: sign in again.
+        WrongCredentials = "WRONG_CREDENTIALS",
+        /// Another request has replaced the refresh token a moment ago: use the tokens that it got.
+        TokenReplaced = "TOKEN_REPLACED",
         /// The stored version isn't the expected one. Read the client again before you retry.
         VersionConflict = "VERSION_CONFLICT",
     }

@@ -10,7 +10,9 @@ pub mod hash_queue;
 mod in_flight;
 mod listing;
 pub mod password;
+mod session;
 mod token;
+mod token_text;
 mod user;
 
 pub use crate::caller::{
@@ -24,5 +26,10 @@ pub use grant::MOST_PLACES;
 pub use in_flight::SignInError;
 pub use listing::Listing;
 pub use password::PausablePermit;
-pub use token::{BY_CREATION, CreateToken, MOST_DAYS, PREFIX, RevokeToken, Token};
+pub use session::{
+    BY_START, LEEWAY_SECONDS, MOST_SESSIONS, RefreshError, RevokeSession, Session, SessionSettings, SignOut, Tokens,
+    check_sign_in, remove_expired_sessions,
+};
+pub use token::{BY_CREATION, CreateToken, MOST_DAYS, RevokeToken, Token};
+pub use token_text::{ACCESS_PREFIX, PREFIX};
 pub use user::{BY_NAME, ChangePassword, DeleteUser, FIRST, UpsertUser, User};

@@ -64,6 +64,8 @@ pub struct Caller {
     pub rights: Arc<Rights>,
     /// The stored hash of the password that was verified; empty for other credentials.
     pub password_hash: Secret,
+    /// The key of the session whose access token was sent; none for other credentials.
+    pub session: Option<Arc<str>>,
     /// None for callers without a password.
     pub proof: Option<PasswordProof>,
     pub api: Api,
@@ -81,6 +83,7 @@ impl Caller {
             role: None,
             rights: Arc::new(Rights::all()),
             password_hash: Secret::default(),
+            session: None,
             proof: None,
             api: Api::CommandLine,
             request_id: "".into(),

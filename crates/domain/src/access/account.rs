@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use entity::{api_token, api_user};
+use entity::{api_token, api_user, session};
 use sea_orm::{
     EntityTrait, QueryFilter, Select,
     sea_query::{Expr, ExprTrait, Func},
@@ -25,6 +25,8 @@ pub struct Account {
     pub rights: Arc<Rights>,
     /// Empty for a token.
     pub(super) password_hash: Secret,
+    /// The key of the session, for the bearer of its access token.
+    session: Option<Arc<str>>,
     active: bool,
     expires_at: Option<DateTime<Utc>>,
 }
@@ -38,6 +40,7 @@ impl Account {
             role: role.map(Into::into),
             rights: Arc::new(rights),
             password_hash: Secret::default(),
+            session: None,
             active: true,
             expires_at: None,
         }
@@ -55,6 +58,15 @@ impl Account {
                 row.role.as_deref(),
                 rights,
             )
+        })
+    }
+
+    /// The user, with the rights that they have now, as the bearer of the session's access token.
+    pub(super) fn of_session(user: &api_user::Model, session: &session::Model) -> Result<Self> {
+        Ok(Self {
+            session: Some(session.encoded_key.as_str().into()),
+            expires_at: Some(session.access_expires_at),
+            ..Self::of_user(user)?
         })
     }
 
@@ -87,6 +99,7 @@ impl Account {
             role: self.role.clone(),
             rights: self.rights.clone(),
             password_hash: self.password_hash.clone(),
+            session: self.session.clone(),
             proof: None,
             api,
             request_id,

@@ -6,8 +6,7 @@
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use entity::api_token;
-use ring::digest;
+use entity::{api_token, api_user, session};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{
@@ -18,6 +17,7 @@ use super::{
     hash_queue::HashPermit,
     in_flight::InFlight,
     password::Hasher,
+    token_text::{ACCESS_PREFIX, Digest, digest_of, token_hash},
 };
 use crate::{
     audit::AuditLog,
@@ -39,6 +39,8 @@ pub struct Accounts {
     pub(super) audit: AuditLog,
     users: Arc<CoalescingCache<Arc<str>, Account>>,
     tokens: Arc<CoalescingCache<Digest, Account>>,
+    /// By access token.
+    pub(super) sessions: Arc<CoalescingCache<Digest, Account>>,
     pub hasher: Arc<Hasher>,
     credentials: Arc<CredentialCache>,
     in_flight: Arc<InFlight>,
@@ -66,7 +68,8 @@ impl Accounts {
             db,
             audit,
             users: Arc::new(CoalescingCache::new(clock.clone())),
-            tokens: Arc::new(CoalescingCache::new(clock)),
+            tokens: Arc::new(CoalescingCache::new(clock.clone())),
+            sessions: Arc::new(CoalescingCache::new(clock)),
             hasher: Arc::default(),
             credentials: Arc::default(),
             in_flight: Arc::default(),
@@ -91,6 +94,7 @@ impl Accounts {
     pub(super) fn forget(&self) {
         self.users.forget();
         self.tokens.forget();
+        self.sessions.forget();
     }
 
     /// Returns the user if these credentials were verified lately and are still valid, at most `freshness` old. Hashes
@@ -193,17 +197,26 @@ impl Accounts {
         self.users.get(name, freshness, load).await.map(Some)
     }
 
+    /// The cached accounts of tokens of this kind.
+    fn accounts_by_token(&self, token: &str) -> &CoalescingCache<Digest, Account> {
+        match token.starts_with(ACCESS_PREFIX) {
+            true => &self.sessions,
+            false => &self.tokens,
+        }
+    }
+
     /// Returns the account of a token from the last read, however old. None if the token is no longer valid, or if this
     /// process has changed accounts since. Runs no statement.
     pub fn last_known_token(&self, token: &str, now: DateTime<Utc>) -> Option<Arc<Account>> {
-        let read = self.tokens.last(&digest_of(token))?;
-        let unchanged = self.tokens.is_fresh(&read, Duration::MAX);
+        let cache = self.accounts_by_token(token);
+        let read = cache.last(&digest_of(token))?;
+        let unchanged = cache.is_fresh(&read, Duration::MAX);
         let account = read.found.clone().filter(|_| unchanged);
         account.filter(|account| account.is_valid(now))
     }
 
-    /// Finds the account of this token; none if there is none or it is no longer valid. Calls `may_look` before a
-    /// statement, unless the token existed at the last read.
+    /// Finds the account of this API token or access token; none if there is none or it is no longer valid. Calls
+    /// `may_look` before a statement, unless the token existed at the last read.
     ///
     /// # Errors
     /// Those of the database and of `may_look`.
@@ -214,38 +227,39 @@ impl Accounts {
         now: DateTime<Utc>,
         may_look: impl FnOnce() -> Result<(), SignInError>,
     ) -> Result<Option<Arc<Account>>, SignInError> {
-        let digest = digest_of(token);
-        let last = self.tokens.last(&digest);
+        let (digest, cache) = (digest_of(token), self.accounts_by_token(token));
+        let last = cache.last(&digest);
         let read = match last {
-            Some(read) if self.tokens.is_fresh(&read, freshness) => read,
+            Some(read) if cache.is_fresh(&read, freshness) => read,
             last => {
                 if last.is_none_or(|read| read.found.is_none()) {
                     may_look()?;
                 }
-                let load = async || {
-                    let hashed = api_token::Entity::find().filter(api_token::Column::TokenHash.eq(token_hash(token)));
-                    let row = hashed.one(self.db.read()).await?;
-                    row.as_ref().map(Account::of_token).transpose()
+                let load = async || match token.starts_with(ACCESS_PREFIX) {
+                    true => self.read_session(token).await,
+                    false => self.read_token(token).await,
                 };
-                self.tokens.get(&digest, freshness, load).await?
+                cache.get(&digest, freshness, load).await?
             }
         };
         Ok(read.found.clone().filter(|account| account.is_valid(now)))
     }
-}
 
-/// The key of a token in the cache. Tokens are random, so that a fast hash without salt is enough.
-type Digest = [u8; 32];
+    async fn read_token(&self, token: &str) -> Result<Option<Account>> {
+        let hashed = api_token::Entity::find().filter(api_token::Column::TokenHash.eq(token_hash(token)));
+        let row = hashed.one(self.db.read()).await?;
+        row.as_ref().map(Account::of_token).transpose()
+    }
 
-fn digest_of(token: &str) -> Digest {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
-    bytes
-}
-
-/// The stored form of a token.
-pub(super) fn token_hash(token: &str) -> String {
-    digest_of(token).iter().map(|byte| format!("{byte:02x}")).collect()
+    async fn read_session(&self, token: &str) -> Result<Option<Account>> {
+        let hashed = session::Entity::find().filter(session::Column::AccessHash.eq(token_hash(token)));
+        let Some(session) = hashed.one(self.db.read()).await? else {
+            return Ok(None);
+        };
+        let user = api_user::Entity::find_by_id(&*session.user_key);
+        let user = user.one(self.db.read()).await?;
+        user.map(|user| Account::of_session(&user, &session)).transpose()
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use chrono::{DateTime, SubsecRound, Utc};
-use entity::{api_token, api_user};
+use entity::{api_token, api_user, session};
 use sea_orm::EntityTrait;
 
 use super::{Account, Accounts};
@@ -24,6 +24,8 @@ use clientele_storage::db::{Dialect, Step, Transaction, Work};
 /// An input that changes a user or a token.
 pub(super) trait AccountInput: Sync {
     type Output: Send;
+    /// False if no cached account can be outdated by the change.
+    const FORGETS: bool = true;
 
     /// Checks the input and writes what differs. `caller` has its present rights.
     ///
@@ -40,8 +42,8 @@ pub(super) trait AccountInput: Sync {
 /// The result of an input that was accepted.
 pub(super) struct Applied<T> {
     pub output: T,
-    /// None if nothing was written.
-    pub record: Option<Record>,
+    /// Empty if nothing was written.
+    pub records: Vec<Record>,
 }
 
 /// A change to record.
@@ -50,6 +52,25 @@ pub(super) struct Record {
     pub key: String,
     pub action: Action,
     pub members: Vec<Member>,
+}
+
+impl Record {
+    pub async fn append(
+        self,
+        audit: &AuditLog,
+        transaction: &Transaction,
+        caller: &Caller,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let change = Change {
+            chain: Chain::Users,
+            subject: self.subject,
+            subject_key: &self.key,
+            action: self.action,
+            members: self.members,
+        };
+        audit.record(transaction, caller, &change, now).await
+    }
 }
 
 impl Accounts {
@@ -71,7 +92,7 @@ impl Accounts {
         };
         let outcome = self.db.write(&work).await;
         let is_outdated = matches!(outcome, Err(Error::Unauthenticated | Error::Forbidden(_)));
-        if is_outdated || work.may_commit.into_inner() {
+        if is_outdated || I::FORGETS && work.may_commit.into_inner() {
             self.forget();
         }
         outcome
@@ -95,17 +116,12 @@ impl<I: AccountInput> Work for Changing<'_, I> {
             Ok(applied) => applied,
             Err(problems) => return Ok(Step::Discard(Err(problems))),
         };
-        let Some(record) = applied.record else {
+        if applied.records.is_empty() {
             return Ok(Step::Discard(Ok(applied.output)));
-        };
-        let change = Change {
-            chain: Chain::Users,
-            subject: record.subject,
-            subject_key: &record.key,
-            action: record.action,
-            members: record.members,
-        };
-        self.audit.record(transaction, &caller, &change, self.now).await?;
+        }
+        for record in applied.records {
+            record.append(self.audit, transaction, &caller, self.now).await?;
+        }
         self.may_commit.store(true, Relaxed);
         Ok(Step::Commit(Ok(applied.output)))
     }
@@ -122,7 +138,7 @@ const USERS_LOCK: i64 = 0x7573_6572;
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] if the caller could no longer sign in the same way: they are deleted, deactivated,
-/// revoked, expired, or have another password.
+/// revoked, expired, signed out, or have another password.
 async fn lock_users(transaction: &Transaction, caller: &Caller, now: DateTime<Utc>) -> Result<Caller> {
     if transaction.dialect == Dialect::Postgres {
         let sql = format!("SELECT pg_advisory_xact_lock({USERS_LOCK})");
@@ -130,8 +146,15 @@ async fn lock_users(transaction: &Transaction, caller: &Caller, now: DateTime<Ut
     }
     let account = match caller.kind {
         CallerKind::User => {
-            let row = api_user::Entity::find_by_id(&*caller.id).one(transaction).await?;
-            row.as_ref().map(Account::of_user).transpose()?
+            let user = api_user::Entity::find_by_id(&*caller.id).one(transaction).await?;
+            match (user, &caller.session) {
+                (Some(user), Some(key)) => {
+                    let session = session::Entity::find_by_id(&**key).one(transaction).await?;
+                    let account = session.map(|session| Account::of_session(&user, &session));
+                    account.transpose()?
+                }
+                (user, _) => user.as_ref().map(Account::of_user).transpose()?,
+            }
         }
         CallerKind::Token => {
             let row = api_token::Entity::find_by_id(&*caller.id).one(transaction).await?;

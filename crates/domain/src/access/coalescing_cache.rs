@@ -83,6 +83,11 @@ impl<K: Clone + Hash + Eq + Send + Sync + 'static, T: Send + Sync + 'static> Coa
         self.changes.fetch_add(1, SeqCst);
     }
 
+    /// Drops the latest read of the key.
+    pub fn invalidate(&self, key: &K) {
+        self.values.invalidate(key);
+    }
+
     /// Returns the latest read of the key, however old.
     pub fn last(&self, key: &K) -> Option<Arc<Read<T>>> {
         self.values.get(key)

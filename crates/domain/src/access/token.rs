@@ -1,19 +1,17 @@
 //! API tokens: lists, creation and revocation.
 
 use async_graphql::{InputObject, MaybeUndefined};
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use entity::api_token;
-use rand::Rng;
 use sea_orm::EntityTrait;
 
 use super::{
     Accounts,
     account::{permissions_column, token_rights},
-    accounts::token_hash,
     change::{AccountInput, Applied, Record},
     grant::{SentRights, require_rights, require_role, rights, role},
     listing::{self, Listing},
+    token_text::{PREFIX, random_text, token_hash},
 };
 use crate::{
     audit::{Action, Members, Subject},
@@ -32,9 +30,6 @@ use clientele_storage::{
     db::Transaction,
     paging::{Cursor, Order, Requested, Window},
 };
-
-/// The prefix of every token, so that a leaked one can be recognised.
-pub const PREFIX: &str = "clt_";
 
 /// A token that expires does so within five years, including any leap days. No rotation policy allows longer: a later
 /// date is a mistake, and would in effect mean no expiry.
@@ -129,9 +124,7 @@ impl Accounts {
         now: DateTime<Utc>,
     ) -> Result<Result<(Token, Secret), Vec<Problem>>> {
         caller.require(Permission::ManageUsers)?;
-        let mut bytes = [0; 32];
-        rand::rng().fill_bytes(&mut bytes);
-        let text = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes));
+        let text = format!("{PREFIX}{}", random_text());
         let token = self.change(caller, &NewToken { input, text: &text }, now).await?;
         Ok(token.map(|token| (token, Secret::new(text))))
     }
@@ -168,8 +161,8 @@ impl AccountInput for NewToken<'_> {
             Err(problems) => return Ok(Err(problems)),
         };
         transaction.put::<api_token::Entity>(&[&token.row]).await?;
-        let record = Some(record(None, &token.row));
-        Ok(Ok(Applied { output: token, record }))
+        let records = vec![record(None, &token.row)];
+        Ok(Ok(Applied { output: token, records }))
     }
 }
 
@@ -285,7 +278,8 @@ impl AccountInput for RevokeToken {
         };
         if before.revoked_at.is_some() {
             let output = Token::of(before)?;
-            return Ok(Ok(Applied { output, record: None }));
+            let records = Vec::new();
+            return Ok(Ok(Applied { output, records }));
         }
         if !caller.rights.cover(&token_rights(&before)?) {
             let message = "This token has rights that you don't have: you can't revoke it.";
@@ -296,9 +290,9 @@ impl AccountInput for RevokeToken {
             ..before.clone()
         };
         transaction.put::<api_token::Entity>(&[&row]).await?;
-        let record = Some(record(Some(&before), &row));
+        let records = vec![record(Some(&before), &row)];
         let output = Token::of(row)?;
-        Ok(Ok(Applied { output, record }))
+        Ok(Ok(Applied { output, records }))
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     change::{AccountInput, Applied, Record},
     listing::{self, Listing},
     password,
+    session::{EndReason, end_all},
 };
 use crate::audit::{Action, Member, Members, Subject};
 use crate::caller::{Caller, CallerKind, Permission, Rights};
@@ -211,11 +212,12 @@ impl AccountInput for DeleteUser {
         if let Some(message) = irreplaceable(transaction, caller, &user, None).await? {
             return refuse(ProblemCode::Invalid, message);
         }
-        let record = record(Some(&user), None);
+        let mut records = end_all(transaction, &user.row.encoded_key, EndReason::UserDeleted).await?;
+        records.push(record(Some(&user), None));
         let key = user.row.encoded_key;
         let sql = "DELETE FROM api_user WHERE encoded_key = $1";
         transaction.run(sql, [key.as_str().into()]).await?;
-        Ok(Ok(Applied { output: key, record }))
+        Ok(Ok(Applied { output: key, records }))
     }
 }
 
@@ -242,8 +244,9 @@ impl AccountInput for PasswordHash {
             ..stored.row.clone()
         })?;
         transaction.put::<api_user::Entity>(&[&user.row]).await?;
-        let record = record(Some(&stored), Some(&user));
-        Ok(Ok(Applied { output: (), record }))
+        let mut records = end_all(transaction, &user.row.encoded_key, EndReason::PasswordChanged).await?;
+        records.push(record(Some(&stored), Some(&user)));
+        Ok(Ok(Applied { output: (), records }))
     }
 }
 
@@ -293,7 +296,7 @@ async fn irreplaceable(
 }
 
 /// The record of the members that changed under their API names; of a password only that it changed.
-fn record(before: Option<&User>, after: Option<&User>) -> Option<Record> {
+fn record(before: Option<&User>, after: Option<&User>) -> Record {
     let [was, is] = [before, after].map(|user| user.map(|user| &user.row));
     let mut members = Vec::new();
     use api_user::Column::{Active, Branches, Centres, EditSets, Name, Permissions, Role, ViewSets};
@@ -302,14 +305,14 @@ fn record(before: Option<&User>, after: Option<&User>) -> Option<Record> {
     if is.is_some() && was.map(|row| &row.password_hash) != is.map(|row| &row.password_hash) {
         members.push(Member::secret("password"));
     }
-    Some(Record {
+    Record {
         subject: Subject::User,
-        key: is.or(was)?.encoded_key.clone(),
+        key: is.or(was).map(|row| row.encoded_key.clone()).unwrap_or_default(),
         action: match (was, is) {
             (None, _) => Action::Created,
             (_, None) => Action::Deleted,
             _ => Action::Changed,
         },
         members,
-    })
+    }
 }

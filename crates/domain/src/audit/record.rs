@@ -30,6 +30,8 @@ text_enum! {
         User = "USER",
         /// An API token.
         Token = "TOKEN",
+        /// A session of a user.
+        Session = "SESSION",
         /// The audit log itself: its start, or its continuation with another key.
         History = "HISTORY",
     }
@@ -67,7 +69,7 @@ pub enum Chain<'a> {
     Client(&'a str),
     /// The records of custom field sets, client roles and message templates.
     Definitions,
-    /// The records of users and their tokens.
+    /// The records of users, their sessions and tokens.
     Users,
 }
 

@@ -342,7 +342,7 @@ impl AuditFilter {
             Some(
                 Subject::CustomFieldSet | Subject::ClientRole | Subject::IdDocumentTemplate | Subject::MessageTemplate,
             ) => Chain::Definitions,
-            Some(Subject::User | Subject::Token) => Chain::Users,
+            Some(Subject::User | Subject::Token | Subject::Session) => Chain::Users,
             Some(Subject::History) => {
                 return conditions.push(format!("a.chain IN ('{definitions}', '{users}')"));
             }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use entity::instant;
 use tokio::{sync::watch, time::sleep};
 
+use crate::access::remove_expired_sessions;
 use clientele_core::error::Result;
 use clientele_storage::db::{Database, Step, Transaction, Work};
 
@@ -18,14 +19,23 @@ pub const BATCH: u64 = 1_000;
 /// The time between two removals of expired outcomes.
 const EVERY: Duration = Duration::from_secs(600);
 
-/// Removes expired outcomes periodically, until `stop` is true. Any number of servers can do so on one database.
+/// Removes expired outcomes and sessions periodically, until `stop` is true. Any number of servers can do so on one
+/// database.
 pub async fn keep_removing(db: Database, clock: Clock, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
-        match remove_expired(&db, clock()).await {
+        let now = clock();
+        let removed = async {
+            let outcomes = remove_expired(&db, now).await?;
+            Ok(outcomes.max(remove_expired_sessions(&db, now).await?))
+        };
+        match removed.await {
             Ok(BATCH) => continue,
             Ok(_) => {}
             Err(error) if db.logs_outage_of(&error) => {}
-            Err(error) => tracing::warn!(error = error.kind(), "expired idempotency records could not be removed"),
+            Err(error) => tracing::warn!(
+                error = error.kind(),
+                "expired idempotency records and sessions could not be removed"
+            ),
         }
         tokio::select! {
             () = sleep(EVERY) => {}

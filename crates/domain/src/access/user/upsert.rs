@@ -14,6 +14,7 @@ use crate::{
         change::{AccountInput, Applied},
         grant::{SentRights, has_limits, require_rights, require_role, rights, role},
         password,
+        session::{EndReason, end_all},
     },
     caller::{Caller, Permission},
 };
@@ -156,7 +157,7 @@ impl AccountInput for Upsert<'_> {
         if stored.as_ref().is_some_and(|stored| stored.row == user.row) {
             return Ok(Ok(Applied {
                 output: (user, false),
-                record: None,
+                records: Vec::new(),
             }));
         }
         if let Some(before) = &stored
@@ -174,10 +175,18 @@ impl AccountInput for Upsert<'_> {
             ..user
         };
         transaction.put::<api_user::Entity>(&[&user.row]).await?;
-        let record = record(stored.as_ref(), Some(&user));
+        let mut records = vec![record(stored.as_ref(), Some(&user))];
+        let reason = match (self.hash.is_some(), user.row.active) {
+            (_, false) => Some(EndReason::UserDeactivated),
+            (true, true) => Some(EndReason::PasswordChanged),
+            (false, true) => None,
+        };
+        if let Some(reason) = reason {
+            records.extend(end_all(transaction, &user.row.encoded_key, reason).await?);
+        }
         Ok(Ok(Applied {
             output: (user, stored.is_none()),
-            record,
+            records,
         }))
     }
 }

@@ -1,0 +1,242 @@
+//! The ends of sessions: sign-out, revocation, changes of their users, expiry.
+
+use async_graphql::InputObject;
+use chrono::{DateTime, Utc};
+use entity::{api_user, instant, session};
+use sea_orm::EntityTrait;
+
+use super::{Session, is_user};
+use crate::{
+    access::{
+        Accounts,
+        account::user_rights,
+        change::{AccountInput, Applied, Record},
+    },
+    audit::{Action, Members, Subject},
+    caller::{Caller, Permission},
+};
+use clientele_core::{
+    error::{Error, Result},
+    path,
+    problem::{Message, Problem, ProblemCode},
+    text::has_control_characters,
+};
+use clientele_storage::db::{Database, Dialect, Step, Transaction, Work};
+
+/// The number of expired sessions removed at once.
+const BATCH: u64 = 1_000;
+
+/// Ends the caller's session, or all sessions of the user.
+#[derive(InputObject, Clone, Debug, Default)]
+#[graphql(name = "SignOutInput")]
+pub struct SignOut {
+    /// True to end all of your sessions. False by default: only the session whose access token you send ends.
+    #[graphql(default)]
+    pub everywhere: bool,
+    /// An ID of your choice, which the payload returns unchanged.
+    pub client_mutation_id: Option<String>,
+}
+
+/// Ends a session.
+#[derive(InputObject, Clone, Debug)]
+#[graphql(name = "RevokeSessionInput")]
+pub struct RevokeSession {
+    /// The key of the session.
+    pub encoded_key: String,
+    /// An ID of your choice, which the payload returns unchanged.
+    pub client_mutation_id: Option<String>,
+}
+
+/// The reason why a session ended, as audit records have it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::access) enum EndReason {
+    SignedOut,
+    Revoked,
+    RefreshTokenReused,
+    TooManySessions,
+    PasswordChanged,
+    UserDeactivated,
+    UserDeleted,
+}
+
+impl EndReason {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::SignedOut => "SIGNED_OUT",
+            Self::Revoked => "REVOKED",
+            Self::RefreshTokenReused => "REFRESH_TOKEN_REUSED",
+            Self::TooManySessions => "TOO_MANY_SESSIONS",
+            Self::PasswordChanged => "PASSWORD_CHANGED",
+            Self::UserDeactivated => "USER_DEACTIVATED",
+            Self::UserDeleted => "USER_DELETED",
+        }
+    }
+}
+
+impl Accounts {
+    /// Ends the caller's session, or all sessions of the user. Returns their number.
+    pub async fn sign_out(
+        &self,
+        caller: &Caller,
+        input: &SignOut,
+        now: DateTime<Utc>,
+    ) -> Result<Result<i64, Vec<Problem>>> {
+        self.change(caller, input, now).await
+    }
+
+    /// Ends a session of the caller or, with MANAGE_USERS, of another user, and returns it.
+    pub async fn revoke_session(
+        &self,
+        caller: &Caller,
+        input: &RevokeSession,
+        now: DateTime<Utc>,
+    ) -> Result<Result<Session, Vec<Problem>>> {
+        self.change(caller, input, now).await
+    }
+}
+
+/// Ends all sessions of a user, and returns the records of that.
+pub(in crate::access) async fn end_all(
+    transaction: &Transaction,
+    user_key: &str,
+    reason: EndReason,
+) -> Result<Vec<Record>> {
+    end(transaction, "user_key = $1", user_key, reason).await
+}
+
+/// Ends the sessions with this condition, which has the user as `$1`.
+pub(super) async fn end(
+    transaction: &Transaction,
+    condition: &str,
+    user_key: &str,
+    reason: EndReason,
+) -> Result<Vec<Record>> {
+    let sql = format!("DELETE FROM session WHERE {condition} RETURNING encoded_key");
+    let rows = transaction.all(sql, [user_key.into()]).await?;
+    let mut keys = Vec::with_capacity(rows.len());
+    for row in rows {
+        keys.push(row.try_get_by_index::<String>(0)?);
+    }
+    keys.sort_unstable();
+    Ok(keys.into_iter().map(|key| end_record(key, user_key, reason)).collect())
+}
+
+/// Deletes a session. False if it has ended.
+pub(super) async fn delete(transaction: &Transaction, key: &str) -> Result<bool> {
+    let sql = "DELETE FROM session WHERE encoded_key = $1";
+    Ok(transaction.run(sql, [key.into()]).await? > 0)
+}
+
+pub(super) fn end_record(key: String, user_key: &str, reason: EndReason) -> Record {
+    let mut members = Vec::new();
+    let mut changed = Members::new(&mut members);
+    changed.text("userKey", Some(user_key), None);
+    changed.text("endReason", None, Some(reason.as_str()));
+    Record {
+        subject: Subject::Session,
+        key,
+        action: Action::Deleted,
+        members,
+    }
+}
+
+impl AccountInput for SignOut {
+    type Output = i64;
+
+    async fn apply(
+        &self,
+        caller: &Caller,
+        transaction: &Transaction,
+        _now: DateTime<Utc>,
+    ) -> Result<Result<Applied<i64>, Vec<Problem>>> {
+        let refuse =
+            |path: Vec<_>, message: &'static str| Ok(Err(vec![Problem::new(ProblemCode::Invalid, path, message)]));
+        let records = match (&caller.session, self.everywhere) {
+            (_, true) if is_user(caller) => end_all(transaction, &caller.id, EndReason::SignedOut).await?,
+            (_, true) => return refuse(path!["everywhere"].into(), "Only a user has sessions."),
+            (Some(key), false) => {
+                // A replaced refresh token may have ended it just now.
+                if !delete(transaction, key).await? {
+                    return Err(Error::Unauthenticated);
+                }
+                vec![end_record(key.to_string(), &caller.id, EndReason::SignedOut)]
+            }
+            (None, false) => {
+                let message = "This request has no session: send the access token of signIn, or everywhere as true.";
+                return refuse(Vec::new(), message);
+            }
+        };
+        let output = records.len() as i64;
+        Ok(Ok(Applied { output, records }))
+    }
+}
+
+impl AccountInput for RevokeSession {
+    type Output = Session;
+
+    async fn apply(
+        &self,
+        caller: &Caller,
+        transaction: &Transaction,
+        now: DateTime<Utc>,
+    ) -> Result<Result<Applied<Session>, Vec<Problem>>> {
+        let refuse = |code, message: Message| Ok(Err(vec![Problem::new(code, path!["encodedKey"], message)]));
+        if has_control_characters(&self.encoded_key) {
+            let message = "encodedKey must not contain control characters.";
+            return refuse(ProblemCode::InvalidCharacter, message.into());
+        }
+        let stored = session::Entity::find_by_id(&*self.encoded_key).one(transaction).await?;
+        let is_own = |row: &session::Model| is_user(caller) && *row.user_key == *caller.id;
+        let visible = stored.filter(|row| row.refresh_expires_at > now);
+        let missing = || {
+            refuse(
+                ProblemCode::NotFound,
+                Message::from("There is no session with this key").listed_by("sessions"),
+            )
+        };
+        let Some(row) = visible.filter(|row| is_own(row) || caller.can(Permission::ManageUsers)) else {
+            return missing();
+        };
+        let user = api_user::Entity::find_by_id(&*row.user_key).one(transaction).await?;
+        let user = user.ok_or_else(|| Error::defect("a session has no user"))?;
+        if !is_own(&row) && !caller.rights.cover(&user_rights(&user)?) {
+            let message = "This session's user has rights that you don't have: you can't revoke it.";
+            return refuse(ProblemCode::Forbidden, message.into());
+        }
+        if !delete(transaction, &row.encoded_key).await? {
+            return missing();
+        }
+        let records = vec![end_record(row.encoded_key.clone(), &row.user_key, EndReason::Revoked)];
+        let output = Session::of(row, &user, caller);
+        Ok(Ok(Applied { output, records }))
+    }
+}
+
+/// Removes some of the sessions that have expired by `now`, and returns their number. If it is a thousand, there may be
+/// more.
+pub async fn remove_expired_sessions(db: &Database, now: DateTime<Utc>) -> Result<u64> {
+    db.write(&RemoveExpired { now }).await
+}
+
+struct RemoveExpired {
+    now: DateTime<Utc>,
+}
+
+impl Work for RemoveExpired {
+    type Output = u64;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
+        let now = transaction.dialect.cast("$1", "timestamptz");
+        // A session that a request has locked is removed the next time.
+        let lock = match transaction.dialect {
+            Dialect::Postgres => " FOR UPDATE SKIP LOCKED",
+            Dialect::Sqlite => "",
+        };
+        let sql = format!(
+            "DELETE FROM session WHERE encoded_key IN (SELECT encoded_key FROM session \
+             WHERE refresh_expires_at <= {now} ORDER BY refresh_expires_at LIMIT {BATCH}{lock})"
+        );
+        let now = instant::to_text(&self.now);
+        Ok(Step::Commit(transaction.run(sql, [now.into()]).await?))
+    }
+}
