@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 
 use self::{
-    authentication::{Authentication, Gate, caller_flow, protect},
+    authentication::{Authentication, Gate, SignIn, caller_flow, protect},
     cors::CorsSettings,
     metrics::ApiMetrics,
     rate_limit::{RateLimit, RateLimitSettings},
@@ -84,7 +84,8 @@ pub fn router(services: &Services, settings: Settings) -> Router {
     };
     let measured = metrics::router(services, metrics.clone(), &authentication, rate_limit.as_ref());
     let budgets = BudgetPool::new(services.db.request_timeout(), services.db.connections(), &answers);
-    let graphql = graphql::router(services, graphql, persisted, metrics.clone(), budgets.clone());
+    let sign_in = SignIn::new(&accounts, &authentication, &metrics);
+    let graphql = graphql::router(services, graphql, persisted, metrics.clone(), sign_in, budgets.clone());
     let rest = rest::router(services, legacy, budgets);
     let apis = guard(graphql, Api::Graphql).merge(guard(rest, Api::Rest));
     http_server::origin::allow(apis, cors.origins()).merge(measured)

@@ -1,11 +1,13 @@
 //! Authenticates callers before a request reaches an API.
 
+mod anonymous;
 mod credentials;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod guard;
 mod issuer;
+mod sessions;
 mod settings;
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
@@ -22,10 +24,14 @@ use axum::{
 };
 
 use self::credentials::Credentials;
-pub(super) use self::credentials::header as credential_header;
+pub(super) use self::{
+    anonymous::{Anonymous, MOST_BYTES as MOST_ANONYMOUS_BYTES},
+    credentials::header as credential_header,
+};
 pub use self::{
     guard::Guard,
     issuer::PublishedKeys,
+    sessions::{Begun, SignIn, SignInRequest},
     settings::{AuthenticationSettings, JwtSettings},
 };
 use super::{
@@ -96,6 +102,9 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
     let caller = match (extensions.get::<Caller>(), &gate.authentication) {
         (Some(known), _) => known.clone(),
         (None, Authentication::Off) => Caller::anyone(gate.api, id.0.clone()),
+        (None, Authentication::Required(_)) if anonymous::is_possible(gate.api, &request) => {
+            return anonymous::answer(&gate, request, next, id).await;
+        }
         (None, Authentication::Required(guard)) => match gate.sign_in(guard, headers, extensions, &id).await {
             Ok(caller) => caller,
             Err(error) => return refuse(gate.api, &error, headers, &id),

@@ -23,6 +23,8 @@ mod permits;
 mod prices;
 mod query;
 mod request;
+mod sessions;
+mod sign_in;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -41,8 +43,9 @@ use self::{
     mutation::Mutation,
     query::Query,
     request::{GraphqlRequest, Shared, reported},
+    sessions::{SessionMutation, SessionQuery},
 };
-use super::metrics::ApiMetrics;
+use super::{authentication::SignIn, metrics::ApiMetrics};
 use crate::services::Services;
 use clientele_core::budget::BudgetPool;
 use clientele_domain::caller::Permission;
@@ -53,6 +56,7 @@ pub fn router(
     settings: GraphqlSettings,
     persisted: Persisted,
     metrics: ApiMetrics,
+    sign_in: SignIn,
     budgets: BudgetPool,
 ) -> Router {
     let shared = Shared {
@@ -74,6 +78,7 @@ pub fn router(
             .data(services.messages.clone())
             .data(services.accounts.clone())
             .data(services.audit.clone())
+            .data(sign_in.clone())
             .data(metrics.clone())
     };
     let server = Arc::new(GraphqlServer::new(build, settings, prices::PRICES, persisted));
@@ -111,22 +116,23 @@ pub fn guarded_fields() -> BTreeMap<String, Permission> {
         .collect()
 }
 
-/// Reads clients, messages and definitions, the audit log, and users and API tokens.
+/// Reads clients, messages and definitions, the audit log, and users, their sessions and API tokens.
 #[derive(MergedObject)]
 #[graphql(name = "Query")]
-pub struct Queries(Query, AuditQuery, AccountQuery);
+pub struct Queries(Query, AuditQuery, AccountQuery, SessionQuery);
 
-/// Changes clients, messages and definitions, users and API tokens. Mutations of one request run in order, each in its
-/// own transaction: one that fails doesn't undo or stop the others. Because payloads can't be null, an unexpected error
-/// in one mutation makes `data` null as a whole, although the others have been stored; the paths of the errors name the
-/// mutations that failed. Send one mutation in each request, or use `idempotencyKey`, which makes it safe to repeat it.
+/// Changes clients, messages and definitions, users, sessions and API tokens. Mutations of one request run in order,
+/// each in its own transaction: one that fails doesn't undo or stop the others. Because payloads can't be null, an
+/// unexpected error in one mutation makes `data` null as a whole, although the others have been stored; the paths of
+/// the errors name the mutations that failed. Send one mutation in each request, or use `idempotencyKey`, which makes
+/// it safe to repeat it.
 #[derive(MergedObject)]
 #[graphql(name = "Mutation")]
-pub struct Mutations(Mutation, LifecycleMutation, AccountMutation);
+pub struct Mutations(Mutation, LifecycleMutation, AccountMutation, SessionMutation);
 
 fn schema() -> SchemaBuilder<Queries, Mutations, EmptySubscription> {
-    let queries = Queries(Query, AuditQuery, AccountQuery);
-    let mutations = Mutations(Mutation, LifecycleMutation, AccountMutation);
+    let queries = Queries(Query, AuditQuery, AccountQuery, SessionQuery);
+    let mutations = Mutations(Mutation, LifecycleMutation, AccountMutation, SessionMutation);
     Schema::build(queries, mutations, EmptySubscription)
 }
 

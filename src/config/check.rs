@@ -51,6 +51,9 @@ const RANGES: &[(&str, RangeInclusive<u64>)] = &[
     ("authentication.failures_per_user", 1..=1_000),
     ("authentication.failures_per_address", 1..=100_000),
     ("authentication.failure_window_seconds", 1..=DAY),
+    ("authentication.sessions.access_token_seconds", MINUTE..=HOUR),
+    ("authentication.sessions.idle_seconds", MINUTE..=30 * DAY),
+    ("authentication.sessions.lifetime_seconds", MINUTE..=365 * DAY),
     ("authentication.jwt.leeway_seconds", 0..=5 * MINUTE),
     ("authentication.jwt.jwks_refresh_seconds", 1..=DAY),
     ("authentication.jwt.jwks_pause_seconds", 1..=HOUR),
@@ -154,7 +157,16 @@ fn check_cors(settings: &CorsSettings) -> Result<(), ConfigError> {
 }
 
 fn check_authentication(settings: &AuthenticationSettings) -> Result<(), ConfigError> {
-    let jwt = &settings.jwt;
+    let (sessions, jwt) = (&settings.sessions, &settings.jwt);
+    require(
+        sessions.idle_seconds >= sessions.access_token_seconds,
+        "authentication.sessions.idle_seconds must be at least access_token_seconds: otherwise a session ends before \
+         its access token",
+    )?;
+    require(
+        sessions.lifetime_seconds >= sessions.idle_seconds,
+        "authentication.sessions.lifetime_seconds must be at least idle_seconds",
+    )?;
     // The keys must outlive a failed fetch and its retry.
     require(
         jwt.jwks_max_age_seconds >= jwt.jwks_refresh_seconds.saturating_mul(2),

@@ -254,6 +254,32 @@ fn invalid_value_is_one_sentence_with_valid_ones() {
             "authentication.jwt.jwks_url must not hold credentials: published keys are fetched without",
         ),
         (
+            "CLIENTELE_AUTHENTICATION__SESSIONS__ACCESS_TOKEN_SECONDS",
+            "3601",
+            "authentication.sessions.access_token_seconds must be between 60 and 3600",
+        ),
+        (
+            "CLIENTELE_AUTHENTICATION__SESSIONS__IDLE_SECONDS",
+            "2592001",
+            "authentication.sessions.idle_seconds must be between 60 and 2592000",
+        ),
+        (
+            "CLIENTELE_AUTHENTICATION__SESSIONS__LIFETIME_SECONDS",
+            "31536001",
+            "authentication.sessions.lifetime_seconds must be between 60 and 31536000",
+        ),
+        (
+            "CLIENTELE_AUTHENTICATION__SESSIONS__IDLE_SECONDS",
+            "899",
+            "authentication.sessions.idle_seconds must be at least access_token_seconds: otherwise a session ends \
+             before its access token",
+        ),
+        (
+            "CLIENTELE_AUTHENTICATION__SESSIONS__LIFETIME_SECONDS",
+            "43199",
+            "authentication.sessions.lifetime_seconds must be at least idle_seconds",
+        ),
+        (
             "CLIENTELE_HTTP__IDLE_TIMEOUT_SECONDS",
             "0",
             "http.idle_timeout_seconds must be between 1 and 3600",

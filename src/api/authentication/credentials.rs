@@ -10,7 +10,7 @@ use base64::{
 };
 
 use crate::api::metrics::SignInMethod;
-use clientele_domain::access::PREFIX;
+use clientele_domain::access::{ACCESS_PREFIX, PREFIX};
 
 /// The alternative header of callers that can't send Authorization.
 static API_KEY: HeaderName = HeaderName::from_static("apikey");
@@ -21,14 +21,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-const NO_CREDENTIALS: &str =
+pub const NO_CREDENTIALS: &str =
     "Sign in: send the header Authorization with Basic and your name and password, or with Bearer and a token.";
 
 /// The credentials of a request. Printing them shows only their kind.
 #[derive(PartialEq, Eq)]
 pub enum Credentials<'a> {
     Password(Basic),
-    /// An API token.
+    /// An API token, or the access token of a session.
     Token(&'a str),
     /// A text of three parts, the form of issued tokens.
     Issued(&'a str),
@@ -38,6 +38,7 @@ impl Credentials<'_> {
     pub fn sign_in_method(&self) -> SignInMethod {
         match self {
             Self::Password(_) => SignInMethod::Password,
+            Self::Token(token) if token.starts_with(ACCESS_PREFIX) => SignInMethod::AccessToken,
             Self::Token(_) => SignInMethod::Token,
             Self::Issued(_) => SignInMethod::IssuedToken,
         }
@@ -62,6 +63,17 @@ pub struct Basic {
 }
 
 impl Basic {
+    pub fn new(name: &str, password: &str) -> Self {
+        Self::of(format!("{name}:{password}"), name.len())
+    }
+
+    /// Names are unique without regard to case. Converted to one case, they share the user's cached account and failure
+    /// counts.
+    fn of(mut text: String, colon: usize) -> Self {
+        text[..colon].make_ascii_lowercase();
+        Self { text, colon }
+    }
+
     pub fn name(&self) -> &str {
         &self.text[..self.colon]
     }
@@ -127,11 +139,7 @@ fn basic(encoded: &str) -> Result<Credentials<'static>, &'static str> {
     if colon == 0 {
         return Err("The name of the user is missing.");
     }
-    // Names are unique without regard to case. Converted to one case, they share the user's cached account and failure
-    // counts.
-    let mut text = text;
-    text[..colon].make_ascii_lowercase();
-    Ok(Credentials::Password(Basic { text, colon }))
+    Ok(Credentials::Password(Basic::of(text, colon)))
 }
 
 fn token(text: &str) -> Result<Credentials<'_>, &'static str> {

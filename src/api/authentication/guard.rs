@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Authenticates callers.
 #[derive(Debug)]
 pub struct Guard {
-    settings: AuthenticationSettings,
+    pub(super) settings: AuthenticationSettings,
     throttle: Arc<Throttle>,
     pub(super) issuer: Option<Issuer>,
 }
@@ -100,7 +100,7 @@ impl Guard {
     ///
     /// While verification waits in its queue, the request returns its permit: unauthenticated callers must not hold all
     /// permits. Afterwards it gets another one, charged to the caller.
-    async fn user(
+    pub(super) async fn user(
         &self,
         accounts: &Accounts,
         basic: &Basic,
@@ -133,13 +133,17 @@ impl Guard {
         from: IpAddr,
         now: DateTime<Utc>,
     ) -> Result<Arc<Account>, SignInError> {
-        let may_look = || match self.peek(from, None) {
+        let freshness = self.settings.freshness();
+        let account = accounts.token(token, freshness, now, || self.may_look(from)).await?;
+        account.ok_or_else(|| self.failure(from))
+    }
+
+    /// Takes a look-up of a token that this process doesn't know.
+    pub(super) fn may_look(&self, from: IpAddr) -> Result<(), SignInError> {
+        match self.peek(from, None) {
             Ok(()) => Ok(()),
             Err(_) => self.throttle.go_beyond(Instant::now()).map_err(SignInError::TooMany),
-        };
-        let freshness = self.settings.freshness();
-        let account = accounts.token(token, freshness, now, may_look).await?;
-        account.ok_or_else(|| self.failure(from))
+        }
     }
 
     /// Verifying a signature needs no statement and costs less than the rest of the request, so only failures are
@@ -197,7 +201,7 @@ impl Guard {
     }
 
     /// Charges a failed attempt with a token, and returns the refusal.
-    fn failure(&self, from: IpAddr) -> SignInError {
+    pub(super) fn failure(&self, from: IpAddr) -> SignInError {
         let charged = self.throttle.charge(from, None, Instant::now());
         charged.map_or_else(SignInError::TooMany, |_: Charge| SignInError::Wrong)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use clientele_core::secret::Secret;
-use clientele_domain::caller::throttle::Allowance;
+use clientele_domain::{access::SessionSettings, caller::throttle::Allowance};
 
 /// The settings of passwords, tokens and the throttle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,7 @@ pub struct AuthenticationSettings {
     pub failure_window_seconds: u64,
     /// True if /metrics needs no authentication.
     pub public_metrics: bool,
+    pub sessions: SessionSettings,
     pub jwt: JwtSettings,
 }
 
@@ -75,6 +76,7 @@ impl Default for AuthenticationSettings {
             failures_per_address: 100,
             failure_window_seconds: 300,
             public_metrics: false,
+            sessions: SessionSettings::default(),
             jwt: JwtSettings::default(),
         }
     }

@@ -15,6 +15,7 @@ use super::{
         user::{Token, User, Viewer},
     },
     page::PageArguments,
+    sign_in::proven,
 };
 use crate::api::RequestPermit;
 use clientele_domain::access::{
@@ -75,8 +76,8 @@ impl AccountQuery {
     }
 }
 
-/// Users and tokens lead nowhere else.
-async fn page<T: Listed>(
+/// Users, their sessions and tokens lead nowhere else.
+pub(super) async fn page<T: Listed>(
     context: &Context<'_>,
     list: &T::List,
     selection: &Selection,
@@ -149,16 +150,21 @@ impl AccountMutation {
         )
     }
 
-    /// Changes your own password. Within 10 seconds, every server accepts only the new one.
+    /// Changes your own password. Within 10 seconds, every server accepts only the new one. Ends all of your sessions,
+    /// the one of this request included.
     async fn change_password(
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The old and the new password.")] input: ChangePassword,
     ) -> Result<Answer<ChangePasswordPayload>> {
         let accounts = context.data::<Accounts>()?;
-        let outcome = accounts
-            .change_password(caller(context)?, &input, &Admitted::of(context), super::now())
-            .await?;
+        let outcome = match proven(context, caller(context)?, &input.old_password).await? {
+            Ok(caller) => {
+                let permit = Admitted::of(context);
+                accounts.change_password(&caller, &input, &permit, super::now()).await?
+            }
+            Err(problem) => Err(vec![problem]),
+        };
         answer(context, outcome.as_ref().copied(), input.client_mutation_id.as_deref())
     }
 

@@ -15,17 +15,16 @@ use clientele_domain::{
 /// the others: a caller must be able to see which of its mutations were carried out.
 pub type Answer<T> = Option<RawObject<T>>;
 
-/// The selection of the current field, for objects of type `T`, without fields that the caller may not read.
+/// The selection of the current field, for objects of type `T`, without fields that the caller may not read. A request
+/// to sign in has no caller.
 pub fn selection<T: Object>(context: &Context<'_>) -> Result<Selection> {
-    let (selection, caller) = (
-        Selection::of::<T>(&context.item.node.selection_set.node),
-        caller(context)?,
-    );
-    if caller.can_everything() {
+    let selection = Selection::of::<T>(&context.item.node.selection_set.node);
+    let caller = context.data_opt::<Caller>();
+    if caller.is_some_and(Caller::can_everything) {
         return Ok(selection);
     }
-    let has = |name: &str| Permission::parse(name).is_some_and(|permission| caller.can(permission));
-    Ok(selection.authorized(has))
+    let can = |permission| caller.is_some_and(|caller| caller.can(permission));
+    Ok(selection.authorized(|name| Permission::parse(name).is_some_and(can)))
 }
 
 pub fn caller<'a>(context: &Context<'a>) -> Result<&'a Caller> {

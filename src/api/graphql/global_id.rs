@@ -22,6 +22,7 @@ pub enum GlobalId {
     AuditRecord(String, String),
     User(String),
     Token(String),
+    Session(String),
 }
 
 /// The longest id, longer than any that this API returns.
@@ -58,6 +59,7 @@ impl GlobalId {
             ("AuditRecord", Some(position), None) => Some(Self::AuditRecord(first, position)),
             ("User", None, None) => Some(Self::User(first)),
             ("Token", None, None) => Some(Self::Token(first)),
+            ("Session", None, None) => Some(Self::Session(first)),
             _ => None,
         }
     }

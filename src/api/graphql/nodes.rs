@@ -20,6 +20,7 @@ use super::{
         definition::{ClientRole, CustomField, CustomFieldSet, IdDocumentTemplate},
         member::{Address, IdDocument},
         message::Message,
+        session::Session,
         template::MessageTemplate,
         user::{Token, User},
     },
@@ -61,7 +62,7 @@ fn visible(context: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<GlobalId>>> {
     Ok(ids.iter().map(|id| GlobalId::decode(id).filter(visible)).collect())
 }
 
-/// The permission to view an object. Definitions require none.
+/// The permission to view an object. Definitions require none, and neither do the caller's own sessions.
 fn permission(id: &GlobalId) -> Option<Permission> {
     match id {
         GlobalId::Client(_) | GlobalId::Address(..) | GlobalId::IdDocument(..) | GlobalId::CustomFieldValue(..) => {
@@ -74,7 +75,8 @@ fn permission(id: &GlobalId) -> Option<Permission> {
         | GlobalId::CustomField(_)
         | GlobalId::ClientRole(_)
         | GlobalId::IdDocumentTemplate(_)
-        | GlobalId::MessageTemplate(_) => None,
+        | GlobalId::MessageTemplate(_)
+        | GlobalId::Session(_) => None,
     }
 }
 
@@ -133,6 +135,7 @@ struct Rows {
     records: HashMap<RecordKey, Record>,
     users: Vec<access::User>,
     tokens: Vec<access::Token>,
+    sessions: Vec<access::Session>,
     definitions: Option<Arc<Definitions>>,
     around_clients: Option<LoadedData>,
     around_values: Option<LoadedData>,
@@ -155,7 +158,7 @@ impl Rows {
         let messages = loaders.load_many(ids.iter().filter_map(|id| message_key(id))).await?;
         let messages = read(messages, caller)?;
         let records = records(ids, loaders, caller).await?;
-        let (users, tokens) = accounts(context, ids).await?;
+        let (users, tokens, sessions) = accounts(context, ids).await?;
         let found = |is: fn(&GlobalId) -> bool| -> Vec<&Found> {
             let keys = ids.iter().filter(|id| is(id)).filter_map(|id| owner(id, parts));
             keys.filter_map(|key| clients.get(&key)).collect()
@@ -181,6 +184,7 @@ impl Rows {
             records,
             users,
             tokens,
+            sessions,
             around_clients,
             around_values,
             around_messages,
@@ -251,6 +255,11 @@ impl Rows {
                 self.tokens.iter().find(|token| token.row.encoded_key == *key),
                 entry,
             ),
+            GlobalId::Session(key) => write::<Session>(
+                context,
+                self.sessions.iter().find(|session| session.row.encoded_key == *key),
+                entry,
+            ),
         }
     }
 }
@@ -283,13 +292,17 @@ async fn records(ids: &[&GlobalId], loaders: &Loaders, caller: &Caller) -> Resul
     Ok(records)
 }
 
-/// The users and tokens that the ids name; none for callers who may not manage them.
-async fn accounts(context: &Context<'_>, ids: &[&GlobalId]) -> Result<(Vec<access::User>, Vec<access::Token>)> {
-    let (mut users, mut tokens) = (Vec::new(), Vec::new());
+/// The users, tokens and sessions that the ids name, as far as the caller may view them.
+async fn accounts(
+    context: &Context<'_>,
+    ids: &[&GlobalId],
+) -> Result<(Vec<access::User>, Vec<access::Token>, Vec<access::Session>)> {
+    let (mut users, mut tokens, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
     for id in ids {
         match id {
             GlobalId::User(key) => users.push(key.as_str()),
             GlobalId::Token(key) => tokens.push(key.as_str()),
+            GlobalId::Session(key) => sessions.push(key.as_str()),
             _ => {}
         }
     }
@@ -302,6 +315,10 @@ async fn accounts(context: &Context<'_>, ids: &[&GlobalId]) -> Result<(Vec<acces
         match tokens.is_empty() {
             true => Vec::new(),
             false => service.tokens_by_key(caller, &tokens).await?,
+        },
+        match sessions.is_empty() {
+            true => Vec::new(),
+            false => service.sessions_by_key(caller, &sessions, super::now()).await?,
         },
     ))
 }

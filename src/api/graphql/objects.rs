@@ -142,6 +142,7 @@ pub mod definition;
 pub mod member;
 pub mod message;
 pub mod payload;
+pub mod session;
 pub mod template;
 pub mod user;
 
@@ -184,4 +185,5 @@ pub const NODES: &[(&str, Register)] = &[
     node::<audit::AuditRecord>(),
     node::<user::User>(),
     node::<user::Token>(),
+    node::<session::Session>(),
 ];

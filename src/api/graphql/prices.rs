@@ -57,7 +57,7 @@ struct List {
     value: &'static [&'static str],
 }
 
-const LISTS: [List; 5] = [
+const LISTS: [List; 6] = [
     List {
         field: "clients",
         selective: &["emailAddress", "email", "phone", "documentId", "birthDate"],
@@ -94,6 +94,12 @@ const LISTS: [List; 5] = [
     },
     List {
         field: "tokens",
+        selective: &[],
+        range: &[],
+        value: &[],
+    },
+    List {
+        field: "sessions",
         selective: &[],
         range: &[],
         value: &[],
@@ -306,6 +312,7 @@ mod tests {
             ("{ auditLog(filter: { at: {}, door: REST }) }", [10_000, 10_100]),
             ("{ users }", [0, 100]),
             ("{ tokens }", [0, 100]),
+            ("{ sessions }", [0, 100]),
             ("{ viewer }", [0, 0]),
         ] {
             assert_eq!(prices(query), expected, "{query}");

@@ -1,6 +1,6 @@
 //! A GraphQL request as clientele knows it: its caller, its id, its permit and its reports.
 
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use async_graphql::{Data, parser::types::OperationType};
 use axum::{
@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 use graphql_server::{
-    BudgetKind, Cause, Code, GraphqlError, LimitExceeded, Prepared, Report, RequestContext, RequestError,
+    BudgetKind, Cause, Code, GraphqlError, LimitExceeded, Prepared, Report, RequestContext, RequestError, Restriction,
     http::{self, Media, media},
     object::FieldBudget,
 };
@@ -19,7 +19,8 @@ use super::{
     permits,
 };
 use crate::api::{
-    RequestId, RequestPermit,
+    PeerAddress, RequestId, RequestPermit,
+    authentication::{Anonymous, MOST_ANONYMOUS_BYTES},
     metrics::ApiMetrics,
     report::{ErrorReport, GraphqlOperation, LogCause, Reason, RequestReport},
 };
@@ -40,6 +41,9 @@ pub struct GraphqlRequest {
     shared: Shared,
     id: RequestId,
     caller: Option<Caller>,
+    /// Present in a request without credentials, which may only sign in.
+    anonymous: Option<Anonymous>,
+    from: PeerAddress,
     /// Kept until the operation has ended: callers who hang up can't start more than the server can do.
     permit: Option<RequestPermit>,
     report: Option<RequestReport>,
@@ -53,6 +57,11 @@ impl GraphqlRequest {
             shared,
             id: RequestId::of(request),
             caller: extensions.get().cloned(),
+            anonymous: extensions.get().cloned(),
+            from: extensions
+                .get()
+                .copied()
+                .unwrap_or(PeerAddress(Ipv4Addr::LOCALHOST.into())),
             permit: extensions.get().cloned(),
             report: extensions.get().cloned(),
             is_trusted_origin: extensions.get::<http_server::origin::Allowed>().is_some(),
@@ -74,7 +83,23 @@ impl RequestContext for GraphqlRequest {
     }
 
     fn flow(&self) -> Option<Flow> {
-        self.caller.as_ref()?.flow()
+        match &self.anonymous {
+            Some(_) => Some(Flow::of_address(self.from.0)),
+            None => self.caller.as_ref()?.flow(),
+        }
+    }
+
+    fn restriction(&self) -> Option<Restriction> {
+        self.anonymous.as_ref().map(|_| Restriction {
+            mutations: permits::ALONE,
+            body_bytes: MOST_ANONYMOUS_BYTES,
+        })
+    }
+
+    fn on_admitted(&self) {
+        if let Some(anonymous) = &self.anonymous {
+            anonymous.admit();
+        }
     }
 
     fn is_trusted_origin(&self) -> bool {
@@ -106,6 +131,12 @@ impl RequestContext for GraphqlRequest {
 
     fn provide(&self, operation: &Prepared, data: &mut Data) -> Result<(), RequestError> {
         data.insert(FieldBudget::new(self.shared.answer_fields));
+        permits::admit_alone(operation)?;
+        data.insert(self.from);
+        data.insert(self.id.clone());
+        if let Some(anonymous) = &self.anonymous {
+            data.insert(anonymous.clone());
+        }
         // Without a caller, every field that needs one is refused.
         if let Some(caller) = &self.caller {
             permits::admit(operation, caller)?;

@@ -40,10 +40,19 @@ pub enum SignInMethod {
     Password,
     Token,
     IssuedToken,
+    AccessToken,
+    RefreshToken,
 }
 
 /// The labels of the methods, in their order.
-const SIGN_IN_METHODS: [&str; 4] = ["none", "password", "token", "issued_token"];
+const SIGN_IN_METHODS: [&str; 6] = [
+    "none",
+    "password",
+    "token",
+    "issued_token",
+    "access_token",
+    "refresh_token",
+];
 
 /// The result of a sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

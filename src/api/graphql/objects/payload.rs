@@ -6,15 +6,16 @@ use super::{
     client::{Client, ClientRow},
     definition::{ClientRole, CustomFieldSet, IdDocumentTemplate, RoleRow, SetRow},
     message::Message,
+    session::Session,
     template::{MessageTemplate, TemplateRow},
-    user::{Token, User},
+    user::{Token, User, Viewer},
 };
 use crate::api::graphql::{global_id, loaded::LoadedData};
 use clientele_core::{
     path,
     problem::{Problem, ProblemCode},
 };
-use clientele_domain::{access, notify::Resent, removal::Removed, upsert::Merged};
+use clientele_domain::{access, caller::Caller, notify::Resent, removal::Removed, upsert::Merged};
 use entity::id_document_template;
 
 /// The outcome of a mutation: the stored object, or the problems of the input.
@@ -316,4 +317,48 @@ payload! {
     maybe<Token> token "The revoked token; null if there are user errors." => |row| row.stored();
     maybe_id revokedTokenId "The global ID of the revoked token, which stays in the list; null if there are user \
         errors." => |row| Some(global_id::encode(Token::NAME, &[&row.stored()?.row.encoded_key]));
+}
+
+/// A session with new tokens, and its user as a caller.
+#[derive(Clone, Copy)]
+pub struct SessionRow<'a> {
+    pub session: &'a access::Session,
+    pub tokens: &'a access::Tokens,
+    pub caller: &'a Caller,
+}
+
+macro_rules! tokens_payload {
+    ($name:ident, $mutation:literal) => {
+        payload! {
+            $name = SessionRow<'a>, $mutation;
+
+            maybe_text accessToken "The access token, which the application sends as `Authorization: Bearer …`. Null \
+if there are user errors." => |row| row.stored().map(|stored| stored.tokens.access.reveal());
+            maybe_instant accessTokenExpiresAt "The time at which the access token expires; null if there are user \
+errors." => |row| row.stored().map(|stored| stored.session.row.access_expires_at);
+            maybe_text refreshToken "The refresh token, which `refreshSession` accepts once. Null if there are user \
+errors." => |row| row.stored().map(|stored| stored.tokens.refresh.reveal());
+            maybe_instant refreshTokenExpiresAt "The time at which the refresh token expires; null if there are user \
+errors." => |row| row.stored().map(|stored| stored.session.row.refresh_expires_at);
+            maybe<Session> session "The session; null if there are user errors."
+                => |row| row.stored().map(|stored| stored.session);
+            maybe<Viewer> viewer "The user, as the caller of a request with the access token; null if there are user \
+errors." => |row| row.stored().map(|stored| (stored.caller, stored.session.password_is_initial));
+        }
+    };
+}
+
+tokens_payload!(SignInPayload, "signIn");
+tokens_payload!(RefreshSessionPayload, "refreshSession");
+
+payload! {
+    SignOutPayload = i64, "signOut";
+    int endedSessions "The number of sessions that were ended." => |row| row.stored().unwrap_or_default();
+}
+
+payload! {
+    RevokeSessionPayload = &'a access::Session, "revokeSession";
+    maybe<Session> session "The session that was ended; null if there are user errors." => |row| row.stored();
+    maybe_id revokedSessionId "The global ID of the session, which no longer exists; null if there are user errors."
+        => |row| Some(global_id::encode(Session::NAME, &[&row.stored()?.row.encoded_key]));
 }
