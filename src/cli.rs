@@ -11,6 +11,7 @@ mod notify;
 mod open_error;
 mod serve;
 mod service;
+mod session;
 mod settings;
 mod store;
 mod token;
@@ -124,6 +125,9 @@ enum Command {
     /// Manage API tokens, for programs.
     #[command(subcommand)]
     Token(token::Command),
+    /// Manage sessions of users in browser applications.
+    #[command(subcommand)]
+    Session(session::Command),
 }
 
 /// The number of tasks that a core runs before it looks at sockets and timers again. Some tasks write pages of clients:
@@ -216,6 +220,7 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
         Command::User(command) => user::run(&config, command).await,
         Command::Token(command) => token::run(&config, command).await,
         Command::Health => health::run(&config).await,
+        Command::Session(command) => session::run(&config, command).await,
         Command::Config => print(&settings::printed(&config, &origins)?),
         Command::Schema => Ok(()),
     }

@@ -97,7 +97,7 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
         }
         // The transaction of an unfinished removal is rolled back.
         if has_panicked(removal).await {
-            tracing::error!("expired idempotency records were no longer removed: that part of the server has panicked");
+            tracing::error!("expired data was no longer removed: that part of the server has panicked");
         }
         Ok(())
     })
