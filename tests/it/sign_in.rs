@@ -14,6 +14,7 @@ mod jwt_algorithms;
 mod jwt_key_rotation;
 mod management;
 mod names;
+mod sessions;
 mod stale_rights;
 mod tokens;
 mod unreachable_issuer;

@@ -82,6 +82,7 @@ pub(super) const FIELDS: &[Field] = &[
     ("Query.viewer", "{ viewer { kind permissions } }", &[]),
     ("Query.users", "{ users { nodes { name } } }", &[ManageUsers]),
     ("Query.tokens", "{ tokens { nodes { name } } }", &[ManageUsers]),
+    ("Query.sessions", "{ sessions { nodes { userName } } }", &[]),
     (
         "Mutation.upsertClient",
         "mutation { upsertClient(input: { client: { firstName: \"Amara\", lastName: \"Bellweather\" } }) { client { \
@@ -184,6 +185,27 @@ pub(super) const FIELDS: &[Field] = &[
         "Mutation.revokeToken",
         "mutation { revokeToken(input: { encodedKey: \"gone\" }) { userErrors { message } } }",
         &[ManageUsers],
+    ),
+    // This server has no authentication, and these callers have no sessions.
+    (
+        "Mutation.signIn",
+        "mutation { signIn(input: { name: \"a\", password: \"b\" }) { accessToken userErrors { message } } }",
+        &[],
+    ),
+    (
+        "Mutation.refreshSession",
+        "mutation { refreshSession(input: { refreshToken: \"a\" }) { accessToken userErrors { message } } }",
+        &[],
+    ),
+    (
+        "Mutation.signOut",
+        "mutation { signOut { endedSessions userErrors { message } } }",
+        &[],
+    ),
+    (
+        "Mutation.revokeSession",
+        "mutation { revokeSession(input: { encodedKey: \"gone\" }) { session { userName } userErrors { message } } }",
+        &[],
     ),
     // The caller's own password: a caller without one gets an error.
     (

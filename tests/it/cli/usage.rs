@@ -20,6 +20,11 @@ fn group_without_subcommand_prints_its_help() {
             "  revoke ",
         ),
         (
+            "session",
+            "Manage sessions of users in browser applications\n\nUsage: clientele session ",
+            "  revoke ",
+        ),
+        (
             "audit",
             "Verify the history of changes\n\nUsage: clientele audit ",
             "  verify ",

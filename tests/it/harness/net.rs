@@ -49,8 +49,8 @@ const PLANTED: &[&str] = &[
     "bo",
 ];
 
-/// Prefixes of secrets: API tokens, JWTs and password hashes.
-const SECRETS: &[&str] = &["clt_", "eyJ", "$argon2"];
+/// Prefixes of secrets: tokens, JWTs and password hashes.
+const SECRETS: &[&str] = &["clt_", "cla_", "clr_", "eyJ", "$argon2"];
 
 /// Words of the database. DELETE alone is a method of HTTP as well.
 const STATEMENTS: &[&str] = &[

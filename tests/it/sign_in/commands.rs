@@ -86,6 +86,11 @@ fn users_and_tokens_are_managed_at_the_command_line() {
         );
         assert_eq!(said(&[&create[..], &[days]].concat(), ""), failed(&sentence));
     }
+    assert_eq!(said(&["session", "list"], ""), ok(""));
+    assert_eq!(
+        said(&["session", "revoke", "gone"], ""),
+        failed("there is no session with this key: `clientele session list` shows the sessions")
+    );
     let (token, log) = said(&create[..5], "");
     assert!(token.starts_with("clt_") && token.len() == 48, "{token}{log}");
     let (listed, _) = said(&["token", "list"], "");

@@ -1,0 +1,292 @@
+//! Requests without credentials: only those that sign in or refresh a session are answered.
+
+use std::fs;
+
+use axum::http::HeaderMap;
+use clientele::api::{self, authentication::AuthenticationSettings};
+use graphql_server::{
+    persisted::{Manifest, Persisted},
+    settings::TrustedDocuments,
+};
+use serde_json::{Value, json};
+
+use super::{PASSWORD, REFRESH, SIGN_IN, WRONG_PASSWORD, anonymous, ask_to_sign_in, refused, sign_in};
+use crate::{
+    harness::{Backend, Settings, TestServer},
+    sign_in::{credentials::on, user},
+};
+
+const ID: &str = "01a22422-b6f7-760e-8e62-2f48f7c66c40";
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// The answer, without the time in its headers.
+async fn answer(server: &TestServer, body: String, headers: &[(&str, &str)]) -> (u16, HeaderMap, String) {
+    let response = anonymous(server, body, &[headers, &[("x-request-id", ID)]].concat()).await;
+    let mut answered = response.headers().clone();
+    answered.remove("date");
+    (
+        response.status().as_u16(),
+        answered,
+        response.text().await.expect("a text"),
+    )
+}
+
+fn document(query: &str) -> String {
+    let input = json!({ "name": "ana", "password": PASSWORD });
+    json!({ "query": query, "variables": { "input": input } }).to_string()
+}
+
+/// A request to sign in, with a body of this many bytes.
+fn of_length(bytes: usize) -> String {
+    let body = document(SIGN_IN);
+    format!("{body}{}", " ".repeat(bytes - body.len()))
+}
+
+on_both!(
+    only_sign_in_and_refresh_need_no_credentials,
+    mutation_that_signs_in_is_the_only_one_of_its_operation,
+    wrong_passwords_are_alike_and_throttled,
+);
+
+async fn only_sign_in_and_refresh_need_no_credentials(server: &TestServer) {
+    let strict = server.another(Settings::signed_in()).await;
+    user(server, "ana", &[]).await;
+    let before = server.snapshot().await;
+    // No request like this has ever been read without credentials.
+    let refusal = answer(
+        &strict,
+        document("{ viewer { name } }"),
+        &[("content-type", "text/plain")],
+    )
+    .await;
+    assert_eq!((refusal.0, refusal.1.get("www-authenticate").is_some()), (401, true));
+    assert_eq!(refusal.1["cache-control"], "no-store");
+    let aliases = "mutation($input: SignInInput!) { a: signIn(input: $input) { accessToken } \
+        b: signIn(input: $input) { accessToken } }";
+    let with_another = "mutation($input: SignInInput!) { signIn(input: $input) { accessToken } \
+        deleteUser(input: { name: \"ana\" }) { deletedUserKey } }";
+    let in_fragment = "mutation($input: SignInInput!) { ...all } fragment all on Mutation { \
+        signIn(input: $input) { accessToken } deleteUser(input: { name: \"ana\" }) { deletedUserKey } }";
+    for query in [
+        "{ __typename }",
+        "{ __schema { types { name } } }",
+        "{ viewer { name } }",
+        "{ clients { nodes { clientId } } }",
+        "{ signIn }",
+        "mutation { __typename }",
+        "mutation { signOut { endedSessions } }",
+        "mutation { signin }",
+        "subscription { signIn }",
+        "mutation { signIn",
+        "",
+        aliases,
+        with_another,
+        in_fragment,
+    ] {
+        assert_eq!(answer(&strict, document(query), &[JSON]).await, refusal, "{query}");
+    }
+    let two = "mutation Enter($input: SignInInput!) { signIn(input: $input) { accessToken } } \
+        query Look { viewer { name } }";
+    let named = |name: Option<&str>| {
+        let mut body: Value = serde_json::from_str(&document(two)).expect("JSON");
+        body["operationName"] = json!(name);
+        body.to_string()
+    };
+    for body in [
+        named(None),
+        named(Some("Look")),
+        named(Some("Nothing")),
+        "{".to_owned(),
+        String::new(),
+        "[]".to_owned(),
+        format!("[{}]", document(SIGN_IN)),
+        of_length(16 * 1024 + 1),
+    ] {
+        assert_eq!(answer(&strict, body.clone(), &[JSON]).await, refusal, "{body}");
+    }
+    for headers in [
+        &[("content-type", "text/plain")][..],
+        &[JSON, ("content-encoding", "gzip")],
+        &[JSON, ("sec-fetch-site", "cross-site")],
+        &[JSON, ("graphql-cost", "what")],
+    ] {
+        assert_eq!(
+            answer(&strict, document(SIGN_IN), headers).await,
+            refusal,
+            "{headers:?}"
+        );
+    }
+    // Wrong credentials don't become none.
+    let wrong = [JSON, ("authorization", "Bearer clt_invented")];
+    assert_eq!(answer(&strict, document(SIGN_IN), &wrong).await.0, 401);
+    assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
+
+    for body in [named(Some("Enter")), of_length(16 * 1024), document(SIGN_IN)] {
+        let (status, headers, text) = answer(&strict, body, &[JSON]).await;
+        assert_eq!(
+            (status, &headers["cache-control"]),
+            (200, &"no-store".parse().expect("a value"))
+        );
+        assert!(text.contains("\"accessToken\":\"cla_"), "{text}");
+    }
+    // A mistake in the document is explained, without names of the schema.
+    let (status, _, text) = answer(&strict, document("mutation { signIn { acessToken } }"), &[JSON]).await;
+    assert!(status == 200 && text.contains("VALIDATION_FAILED"), "{text}");
+    assert!(!text.contains("accessToken"), "{text}");
+    strict.stop().await;
+}
+
+/// The rule holds for authenticated callers, too: an operation can't try many passwords.
+async fn mutation_that_signs_in_is_the_only_one_of_its_operation(server: &TestServer) {
+    for (first, second) in [
+        (
+            "signIn(input: { name: \"a\", password: \"b\" })",
+            "signOut { endedSessions }",
+        ),
+        (
+            "refreshSession(input: { refreshToken: \"a\" })",
+            "a: signIn(input: { name: \"a\", password: \"b\" }) { accessToken }",
+        ),
+    ] {
+        let query = format!("mutation {{ {first} {{ accessToken }} {second} }}");
+        let answer = server.graphql(&query, json!({})).await;
+        let name = first.split('(').next().expect("a name");
+        let message = format!("{name} must be the only field of its operation.");
+        assert_eq!(answer.body["errors"][0]["message"], message, "{}", answer.text);
+        assert_eq!(answer.body["errors"][0]["extensions"]["code"], "BAD_REQUEST");
+    }
+}
+
+async fn wrong_passwords_are_alike_and_throttled(server: &TestServer) {
+    let settings = AuthenticationSettings {
+        failures_per_user: 2,
+        ..AuthenticationSettings::default()
+    };
+    let strict = server.another(Settings::authenticated(settings)).await;
+    user(server, "ana", &[]).await;
+    user(server, "bo", &[]).await;
+    let locked = json!({ "input": { "name": "bo", "active": false } });
+    server.graphql(super::UPSERT, locked).await;
+    let errors = refused("WRONG_CREDENTIALS", WRONG_PASSWORD, &["input"]);
+    let wrong = json!({ "signIn": { "accessToken": null, "refreshToken": null, "userErrors": errors } });
+    let hasher = &strict.services.accounts.hasher;
+    for (name, password) in [("ana", "wrong"), ("bo", PASSWORD), ("absent", PASSWORD), ("", "")] {
+        let before = hasher.comparisons();
+        ask_to_sign_in(&strict, name, password).await.data(wrong.clone());
+        assert_eq!(
+            hasher.comparisons() - before,
+            1,
+            "{name}: it takes as long as any other"
+        );
+    }
+    for (name, password, path, most) in [
+        ("a".repeat(65), PASSWORD.to_owned(), "name", 64),
+        ("ana".to_owned(), "a".repeat(1_001), "password", 1_000),
+    ] {
+        let message = format!("{path} must have at most {most} bytes.");
+        let errors = refused("TOO_LONG", &message, &["input", path]);
+        let long = json!({ "signIn": { "accessToken": null, "refreshToken": null, "userErrors": errors } });
+        ask_to_sign_in(&strict, &name, &password).await.data(long);
+    }
+    ask_to_sign_in(&strict, &"a".repeat(64), &"a".repeat(1_000))
+        .await
+        .data(wrong.clone());
+    // The failures of Basic count, too, and case makes no difference.
+    let request = strict.request(reqwest::Method::GET, "/api/clients");
+    assert_eq!(strict.send(request.basic_auth("ANA", Some("wrong"))).await.status, 401);
+    let throttled = anonymous(&strict, document(SIGN_IN), &[JSON]).await;
+    assert_eq!(throttled.status().as_u16(), 429);
+    let wait: u64 = throttled.headers()["retry-after"]
+        .to_str()
+        .expect("a text")
+        .parse()
+        .expect("seconds");
+    assert!((1..=150).contains(&wait), "{wait}");
+    let throttled: Value = throttled.json().await.expect("JSON");
+    assert_eq!(throttled["errors"][0]["extensions"]["code"], "RATE_LIMITED");
+    strict.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn invented_refresh_tokens_are_throttled() {
+    let settings = AuthenticationSettings {
+        failures_per_address: 2,
+        ..AuthenticationSettings::default()
+    };
+    on(Backend::Sqlite, Settings::authenticated(settings), async |server| {
+        let token = format!("clr_{}", "a".repeat(86));
+        let body = json!({ "query": REFRESH, "variables": { "input": { "refreshToken": token } } }).to_string();
+        let mut statuses = Vec::new();
+        for _ in 0..3 {
+            statuses.push(anonymous(server, body.clone(), &[JSON]).await.status().as_u16());
+        }
+        assert_eq!(statuses, [200, 200, 429]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_are_registered_only_by_authenticated_callers() {
+    let mut settings = Settings::signed_in();
+    settings.doors = api::Settings {
+        persisted: Persisted::automatic(1 << 20),
+        ..settings.doors
+    };
+    on(Backend::Sqlite, settings, async |server| {
+        user(server, "ana", &[]).await;
+        let hash = |query: &str| {
+            let hash = ring::digest::digest(&ring::digest::SHA256, query.as_bytes());
+            hash.as_ref()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        };
+        let named = |query: &str, text: bool| {
+            let mut body: Value = serde_json::from_str(&document(query)).expect("JSON");
+            body["extensions"] = json!({ "persistedQuery": { "version": 1, "sha256Hash": hash(query) } });
+            if !text {
+                body.as_object_mut().expect("an object").remove("query");
+            }
+            body
+        };
+        let other = "query($input: SignInInput) { viewer { name } }";
+        for _ in 0..2 {
+            let (status, _, text) = answer(server, named(SIGN_IN, false).to_string(), &[JSON]).await;
+            assert!(
+                status == 200 && text.contains("PersistedQueryNotFound"),
+                "{status} {text}"
+            );
+            let (status, _, text) = answer(server, named(SIGN_IN, true).to_string(), &[JSON]).await;
+            assert!(status == 200 && text.contains("\"accessToken\":\"cla_"), "{text}");
+            assert_eq!(answer(server, named(other, true).to_string(), &[JSON]).await.0, 401);
+        }
+        let tokens = sign_in(server, "ana").await;
+        let bearer = server.as_bearer(&*tokens.access);
+        assert_eq!(bearer.post("/graphql", named(SIGN_IN, true)).await.status, 200);
+        let (_, _, text) = answer(server, named(SIGN_IN, false).to_string(), &[JSON]).await;
+        assert!(text.contains("\"accessToken\":\"cla_"), "{text}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_trusted_documents_sign_in_where_others_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("documents.json");
+    fs::write(&file, json!({ "enter": SIGN_IN }).to_string()).expect("written");
+    let manifest = Manifest::load(&file).expect("a manifest");
+    let mut settings = Settings::signed_in();
+    settings.doors = api::Settings {
+        persisted: Persisted::default().trusting(manifest, TrustedDocuments::Only),
+        ..settings.doors
+    };
+    on(Backend::Sqlite, settings, async |server| {
+        user(server, "ana", &[]).await;
+        assert_eq!(answer(server, document(SIGN_IN), &[JSON]).await.0, 401);
+        let input = json!({ "name": "ana", "password": PASSWORD });
+        let body = json!({ "documentId": "enter", "variables": { "input": input } }).to_string();
+        let (status, _, text) = answer(server, body, &[JSON]).await;
+        assert!(status == 200 && text.contains("\"accessToken\":\"cla_"), "{text}");
+    })
+    .await;
+}

@@ -1,0 +1,279 @@
+//! The ends of sessions: sign-out, revocation, changes of users, and the limit of sessions.
+
+use clientele::caller::{Permission, Rights};
+use serde_json::{Value, json};
+
+use super::{PASSWORD, Tokens, UPSERT, refused, sign_in, status, user};
+use crate::harness::{Answer, Settings, TestServer};
+
+const SIGN_OUT: &str = "mutation($input: SignOutInput!) { signOut(input: $input) { endedSessions \
+    userErrors { code message path } } }";
+const REVOKE: &str = "mutation($input: RevokeSessionInput!) { revokeSession(input: $input) { session { userName } \
+    userErrors { code message path } } }";
+const NO_SESSION: &str = "There is no session with this key. The query sessions lists them.";
+
+/// Runs a document with this access token.
+async fn ask(server: &TestServer, tokens: &Tokens, query: &str, input: Value) -> Answer {
+    let bearer = server.as_bearer(&*tokens.access);
+    bearer.graphql(query, json!({ "input": input })).await
+}
+
+/// The key of the session with these tokens.
+async fn key(server: &TestServer, tokens: &Tokens) -> String {
+    let query = "{ sessions(first: 500) { nodes { encodedKey isCurrent } } }";
+    let answer = server.as_bearer(&*tokens.access).graphql(query, json!({})).await;
+    let body: Value = serde_json::from_str(&answer.text).expect("JSON");
+    let nodes = body["data"]["sessions"]["nodes"].as_array().expect("a list");
+    let current = nodes.iter().find(|node| node["isCurrent"] == true).expect("a session");
+    current["encodedKey"].as_str().expect("a key").to_owned()
+}
+
+on_both!(
+    signing_out_ends_one_session_or_all,
+    session_is_revoked_by_its_user_or_an_administrator,
+    callers_see_their_own_sessions_and_administrators_all,
+    change_of_the_user_ends_the_sessions,
+    signed_in_page_can_change_the_password,
+    oldest_of_more_than_a_hundred_sessions_ends,
+);
+
+async fn signing_out_ends_one_session_or_all(server: &TestServer) {
+    let strict = server.another(Settings::signed_in()).await;
+    let other = server.another(Settings::signed_in()).await;
+    user(server, "ana", &[]).await;
+    user(server, "bo", &[]).await;
+    let [first, second, third] = [
+        sign_in(&strict, "ana").await,
+        sign_in(&strict, "ana").await,
+        sign_in(&strict, "ana").await,
+    ];
+    let unconcerned = sign_in(&strict, "bo").await;
+    let ended = |sessions: i64| json!({ "signOut": { "endedSessions": sessions, "userErrors": [] } });
+    ask(&strict, &first, SIGN_OUT, json!({})).await.data(ended(1));
+    for server in [&strict, &other] {
+        assert_eq!(
+            [status(server, &first).await, status(server, &second).await],
+            [401, 200]
+        );
+    }
+    let out = ask(&strict, &second, SIGN_OUT, json!({ "everywhere": true })).await;
+    out.data(ended(2));
+    for server in [&strict, &other] {
+        for (tokens, expected) in [(&second, 401), (&third, 401), (&unconcerned, 200)] {
+            assert_eq!(status(server, tokens).await, expected);
+        }
+    }
+    // Other credentials have no session.
+    let fourth = sign_in(&strict, "ana").await;
+    let basic = async |input: Value| {
+        let request = strict.request(reqwest::Method::POST, "/graphql");
+        let request = request.basic_auth("ana", Some(PASSWORD));
+        let body = json!({ "query": SIGN_OUT, "variables": { "input": input } });
+        strict.send(request.json(&body)).await
+    };
+    let message = "This request has no session: send the access token of signIn, or everywhere as true.";
+    let errors = refused("INVALID", message, &["input"]);
+    basic(json!({}))
+        .await
+        .data(json!({ "signOut": { "endedSessions": 0, "userErrors": errors } }));
+    basic(json!({ "everywhere": true })).await.data(ended(1));
+    assert_eq!(status(&strict, &fourth).await, 401);
+    let token = strict.token(&Rights::of([])).await;
+    let errors = refused("INVALID", "Only a user has sessions.", &["input", "everywhere"]);
+    let answer = strict
+        .as_bearer(token)
+        .graphql(SIGN_OUT, json!({ "input": { "everywhere": true } }))
+        .await;
+    answer.data(json!({ "signOut": { "endedSessions": 0, "userErrors": errors } }));
+    other.stop().await;
+    strict.stop().await;
+}
+
+async fn session_is_revoked_by_its_user_or_an_administrator(server: &TestServer) {
+    let strict = server.another(Settings::signed_in()).await;
+    user(server, "ana", &[Permission::Audit]).await;
+    user(server, "bo", &[]).await;
+    user(server, "helper", &[Permission::ManageUsers]).await;
+    user(server, "boss", &[Permission::ManageUsers, Permission::Audit]).await;
+    let [first, second, third] = [
+        sign_in(&strict, "ana").await,
+        sign_in(&strict, "ana").await,
+        sign_in(&strict, "ana").await,
+    ];
+    let [bo, helper, boss] = [
+        sign_in(&strict, "bo").await,
+        sign_in(&strict, "helper").await,
+        sign_in(&strict, "boss").await,
+    ];
+    let keys = [key(&strict, &first).await, key(&strict, &second).await];
+    let refusal = |code, message, path: &[&str]| {
+        let errors = refused(code, message, path);
+        json!({ "revokeSession": { "session": null, "userErrors": errors } })
+    };
+    let before = server.snapshot().await;
+    let missing = refusal("NOT_FOUND", NO_SESSION, &["input", "encodedKey"]);
+    let lacking = "This session's user has rights that you don't have: you can't revoke it.";
+    let invalid = "encodedKey must not contain control characters.";
+    for (by, key, expected) in [
+        (&bo, &*keys[0], missing.clone()),
+        (&bo, "gone", missing),
+        (
+            &helper,
+            &keys[0],
+            refusal("FORBIDDEN", lacking, &["input", "encodedKey"]),
+        ),
+        (
+            &boss,
+            "\0",
+            refusal("INVALID_CHARACTER", invalid, &["input", "encodedKey"]),
+        ),
+    ] {
+        ask(&strict, by, REVOKE, json!({ "encodedKey": key }))
+            .await
+            .data(expected);
+    }
+    assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
+    let revoked = json!({ "revokeSession": { "session": { "userName": "ana" }, "userErrors": [] } });
+    for (by, key) in [(&boss, &keys[0]), (&third, &keys[1])] {
+        ask(&strict, by, REVOKE, json!({ "encodedKey": key }))
+            .await
+            .data(revoked.clone());
+    }
+    for (tokens, expected) in [(&first, 401), (&second, 401), (&third, 200)] {
+        assert_eq!(status(&strict, tokens).await, expected);
+    }
+    strict.stop().await;
+}
+
+async fn callers_see_their_own_sessions_and_administrators_all(server: &TestServer) {
+    let strict = server.another(Settings::signed_in()).await;
+    user(server, "ana", &[]).await;
+    user(server, "boss", &[Permission::ManageUsers]).await;
+    let (ana, boss) = (sign_in(&strict, "ana").await, sign_in(&strict, "boss").await);
+    sign_in(&strict, "ana").await;
+    let token = strict.token(&Rights::of([])).await;
+    let names = async |token: &str, arguments: &str| {
+        let query = format!("{{ sessions{arguments} {{ totalCount nodes {{ userName }} }} }}");
+        let answer = strict.as_bearer(token).graphql(&query, json!({})).await;
+        let sessions = &answer.body["data"]["sessions"];
+        match sessions["nodes"].as_array() {
+            Some(nodes) => {
+                assert_eq!(sessions["totalCount"], nodes.len());
+                nodes
+                    .iter()
+                    .map(|node| node["userName"].as_str().expect("a name").to_owned())
+                    .collect()
+            }
+            None => vec![answer.body["errors"][0]["extensions"]["code"].to_string()],
+        }
+    };
+    for (token, arguments, expected) in [
+        (&ana.access, "", &["ana", "ana"][..]),
+        (&ana.access, "(user: \"ANA\")", &["ana", "ana"]),
+        (&ana.access, "(user: \"boss\")", &["\"FORBIDDEN\""]),
+        (&boss.access, "", &["ana", "boss", "ana"]),
+        (&boss.access, "(user: \"Ana\")", &["ana", "ana"]),
+        (&boss.access, "(user: \"absent\")", &[]),
+        (&token, "", &[]),
+    ] {
+        assert_eq!(names(token, arguments).await, expected, "{arguments}");
+    }
+    let page = "{ sessions(first: 1) { pageInfo { endCursor hasNextPage } } }";
+    let first = strict.as_bearer(&*boss.access).graphql(page, json!({})).await;
+    let info = &first.body["data"]["sessions"]["pageInfo"];
+    assert_eq!(info["hasNextPage"], true);
+    let cursor = info["endCursor"].as_str().expect("a cursor");
+    let page = format!("{{ sessions(first: 1, after: \"{cursor}\") {{ nodes {{ userName }} }} }}");
+    let second = strict.as_bearer(&*boss.access).graphql(&page, json!({})).await;
+    second.data(json!({ "sessions": { "nodes": [{ "userName": "boss" }] } }));
+    strict.stop().await;
+}
+
+async fn change_of_the_user_ends_the_sessions(server: &TestServer) {
+    let strict = server.another(Settings::signed_in()).await;
+    user(server, "boss", &Permission::ALL).await;
+    for (name, query, input, reason) in [
+        (
+            "locked",
+            UPSERT,
+            json!({ "name": "locked", "active": false }),
+            "USER_DEACTIVATED",
+        ),
+        (
+            "renewed",
+            UPSERT,
+            json!({ "name": "renewed", "password": "another good one" }),
+            "PASSWORD_CHANGED",
+        ),
+        (
+            "deleted",
+            "mutation($input: DeleteUserInput!) { deleteUser(input: $input) { userErrors { code } } }",
+            json!({ "name": "deleted" }),
+            "USER_DELETED",
+        ),
+    ] {
+        user(server, name, &[]).await;
+        let tokens = sign_in(&strict, name).await;
+        assert_eq!(status(&strict, &tokens).await, 200);
+        server.graphql(query, json!({ "input": input })).await;
+        assert_eq!(status(&strict, &tokens).await, 401, "{name}");
+        let refreshed = super::ask_to_refresh(&strict, &tokens.refresh).await;
+        assert_eq!(Tokens::of(&refreshed, "refreshSession"), None, "{name}");
+        assert_eq!(server.snapshot().await.rows("session"), [""; 0], "{name}");
+        let query = "{ auditLog(first: 1, filter: { subject: SESSION }) { nodes { changes { after } } } }";
+        let recorded = server.graphql(query, json!({})).await;
+        let changes = json!([{ "after": null }, { "after": reason }]);
+        recorded.data(json!({ "auditLog": { "nodes": [{ "changes": changes }] } }));
+    }
+    // Rights and names end nothing.
+    user(server, "ana", &[]).await;
+    let tokens = sign_in(&strict, "ana").await;
+    let input = json!({ "name": "ana", "permissions": ["VIEW_CLIENT"], "role": "batch" });
+    server.graphql(UPSERT, json!({ "input": input })).await;
+    assert_eq!(status(&strict, &tokens).await, 200);
+    strict.stop().await;
+}
+
+async fn signed_in_page_can_change_the_password(server: &TestServer) {
+    let strict = server.another(Settings::signed_in()).await;
+    user(server, "ana", &[]).await;
+    let tokens = sign_in(&strict, "ana").await;
+    let query = "mutation($input: ChangePasswordInput!) { changePassword(input: $input) { changed \
+        userErrors { code message path } } }";
+    let wrong = json!({ "oldPassword": "wrong", "newPassword": "another good one" });
+    let errors = refused("INVALID", "This isn't your password.", &["input", "oldPassword"]);
+    ask(&strict, &tokens, query, wrong)
+        .await
+        .data(json!({ "changePassword": { "changed": false, "userErrors": errors } }));
+    assert_eq!(status(&strict, &tokens).await, 200);
+    let right = json!({ "oldPassword": PASSWORD, "newPassword": "another good one" });
+    ask(&strict, &tokens, query, right)
+        .await
+        .data(json!({ "changePassword": { "changed": true, "userErrors": [] } }));
+    assert_eq!(status(&strict, &tokens).await, 401);
+    strict.stop().await;
+}
+
+async fn oldest_of_more_than_a_hundred_sessions_ends(server: &TestServer) {
+    let strict = server.another(Settings::signed_in()).await;
+    user(server, "ana", &[]).await;
+    user(server, "bo", &[]).await;
+    let unconcerned = sign_in(&strict, "bo").await;
+    let first = sign_in(&strict, "ana").await;
+    let second = sign_in(&strict, "ana").await;
+    for _ in 2..100 {
+        sign_in(&strict, "ana").await;
+    }
+    assert_eq!(
+        [status(&strict, &first).await, status(&strict, &second).await],
+        [200, 200]
+    );
+    sign_in(&strict, "ana").await;
+    assert_eq!(
+        [status(&strict, &first).await, status(&strict, &second).await],
+        [401, 200]
+    );
+    assert_eq!(status(&strict, &unconcerned).await, 200);
+    assert_eq!(server.snapshot().await.rows("session").len(), 101);
+    strict.stop().await;
+}
