@@ -21,7 +21,16 @@ const LONGEST_WORDS: usize = 4_000;
 
 /// The text in lower case, without accents and invisible characters, and with single spaces.
 pub fn fold(text: &str) -> String {
-    let mut folded = String::with_capacity(text.len());
+    match text.is_ascii() {
+        true => spaced(
+            text,
+            text.chars().map(|character| unified(character).to_ascii_lowercase()),
+        ),
+        false => fold_unicode(text),
+    }
+}
+
+fn fold_unicode(text: &str) -> String {
     let unified = text.chars().map(unified).filter(|character| !is_hidden(*character));
     let bare = unified.nfkd().filter(|character| !is_accent(*character));
     // The decomposition split voiced kana and Hangul, too.
@@ -31,7 +40,13 @@ pub fn fold(text: &str) -> String {
         .nfkd()
         .filter(|lower| !is_accent(*lower))
         .nfc();
-    for character in lower {
+    spaced(text, lower)
+}
+
+/// The characters of a folded text, with single spaces.
+fn spaced(text: &str, characters: impl Iterator<Item = char>) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for character in characters {
         match plain(character) {
             Some(plain) => folded.push_str(plain),
             None if !character.is_whitespace() => folded.push(character),
@@ -158,7 +173,18 @@ fn shortened(mut text: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_TEXT, LONGEST_WORDS, document_number, fold, in_ascii, joined, phone, words};
+    use proptest::prelude::*;
+
+    use super::{LONGEST_TEXT, LONGEST_WORDS, document_number, fold, fold_unicode, in_ascii, joined, phone, words};
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn ascii_is_folded_as_other_text_is(text in "[\\x00-\\x7f]{0,300}") {
+            prop_assert_eq!(fold(&text), fold_unicode(&text));
+        }
+    }
 
     #[test]
     fn names_that_differ_in_case_and_accents_are_equal() {
