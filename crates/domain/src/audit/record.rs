@@ -1,9 +1,11 @@
 //! The contents of a record: the subject, the action and the members that changed.
 
+use std::fmt;
+
 use chrono::Utc;
 use entity::audit_record;
 use sea_orm::{EntityTrait, IdenStatic, ModelTrait, Value};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Visitor};
 
 use clientele_core::{scalar::DateTime, text_enum};
 
@@ -104,20 +106,44 @@ pub struct Change<'a> {
 
 /// A member of a subject that changed, as text before and after; none if it had no value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
+pub struct Member<Text = String> {
     /// The path in the names of the GraphQL API, with the keys or ids of list members in between.
-    pub path: Vec<String>,
+    pub path: Vec<Text>,
     /// The id of its custom field set: only callers who may view the set see the values.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub set: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set: Option<Text>,
     /// True if only the change is recorded, without the values.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub secret: bool,
-    pub before: Option<String>,
-    pub after: Option<String>,
+    pub before: Option<Text>,
+    pub after: Option<Text>,
 }
 
 impl Member {
+    /// Returns true if these are the contents of a record.
+    pub(super) fn can_read(contents: &str) -> bool {
+        /// A text that isn't kept.
+        struct ReadText;
+        impl<'de> Deserialize<'de> for ReadText {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Text;
+                impl Visitor<'_> for Text {
+                    type Value = ReadText;
+
+                    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        formatter.write_str("a text")
+                    }
+
+                    fn visit_str<E>(self, _: &str) -> Result<ReadText, E> {
+                        Ok(ReadText)
+                    }
+                }
+                deserializer.deserialize_str(Text)
+            }
+        }
+        serde_json::from_str::<Vec<Member<ReadText>>>(contents).is_ok()
+    }
+
     /// The same change in the other direction.
     pub(crate) fn reversed(self) -> Self {
         Self {

@@ -154,7 +154,7 @@ impl ExportedRecord {
         };
         let is_text = |text: &str| !text.contains('\0');
         let is_short = |text: &str| is_text(text) && text.chars().count() <= LONGEST_TEXT;
-        let has_members = |text: &str| is_text(text) && serde_json::from_str::<Vec<Member>>(text).is_ok();
+        let has_members = |text: &str| is_text(text) && Member::can_read(text);
         let caller = &self.caller;
         let members = [
             ("at", (1..=9_999).contains(&self.at.year())),

@@ -124,7 +124,15 @@ fn contents_of_an_unknown_key_must_be_readable() {
     let (one, other) = (keys("one", &[]), keys("other", &[]));
     let (mut records, head) = chain(&[&one, &one]);
     let mut record = records.remove(1);
-    for (contents, expected) in [("x", Err(0)), ("{}", Err(0)), ("[1]", Err(0)), ("[]", Ok(2))] {
+    for (contents, expected) in [
+        ("x", Err(0)),
+        ("{}", Err(0)),
+        ("[1]", Err(0)),
+        (r#"[{"path":["a"],"before":null,"after":1}]"#, Err(0)),
+        (r#"[{"path":[null],"after":"b"}]"#, Err(0)),
+        (r#"[{"path":["a"],"after":"b"}]"#, Ok(2)),
+        ("[]", Ok(2)),
+    ] {
         let salt = record.salt.as_deref().expect("a salt");
         record.digest = digest_of(salt, contents);
         record.contents = Some(contents.to_owned());
