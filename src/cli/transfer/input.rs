@@ -1,7 +1,7 @@
 //! Reads a member of a line as an input of the GraphQL API, and names the member that doesn't fit.
 
 use async_graphql::{InputType, Value};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use super::refusal::{Refusal, unknown};
@@ -10,7 +10,7 @@ use super::refusal::{Refusal, unknown};
 const MOST_TRIED: usize = 1_000;
 
 pub(super) fn input<T: InputType + Serialize>(json: Json, scope: &str) -> Result<T, Refusal> {
-    let Some(read) = parse::<T>(json.clone()) else {
+    let Some(read) = parse::<T>(&json) else {
         let message = "A member is missing or has a value of the wrong type: compare the line with the input in the \
             schema.";
         let mut path: Vec<String> = Some(scope)
@@ -18,7 +18,7 @@ pub(super) fn input<T: InputType + Serialize>(json: Json, scope: &str) -> Result
             .map(str::to_owned)
             .into_iter()
             .collect();
-        misfit(json, &|json| parse::<T>(json).is_some(), &mut path);
+        misfit(json, &|json| parse::<T>(&json).is_some(), &mut path);
         return Err(Refusal::malformed(path.join("."), message));
     };
     let back = serde_json::to_value(&read).unwrap_or_default();
@@ -28,8 +28,8 @@ pub(super) fn input<T: InputType + Serialize>(json: Json, scope: &str) -> Result
     }
 }
 
-fn parse<T: InputType>(json: Json) -> Option<T> {
-    T::parse(Some(Value::from_json(json).ok()?)).ok()
+fn parse<T: InputType>(json: &Json) -> Option<T> {
+    T::parse(Some(Value::deserialize(json).ok()?)).ok()
 }
 
 /// Adds the steps to the first member that doesn't fit, as far as it can be told.
