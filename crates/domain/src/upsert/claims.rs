@@ -266,7 +266,7 @@ pub(super) async fn claimed(
     let sent = inputs.flat_map(|input| input.custom_information.value().into_iter().flatten());
     // New values are stored in their canonical form, exported ones as they are.
     let claims = sent.filter_map(|sent| {
-        let field = definitions.field(&sent.field_id)?;
+        let field = definitions.field(&sent.field_id).filter(|field| field.row.is_unique)?;
         let text = sent.value.value().or(sent.linked_key.value())?;
         let canonical = field.accept(text).ok().and_then(|text| Claim::of(field, &text));
         Some([canonical, Claim::of(field, text)].into_iter().flatten())
