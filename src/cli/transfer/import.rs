@@ -452,7 +452,7 @@ impl Import<'_> {
             match imported {
                 Imported::Stored => {
                     self.stored += 1;
-                    let has_records = client.history.as_ref().is_some_and(|part| !part.records.is_empty());
+                    let has_records = checked.has_records(index);
                     self.without_records += u64::from(self.rules == Some(ImportRules::Stored) && !has_records);
                 }
                 Imported::Known => self.known += 1,

@@ -123,25 +123,37 @@ impl ExportedRecord {
         self.contents.is_none() || before && self.action != Action::Erased.as_str()
     }
 
-    fn row(&self, client_key: &str, position: i64) -> audit_record::Model {
+    fn into_row(self, client_key: &str, position: i64) -> audit_record::Model {
+        let Self {
+            at,
+            caller,
+            door,
+            request_id,
+            action,
+            contents,
+            salt,
+            digest,
+            hmac,
+            key_id,
+        } = self;
         audit_record::Model {
             chain: client_key.to_owned(),
             position,
             // The databases keep microseconds.
-            recorded_at: self.at.trunc_subsecs(6),
-            caller_kind: self.caller.kind.clone(),
-            caller_id: self.caller.id.clone(),
-            caller_name: self.caller.name.clone(),
-            door: self.door.clone(),
-            request_id: self.request_id.clone(),
+            recorded_at: at.trunc_subsecs(6),
+            caller_kind: caller.kind,
+            caller_id: caller.id,
+            caller_name: caller.name,
+            door,
+            request_id,
             subject: Subject::Client.as_str().to_owned(),
             subject_key: client_key.to_owned(),
-            action: self.action.clone(),
-            contents: self.contents.clone(),
-            salt: self.salt.clone(),
-            digest: self.digest.clone(),
-            hmac: self.hmac.clone(),
-            key_id: self.key_id.clone(),
+            action,
+            contents,
+            salt,
+            digest,
+            hmac,
+            key_id,
         }
     }
 
@@ -199,7 +211,7 @@ impl Keys {
         &self,
         client_key: &str,
         after: Option<&PartEnd>,
-        part: &ChainPart,
+        part: ChainPart,
     ) -> Result<CheckedPart, Problem> {
         if part.records.is_empty() && after.is_some() {
             let message = "The line has no records, and a history ends only with head: import the file as it was \
@@ -212,19 +224,19 @@ impl Keys {
         let first = after.map_or(1, |after| after.position + 1);
         let mut walk = Walk::after(self, client_key, after);
         let mut rows = Vec::with_capacity(part.records.len());
-        for (index, record) in part.records.iter().enumerate() {
+        for (index, record) in part.records.into_iter().enumerate() {
             if let Some((member, message)) = record.malformed() {
                 let place = path!["records", index, member];
                 return Err(Problem::new(ProblemCode::Malformed, place, message));
             }
-            let row = record.row(client_key, first + index as i64);
+            let row = record.into_row(client_key, first + index as i64);
             walk.record(&row);
             if !walk.findings.is_empty() {
                 return Err(Problem::new(ProblemCode::Invalid, path!["records", index], ALTERED));
             }
             rows.push(row);
         }
-        let goes_on = part.records.len() >= MOST_ERASED && !part.is_last();
+        let goes_on = rows.len() >= MOST_ERASED && part.head.is_none();
         if let Some(position) = walk.first_without_contents().filter(|_| !goes_on) {
             let index = usize::try_from(position - first).unwrap_or_default();
             let message = "The record has no contents, and no later record of the line says that they were erased: run \

@@ -3,6 +3,7 @@
 //! They are checked by the rules of upserts, and written with a few statements for all of them, each with the audit
 //! record of its creation. No message is queued, and a stored client is never changed.
 
+mod check;
 mod history;
 mod merged;
 mod own;
@@ -10,31 +11,27 @@ mod own;
 use std::{
     borrow::Cow,
     collections::{BTreeSet, HashMap, HashSet},
-    slice,
-    sync::Arc,
 };
 
-use chrono::{DateTime, SubsecRound, Utc};
-use entity::{
-    address, audit_record, client, client_id_claim, client_search, custom_field_claim, custom_field_value, id_document,
-    id_document_search,
-};
+use entity::client;
 use sea_orm::ConnectionTrait;
 use serde_json::{Map, Value};
 
-pub use self::history::{CheckedHistories, ImportedHistory, ONLY_STORED};
-use self::{history::is_unrecorded, merged::MergedClients, own::stored_values};
+use self::{check::CheckedClient, history::is_unrecorded, merged::MergedClients};
+pub use self::{
+    check::CheckedClients,
+    history::{CheckedHistories, ImportedHistory, ONLY_STORED},
+};
 use super::{
-    HEAD_COLUMNS, ID_ATTEMPTS, UpsertClient,
-    check::{ValidationContext, check, id_taken, ids_used_up, no_linked_client},
-    claims::{Claim, claimed, claims, value_taken},
-    diff::ClientDiff,
+    ID_ATTEMPTS, UpsertClient,
+    check::{id_taken, ids_used_up},
+    claims::{Claim, claimed, value_taken},
     duplicates, id_pattern,
 };
 use crate::{
-    audit::{Action, Chain, ChainPart, Change, CheckedPart, Head, Keys, Subject},
+    audit::ChainPart,
     caller::{Caller, Permission},
-    client::{Aggregate, Clients, search::SearchRows},
+    client::{Aggregate, Clients},
     definitions::{self, Definitions},
     id_pattern::IdPattern,
 };
@@ -129,93 +126,7 @@ pub enum Imported {
     Refused(Vec<Problem>),
 }
 
-/// Clients of a file that were checked before their transaction begins, so that this is done while others are stored.
-#[derive(Debug)]
-pub struct CheckedClients {
-    list: Vec<ImportedClient>,
-    rules: ImportRules,
-    now: DateTime<Utc>,
-    definitions: Arc<Definitions>,
-    /// The results by these definitions, without the checks that depend on other clients.
-    results: Vec<Result<CheckedClient, Vec<Problem>>>,
-}
-
-impl CheckedClients {
-    /// The clients, in their order.
-    pub fn list(&self) -> &[ImportedClient] {
-        &self.list
-    }
-
-    /// Returns how many audit records of a client of the list couldn't be verified.
-    pub fn unverified(&self, index: usize) -> u64 {
-        let result = self.results.get(index).and_then(|result| result.as_ref().ok());
-        let history = result.and_then(|client| client.history.as_deref());
-        history.map_or(0, |(part, _)| part.unverified)
-    }
-
-    /// Returns the keys that a client of the list links to or was merged into, each with the problem to report if no
-    /// client has it after the import. Clients of an export may have lost them before: they have none.
-    pub fn references<'a>(&'a self, client: &'a ImportedClient) -> Vec<(&'a str, Problem)> {
-        if self.rules == ImportRules::Stored {
-            return Vec::new();
-        }
-        let values = client.input.custom_information.value().into_iter().flatten();
-        let links = values.enumerate().filter_map(|(index, value)| {
-            let field = self.definitions.field(&value.field_id)?;
-            let key = value.linked_key.value().filter(|_| field.links_clients())?;
-            let place = path!["customInformation", index, "linkedKey"];
-            let problem = Problem::new(ProblemCode::NotFound, place, no_linked_client(field));
-            Some((key.as_str(), problem))
-        });
-        let merged = client.merged_into().map(|key| {
-            let message = "The client was merged into one that isn't stored: import that one, too.";
-            let place = path!["client", "mergedIntoKey"];
-            (key, Problem::new(ProblemCode::NotFound, place, message))
-        });
-        links.chain(merged).collect()
-    }
-}
-
-#[derive(Clone, Debug)]
-struct CheckedClient {
-    client: Aggregate,
-    claims: BTreeSet<Claim>,
-    /// The audit records that its line has, and their end.
-    history: Option<Arc<(CheckedPart, Head)>>,
-    /// Its rows in all tables; none before it has an id.
-    rows: Option<NewRows>,
-}
-
 impl Clients {
-    /// Checks the clients of a file, without what only their transaction can know.
-    ///
-    /// # Errors
-    /// [`Error::Forbidden`] without CREATE_CLIENT.
-    pub async fn check_import(
-        &self,
-        caller: &Caller,
-        list: Vec<ImportedClient>,
-        rules: ImportRules,
-        now: DateTime<Utc>,
-    ) -> Result<CheckedClients> {
-        caller.require(Permission::CreateClient)?;
-        let definitions = self.definitions.current().await?;
-        let mut checked = CheckedClients {
-            list,
-            rules,
-            now: now.trunc_subsecs(6),
-            definitions,
-            results: Vec::new(),
-        };
-        let import = Import {
-            clients: self,
-            caller,
-            checked: &checked,
-        };
-        checked.results = import.check_all(&checked.definitions, self.db.read()).await?;
-        Ok(checked)
-    }
-
     /// Stores these clients in one transaction, and returns the result for each.
     ///
     /// # Errors
@@ -271,21 +182,21 @@ impl Work for Import<'_> {
         let version = definitions::version(transaction).await?;
         let definitions = self.clients.definitions.at(version, transaction).await?;
         let anew;
-        let checked = if version == self.checked.definitions.version {
-            &self.checked.results
+        let checks = if version == self.checked.definitions.version {
+            &self.checked.checks
         } else {
             anew = self.check_all(&definitions, transaction).await?;
             &anew
         };
         let mut used = self.used(&definitions, transaction).await?;
         let generated = self.generated_ids(&definitions, &mut used, transaction).await?;
-        let mut results = Vec::with_capacity(checked.len());
-        let mut clients: Vec<Cow<'_, CheckedClient>> = Vec::with_capacity(checked.len());
-        let all = self.checked.list.iter().zip(checked).zip(generated);
-        for ((client, checked), id) in all {
+        let mut results = Vec::with_capacity(generated.len());
+        let mut clients: Vec<(usize, Cow<'_, CheckedClient>)> = Vec::with_capacity(generated.len());
+        let all = self.checked.list.iter().zip(&checks.results).zip(generated);
+        for (index, ((client, checked), id)) in all.enumerate() {
             results.push(match self.accept(client, checked, id, &definitions, &mut used) {
                 Ok(Some(checked)) => {
-                    clients.push(checked);
+                    clients.push((index, checked));
                     Imported::Stored
                 }
                 Ok(None) => Imported::Known,
@@ -293,9 +204,9 @@ impl Work for Import<'_> {
             });
         }
         if self.checked.rules == ImportRules::New {
-            let new: Vec<&Aggregate> = clients.iter().map(|checked| &checked.client).collect();
-            let checks = &self.clients.settings.duplicates;
-            let found = duplicates::of_new(&new, checks, self.caller, transaction).await?;
+            let new: Vec<&Aggregate> = clients.iter().map(|(_, checked)| &checked.client).collect();
+            let settings = &self.clients.settings.duplicates;
+            let found = duplicates::of_new(&new, settings, self.caller, transaction).await?;
             let stored = results.iter_mut().filter(|result| **result == Imported::Stored);
             for (result, problems) in stored.zip(&found).filter(|(_, problems)| !problems.is_empty()) {
                 *result = Imported::Refused(problems.clone());
@@ -310,15 +221,19 @@ impl Work for Import<'_> {
             // With it, each reference to another table would be planned again for each row.
             transaction.run("SET LOCAL plan_cache_mode TO DEFAULT", []).await?;
         }
-        for client in &mut clients {
-            if client.rows.is_none() {
-                let client = client.to_mut();
-                client.rows = Some(self.rows(client, &definitions, transaction).await?);
+        // Those of clients that had no id before.
+        let mut more = NewRows::new(transaction.dialect);
+        for (index, client) in &clients {
+            if let Cow::Owned(client) = client {
+                self.add_rows(&mut more, *index, client, &definitions, transaction)
+                    .await?;
+                more.end_part();
             }
         }
-        let rows: Vec<&NewRows> = clients.iter().filter_map(|client| client.rows.as_ref()).collect();
-        transaction.load(&rows).await?;
-        let parts = clients.iter().filter_map(|client| client.history.as_deref());
+        let is_stored = |index: usize| results[index] == Imported::Stored;
+        transaction.load(&checks.rows, is_stored).await?;
+        transaction.load(&more, |_| true).await?;
+        let parts = clients.iter().filter_map(|(index, _)| self.checked.history(*index));
         let unrecorded = parts.filter(|(part, _)| is_unrecorded(&part.rows)).count();
         let (audit, now) = (&self.clients.audit, self.checked.now);
         audit.allow_unrecorded(transaction, unrecorded, now).await?;
@@ -407,64 +322,6 @@ impl Import<'_> {
         id_pattern(&client, definitions, &self.clients.settings)
     }
 
-    /// Checks all clients by these definitions, each by itself.
-    async fn check_all<C: ConnectionTrait>(
-        &self,
-        definitions: &Definitions,
-        connection: &Connection<C>,
-    ) -> Result<Vec<Result<CheckedClient, Vec<Problem>>>> {
-        let keys = self.clients.audit.keys(connection).await?;
-        let mut all = Vec::with_capacity(self.checked.list.len());
-        for client in &self.checked.list {
-            let mut checked = self.check(client, definitions, keys);
-            if let Ok(checked) = &mut checked
-                && !checked.client.client.client_id.is_empty()
-            {
-                let rows = self.rows(checked, definitions, connection);
-                checked.rows = Some(rows.await?);
-            }
-            all.push(checked);
-        }
-        Ok(all)
-    }
-
-    fn check(
-        &self,
-        own: &ImportedClient,
-        definitions: &Definitions,
-        keys: &Keys,
-    ) -> Result<CheckedClient, Vec<Problem>> {
-        let links = own.input.custom_information.value().into_iter().flatten();
-        let exported = match self.checked.rules {
-            ImportRules::New => None,
-            ImportRules::Stored => Some(stored_values(own, definitions)?),
-        };
-        let context = ValidationContext {
-            caller: self.caller,
-            stored: None,
-            is_change: false,
-            definitions,
-            // The linked clients may come later in the file.
-            linked: links.filter_map(|value| value.linked_key.value().cloned()).collect(),
-            // The transaction checks this.
-            is_id_taken: false,
-            exported: exported.as_deref(),
-            settings: &self.clients.settings,
-            now: self.checked.now,
-        };
-        let checked = check(&own.input, &context)?;
-        let client = own.with_own(checked).map_err(|problem| vec![problem])?;
-        let seal = |part| history::sealed(part, own.key(), self.checked.rules, (&self.clients.audit, keys));
-        let history = own.history.as_ref().map(seal).transpose();
-        let history = history.map_err(|problem| vec![problem])?;
-        Ok(CheckedClient {
-            claims: claims(client.custom_values.as_ref(), definitions),
-            client,
-            history: history.map(Arc::new),
-            rows: None,
-        })
-    }
-
     /// Returns the client to store; none if it is stored already.
     fn accept<'c>(
         &self,
@@ -527,56 +384,6 @@ impl Import<'_> {
         used.keys.insert(row.encoded_key.clone(), row.client_id.clone());
         used.merged.add(row);
         Ok(Some(checked))
-    }
-
-    /// The rows of a client with the audit record of its creation, by tables in an order that references allow.
-    async fn rows<C: ConnectionTrait>(
-        &self,
-        checked: &CheckedClient,
-        definitions: &Definitions,
-        connection: &Connection<C>,
-    ) -> Result<NewRows> {
-        let CheckedClient {
-            client,
-            claims,
-            history,
-            ..
-        } = checked;
-        let row = &client.client;
-        let (audit, begin, now) = (&self.clients.audit, Head::default(), self.checked.now);
-        let created;
-        let (records, head) = match history.as_deref() {
-            Some((part, head)) => (&part.rows[..], head.clone()),
-            None => {
-                let change = Change {
-                    chain: Chain::Client(&row.encoded_key),
-                    subject: Subject::Client,
-                    subject_key: &row.encoded_key,
-                    action: Action::Created,
-                    members: ClientDiff::between(None, client).members(definitions),
-                };
-                let (record, head) = audit.seal(connection, self.caller, &change, &begin, now).await?;
-                created = record;
-                (slice::from_ref(&created), head)
-            }
-        };
-        let id = client_id_claim::Model {
-            client_id: row.client_id.clone(),
-            client_key: row.encoded_key.clone(),
-        };
-        let claims: Vec<_> = claims.iter().map(|claim| claim.row(&row.encoded_key)).collect();
-        let searched = SearchRows::of(client);
-        let mut rows = NewRows::new(connection.dialect);
-        rows.add_with::<client::Entity, 2>(HEAD_COLUMNS, [(row, [head.seal.into(), head.count.into()])]);
-        rows.add::<client_id_claim::Entity>([&id]);
-        rows.add::<custom_field_claim::Entity>(&claims);
-        rows.add::<address::Entity>(client.addresses.iter().flatten());
-        rows.add::<id_document::Entity>(client.id_documents.iter().flatten());
-        rows.add::<custom_field_value::Entity>(client.custom_values.iter().flatten());
-        rows.add::<client_search::Entity>([&searched.client]);
-        rows.add::<id_document_search::Entity>(&searched.id_documents);
-        rows.add::<audit_record::Entity>(records);
-        Ok(rows)
     }
 }
 

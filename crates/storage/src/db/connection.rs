@@ -112,7 +112,7 @@ impl<C: ConnectionTrait> Connection<C> {
         }
     }
 
-    fn statement(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Statement {
+    pub(super) fn statement(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Statement {
         Statement::from_sql_and_values(self.dialect.backend(), sql, values)
     }
 }

@@ -57,7 +57,7 @@ fn taken_over(
             records: part.to_vec(),
             head: head.seal.clone().filter(|_| is_last),
         };
-        let checked = keys.check_part("client", after.as_ref(), &part);
+        let checked = keys.check_part("client", after.as_ref(), part.clone());
         let mut checked = checked.map_err(|_| number)?;
         unverified += checked.unverified;
         end = keys.seal_anew(&mut checked.rows, &end);

@@ -74,7 +74,7 @@ impl CheckedHistories {
 
 /// Verifies the records of a client's line, and seals them anew.
 pub(super) fn sealed(
-    part: &ChainPart,
+    part: ChainPart,
     client_key: Option<&str>,
     rules: ImportRules,
     (audit, keys): (&AuditLog, &Keys),
@@ -122,7 +122,7 @@ impl Clients {
                 };
                 return Err(line.problem(ProblemCode::Malformed, member, message));
             }
-            let checked = keys.check_part(&line.client_key, line.after.as_ref(), &line.part);
+            let checked = keys.check_part(&line.client_key, line.after.as_ref(), line.part.clone());
             checked.map_err(|problem| vec![problem.below(line.place())])
         });
         Ok(CheckedHistories {
@@ -218,7 +218,8 @@ impl Work for ImportHistories<'_> {
         }
         let mut new = NewRows::new(transaction.dialect);
         new.add::<audit_record::Entity>(&rows);
-        transaction.load(&[&new]).await?;
+        new.end_part();
+        transaction.load(&new, |_| true).await?;
         write_ends(&chains, transaction).await?;
         let allowing = self
             .clients
@@ -434,7 +435,8 @@ async fn write_ends(chains: &HashMap<String, StoredChain>, transaction: &Transac
     }
     let mut rows = NewRows::new(transaction.dialect);
     rows.add::<audit_chain::Entity>(&new);
-    transaction.load(&[&rows]).await?;
+    rows.end_part();
+    transaction.load(&rows, |_| true).await?;
     let tables = [
         (
             client::Entity::table(),
