@@ -10,6 +10,7 @@ mod history;
 mod import;
 mod input;
 mod line;
+mod lines;
 mod progress;
 mod refusal;
 mod report;
@@ -35,7 +36,7 @@ pub(super) async fn export(config: &Config, target: &Target) -> Result<(), Failu
 }
 
 pub(super) async fn import(config: &Config, source: &Source) -> Result<(), Failure> {
-    let lines = import::Lines::open(source)?;
+    let lines = lines::Lines::open(&source.file)?;
     let mut report = report::Report::open(source.report.as_deref(), &source.file, source.force)?;
     store::with_services(config, OpenMode::Create, async |services| {
         import::read(&services, lines, &mut report).await

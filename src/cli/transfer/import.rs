@@ -1,21 +1,20 @@
-//! Reads the lines of a file or of standard input, and stores their clients many at a time.
+//! Stores the clients of a file, many at a time.
 //!
 //! Another run skips the clients that are stored, so that an import that was stopped goes on where it ended.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, stdin};
-use std::path::{Path, PathBuf};
-use std::thread;
+use std::io;
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::Value as Json;
-use tokio::sync::mpsc::{self, error::TryRecvError};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::super::{Failure, print, store};
 use super::history::{self, OpenChain};
-use super::line::{Header, Line, parse};
+use super::line::{Header, Line};
+use super::lines::{LINES, Lines, Part};
 use super::progress::Progress;
 use super::refusal::Refusal;
 use super::report::{References, Report, entry, not_kept};
@@ -32,12 +31,6 @@ use clientele_domain::upsert::{
     CheckedClients, CheckedHistories, ImportRules, Imported, ImportedClient, ImportedHistory, ONLY_STORED,
 };
 
-/// Limits of the lines that are read and stored at once.
-const LINES: usize = 1_000;
-const BYTES: usize = 8 << 20;
-/// Limit of a line in bytes. The largest client takes about as much.
-const LONGEST_LINE: u64 = 64 << 20;
-
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Source {
     /// The file to read; - is standard input.
@@ -50,83 +43,6 @@ pub(in crate::cli) struct Source {
     /// Replace the report if it exists.
     #[arg(long)]
     pub(super) force: bool,
-}
-
-/// The lines of the source, which a thread reads and parses while the lines before are stored: standard input may wait
-/// for long.
-pub(super) struct Lines {
-    read: mpsc::Receiver<io::Result<Part>>,
-    /// The bytes of a file.
-    total: Option<u64>,
-}
-
-/// Some of the lines.
-#[derive(Default)]
-struct Part {
-    /// None if the line is empty.
-    lines: Vec<Option<Result<Line, Refusal>>>,
-    bytes: usize,
-}
-
-impl Lines {
-    pub fn open(source: &Source) -> Result<Self, Failure> {
-        let file = &source.file;
-        let failure = |error: io::Error| Failure::new(format!("can't read {}: {error}", file.display()));
-        let (reader, total): (Box<dyn BufRead + Send>, _) = if file == Path::new("-") {
-            (Box::new(BufReader::new(stdin())), None)
-        } else {
-            let opened = File::open(file).map_err(failure)?;
-            let of_file = opened.metadata().map_err(failure)?;
-            if of_file.is_dir() {
-                return Err(failure(io::ErrorKind::IsADirectory.into()));
-            }
-            (Box::new(BufReader::with_capacity(1 << 16, opened)), Some(of_file.len()))
-        };
-        let (parts, read) = mpsc::channel(2);
-        thread::spawn(move || send(reader, &parts));
-        Ok(Self { read, total })
-    }
-}
-
-fn send(mut reader: Box<dyn BufRead + Send>, parts: &mpsc::Sender<io::Result<Part>>) {
-    loop {
-        let part = part(&mut reader);
-        let goes_on = part.as_ref().is_ok_and(|part| !part.lines.is_empty());
-        if parts.blocking_send(part).is_err() || !goes_on {
-            return;
-        }
-    }
-}
-
-/// Reads the next lines; none at the end.
-fn part(reader: &mut impl BufRead) -> io::Result<Part> {
-    let mut part = Part::default();
-    while part.lines.len() < LINES && part.bytes < BYTES {
-        let mut line = Vec::new();
-        let mut bytes = reader.by_ref().take(LONGEST_LINE + 1).read_until(b'\n', &mut line)?;
-        if bytes == 0 {
-            break;
-        }
-        let is_whole = line.pop_if(|last| *last == b'\n').is_some() || bytes as u64 <= LONGEST_LINE;
-        if !is_whole {
-            bytes += reader.skip_until(b'\n')?;
-            line.clear();
-        }
-        part.bytes += bytes;
-        let text = std::str::from_utf8(&line).ok().filter(|_| is_whole);
-        part.lines.push(text.map_or_else(|| Some(Err(unreadable())), parsed));
-    }
-    Ok(part)
-}
-
-fn parsed(text: &str) -> Option<Result<Line, Refusal>> {
-    (!text.trim().is_empty()).then(|| parse(text))
-}
-
-fn unreadable() -> Refusal {
-    let most = LONGEST_LINE >> 20;
-    let message = format!("The line is not text in UTF-8, or has more than {most} MiB.");
-    Refusal::new(ProblemCode::Malformed, "", message)
 }
 
 pub(super) async fn read(services: &Services, mut lines: Lines, report: &mut Report) -> Result<(), Failure> {
@@ -468,6 +384,8 @@ impl Import<'_> {
                 self.references.keep(key, &entry).map_err(not_kept)?;
             }
         }
+        // The next clients needn't wait for this memory to be free.
+        spawn_blocking(move || drop(checked));
         self.store_histories(&lines, histories).await?;
         // Only records of the last client can come next.
         if let Some(last) = last {
