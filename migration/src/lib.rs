@@ -1,10 +1,12 @@
 //! The migrations of the tables, step by step. Never imports entities: a step must keep its meaning.
 //!
 //! To add one, write `m<date>_<what>.rs` and list it below. Statements are SQL for both databases; [`portable`] inserts
-//! the few parts that differ. A step must not rewrite or lock a table of ten million rows for long.
+//! the few parts that differ. Statements that [`portable`] can't split run with [`dry_run::execute`]. A step must not
+//! rewrite or lock a table of ten million rows for long.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
+pub mod dry_run;
 mod m20261122_clients;
 mod m20261122_messages;
 mod m20261122_templates;
@@ -82,7 +84,7 @@ async fn portable(manager: &SchemaManager<'_>, script: &str) -> Result<(), DbErr
         .map(str::trim)
         .filter(|statement| !statement.is_empty())
     {
-        manager.get_connection().execute_unprepared(statement).await?;
+        dry_run::execute(manager.get_connection(), statement).await?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Makes the names of users unique without regard to case. They have only ASCII letters.
 
-use sea_orm_migration::{prelude::*, sea_orm::Statement};
+use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
@@ -14,9 +14,7 @@ const SAME: &str = "SELECT name FROM api_user WHERE lower(name) IN
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let connection = manager.get_connection();
-        let same = Statement::from_string(connection.get_database_backend(), SAME);
-        let same = connection.query_all_raw(same).await?;
+        let same = crate::dry_run::query(manager.get_connection(), SAME).await?;
         if !same.is_empty() {
             // Nothing is removed or renamed: each of these names is a login in use.
             let names = same.iter().map(|row| row.try_get_by_index::<String>(0));

@@ -2,8 +2,10 @@
 
 use sea_orm_migration::{
     prelude::*,
-    sea_orm::{DbBackend, RuntimeErr, Statement},
+    sea_orm::{DbBackend, RuntimeErr},
 };
+
+use crate::dry_run;
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
@@ -22,7 +24,7 @@ impl MigrationTrait for Migration {
         crate::portable(manager, &TABLES.replace("{key}", key)).await?;
         // Triggers contain the separator of statements.
         for statement in of_database {
-            connection.execute_unprepared(statement).await?;
+            dry_run::execute(connection, statement).await?;
         }
         Ok(())
     }
@@ -93,11 +95,8 @@ fn reason(error: &DbErr) -> String {
 }
 
 async fn create_extension(connection: &SchemaManagerConnection<'_>) -> Result<(), DbErr> {
-    let find = || Statement::from_string(connection.get_database_backend(), EXTENSION);
-    if connection.query_one_raw(find()).await?.is_none() {
-        let created = connection
-            .execute_unprepared("CREATE EXTENSION IF NOT EXISTS pg_trgm")
-            .await;
+    if dry_run::query(connection, EXTENSION).await?.is_empty() {
+        let created = dry_run::execute(connection, "CREATE EXTENSION IF NOT EXISTS pg_trgm").await;
         created.map_err(|error| {
             let error = reason(&error);
             DbErr::Migration(format!(
@@ -107,9 +106,8 @@ async fn create_extension(connection: &SchemaManagerConnection<'_>) -> Result<()
             ))
         })?;
     }
-    let Some(row) = connection.query_one_raw(find()).await? else {
-        return Ok(());
-    };
+    let found = dry_run::query(connection, EXTENSION).await?;
+    let Some(row) = found.first() else { return Ok(()) };
     let (schema, is_found): (String, bool) = row.try_get_many_by_index()?;
     match is_found {
         true => Ok(()),

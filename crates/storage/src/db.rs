@@ -11,6 +11,7 @@ mod collector;
 mod connect;
 mod connection;
 mod dialect;
+mod inspect;
 mod interrupter;
 mod metrics;
 mod probe;
@@ -39,7 +40,9 @@ pub use bulk::NewRows;
 pub use connect::{Version, missing_file, sqlite_path};
 pub use connection::{Connection, Transaction};
 pub use dialect::Dialect;
+pub use inspect::{Encryption, MigrationStep, OLDEST_POSTGRES, Pooling, PostgresSession, pooling, required_encryption};
 pub use settings::{DatabaseSettings, Synchronous, postgres_options};
+pub use sqlite_file::{FileAccess, file_access};
 
 use self::{
     availability::Availability, connection::retry_on_lost_connection, metrics::UsageGuard, probe::Access,

@@ -22,8 +22,9 @@ use serde::{Deserialize, Serialize};
 use super::{Dialect, address, interrupter::Interrupter};
 use clientele_core::budget::Connections;
 
-/// The lock timeout on PostgreSQL: a transaction that holds a lock for longer must not block every connection.
-const LOCK_TIMEOUT: &str = "5s";
+/// The lock timeout on PostgreSQL in milliseconds: a transaction that holds a lock for longer must not block every
+/// connection.
+const LOCK_TIMEOUT: &str = "5000";
 
 /// The address of the database and the limits on its use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -104,6 +105,24 @@ pub fn postgres_options(url: &str, settings: &DatabaseSettings) -> Result<PgConn
     Ok(session(address::postgres(url)?, settings, false))
 }
 
+/// The options that a server sets for its sessions on PostgreSQL, times in milliseconds.
+pub(super) fn session_options(settings: &DatabaseSettings) -> [(&'static str, String); 7] {
+    let statement_timeout = u128::from(settings.request_timeout_seconds) * 1000;
+    [
+        // Statements are short and prepared once: planning them for each value, or compiling them, would take longer
+        // than running them.
+        ("plan_cache_mode", "force_generic_plan".to_owned()),
+        ("jit", "off".to_owned()),
+        ("timezone", "UTC".to_owned()),
+        // A word of seven letters with one wrong letter shares at least 5 of 11 trigrams with the right one. Three
+        // letters at the beginning don't reach this threshold for a word of six.
+        ("pg_trgm.word_similarity_threshold", "0.45".to_owned()),
+        ("lock_timeout", LOCK_TIMEOUT.to_owned()),
+        ("statement_timeout", statement_timeout.to_string()),
+        ("idle_in_transaction_session_timeout", "60000".to_owned()),
+    ]
+}
+
 /// The options of every session on PostgreSQL. `default_transaction_read_only` stays as set by the server, the database
 /// or the role: operators and managed services use it to stop writes.
 fn session(postgres: PgConnectOptions, settings: &DatabaseSettings, looking: bool) -> PgConnectOptions {
@@ -111,19 +130,7 @@ fn session(postgres: PgConnectOptions, settings: &DatabaseSettings, looking: boo
         Some(_) => postgres,
         None => postgres.application_name("clientele"),
     };
-    let postgres = named.options([
-        // Statements are short and prepared once: planning them for each value, or compiling them, would take longer
-        // than running them.
-        ("plan_cache_mode", "force_generic_plan"),
-        ("jit", "off"),
-        ("timezone", "UTC"),
-        // A word of seven letters with one wrong letter shares at least 5 of 11 trigrams with the right one. Three
-        // letters at the beginning don't reach this threshold for a word of six.
-        ("pg_trgm.word_similarity_threshold", "0.45"),
-        ("lock_timeout", LOCK_TIMEOUT),
-        ("statement_timeout", &format!("{}s", settings.request_timeout_seconds)),
-        ("idle_in_transaction_session_timeout", "60s"),
-    ]);
+    let postgres = named.options(session_options(settings));
     match looking {
         true => postgres.options([("default_transaction_read_only", "on")]),
         false => postgres,

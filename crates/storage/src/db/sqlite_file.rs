@@ -26,6 +26,27 @@ pub(super) const PRIVATE: u32 = 0o600;
 /// The number of times a database is opened and closed to remove its write-ahead log.
 const ATTEMPTS: u32 = 5;
 
+/// The space of a file's disk, and the rights of this process on the file.
+#[derive(Clone, Copy, Debug)]
+pub struct FileAccess {
+    /// Free for users without privileges, in bytes.
+    pub free_bytes: u64,
+    pub bytes: u64,
+    pub is_writable: bool,
+}
+
+/// Looks at a SQLite file, its disk and its directory, in which SQLite creates further files.
+pub fn file_access(path: &Path) -> io::Result<FileAccess> {
+    let disk = rustix::fs::statvfs(path)?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let can_write = |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
+    Ok(FileAccess {
+        free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
+        bytes: fs::metadata(path)?.len(),
+        is_writable: can_write(path) && can_write(directory.unwrap_or(Path::new("."))),
+    })
+}
+
 /// The path of a SQLite database.
 #[derive(Clone, Debug)]
 pub(super) struct SqliteFile {
