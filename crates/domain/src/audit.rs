@@ -8,8 +8,10 @@
 //! To record a new kind of change, add a [`Subject`], and call [`AuditLog::record`] where the change is written.
 
 mod difference;
+mod export;
 mod finding;
 mod genesis;
+mod inspect;
 mod keys;
 mod read;
 mod record;
@@ -22,7 +24,9 @@ mod walk;
 use genesis::LastGenesis;
 
 pub use difference::Difference;
+pub use export::{AuditLine, AuditSnapshot};
 pub use finding::{Finding, FindingKind};
+pub use inspect::KeyInUse;
 pub use keys::{Head, Keys};
 pub(crate) use read::is_hidden_now;
 pub use read::{BY_POSITION, DefinedFields, HistoryPage, NEWEST_FIRST, Record, RecordKey, Rows, Shown, Stored};

@@ -4,6 +4,7 @@
 //! log in one); a worker sends it over its channel and records the result. Messages are sent at least once, and never
 //! twice on purpose.
 
+mod backlog;
 pub mod event;
 mod metrics;
 pub mod render;
@@ -12,6 +13,7 @@ mod search;
 pub mod template;
 
 pub use crate::definitions::placeholder;
+pub use backlog::Backlog;
 pub use metrics::Metrics;
 pub use render::{Content, content, shown_content};
 pub use resend::{MOST_BY_FILTER, MOST_BY_KEY, Resend, Resent};

@@ -12,6 +12,7 @@ use entity::{audit_record, instant};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use read::ChainParts;
+pub(super) use read::heads;
 
 use super::{
     Action, Head, Keys, Member, Subject,
@@ -99,7 +100,7 @@ impl ChainPart {
 }
 
 impl ExportedRecord {
-    fn of(row: audit_record::Model) -> Self {
+    pub(super) fn of(row: audit_record::Model) -> Self {
         Self {
             at: row.recorded_at,
             caller: ExportedCaller {

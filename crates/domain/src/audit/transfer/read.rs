@@ -129,7 +129,7 @@ impl GrowingPart {
 }
 
 /// Reads the ends of the chains of these records.
-async fn heads<C: ConnectionTrait>(
+pub(in crate::audit) async fn heads<C: ConnectionTrait>(
     records: &[audit_record::Model],
     from: &Connection<C>,
 ) -> Result<HashMap<String, (Head, bool)>> {
