@@ -78,6 +78,16 @@ impl Channels {
         }
     }
 
+    /// Reaches the provider of a channel as for a message, and sends none: signs in at the mail server, or gets any
+    /// answer of the SMS gateway's host to a request without credentials. Nothing to reach is no failure.
+    pub async fn probe(&self, channel: Channel) -> Result<(), Failure> {
+        match (channel, &self.email, &self.sms) {
+            (Channel::Email, Some(email), _) => email.probe().await,
+            (Channel::Sms, _, Some(sms)) => sms.probe().await,
+            (Channel::Email, None, _) | (Channel::Sms, _, None) => Ok(()),
+        }
+    }
+
     /// Returns true when this channel sends messages to a provider; otherwise it only logs a line.
     pub fn sends(&self, channel: Channel) -> bool {
         match channel {
@@ -120,6 +130,16 @@ pub enum Outcome {
     Refused(Failure),
     /// The message is fine, but the provider refuses the channel's settings.
     Unusable(Failure),
+}
+
+impl Outcome {
+    /// None for a message that was sent.
+    pub fn failure(self) -> Option<Failure> {
+        match self {
+            Self::Sent { .. } => None,
+            Self::Deferred { failure, .. } | Self::Refused(failure) | Self::Unusable(failure) => Some(failure),
+        }
+    }
 }
 
 /// The reason why an attempt failed.

@@ -58,7 +58,7 @@ pub use self::{
     refusal::refuse,
     request_id::RequestId,
     settings::{ForwardedHeader, HttpSettings},
-    tls::CertificateError,
+    tls::{CertificateError, Validity},
 };
 
 /// A server that is configured and has read its certificate, but doesn't listen yet.
@@ -96,6 +96,12 @@ impl<A: Application> Server<A> {
     /// `https` with a certificate, else `http`.
     pub const fn scheme(&self) -> &'static str {
         if self.certificates.is_some() { "https" } else { "http" }
+    }
+
+    /// The time in which the certificate and its chain are valid. None without a certificate, or if one of the chain
+    /// can't be parsed.
+    pub fn certificate_validity(&self) -> Option<Validity> {
+        self.certificates.as_ref()?.validity()
     }
 
     /// Serves until `stop`, then lets the requests in progress finish for at most `patience`, and drops the others.

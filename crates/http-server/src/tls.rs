@@ -7,14 +7,15 @@ use std::{
     fmt, fs,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use rustls::{
-    ServerConfig,
+    CertificateError as Invalid, Error, RootCertStore, ServerConfig,
+    client::verify_server_cert_signed_by_trust_anchor,
     crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::{ClientHello, ResolvesServerCert},
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
+    server::{ClientHello, ParsedCertificate, ResolvesServerCert},
     sign::CertifiedKey,
 };
 use tokio::task::JoinHandle;
@@ -28,6 +29,44 @@ pub struct CertificateError(String);
 /// Without the cause, whose message names a file: that belongs on the terminal and not in the log.
 const NOT_REPLACED: &str =
     "the certificate was not replaced: http.certificate_file or http.key_file can't be read or used";
+
+/// The time in which all certificates of a chain are valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    pub from: SystemTime,
+    pub until: SystemTime,
+}
+
+impl Validity {
+    /// None if the chain has a certificate that the TLS library can't parse.
+    fn of(chain: &[CertificateDer<'_>], provider: &CryptoProvider) -> Option<Self> {
+        // The library reports the limits of a certificate only for times outside of them.
+        let (past, future) = (Duration::ZERO, Duration::from_secs(u64::MAX / 2));
+        let (mut from, mut until) = (past, future);
+        for certificate in chain {
+            let parsed = ParsedCertificate::try_from(certificate).ok()?;
+            let verify = |at| {
+                verify_server_cert_signed_by_trust_anchor(
+                    &parsed,
+                    &RootCertStore::empty(),
+                    &[],
+                    UnixTime::since_unix_epoch(at),
+                    provider.signature_verification_algorithms.all,
+                )
+            };
+            if let Err(Error::InvalidCertificate(Invalid::NotValidYetContext { not_before, .. })) = verify(past) {
+                from = from.max(Duration::from_secs(not_before.as_secs()));
+            }
+            if let Err(Error::InvalidCertificate(Invalid::ExpiredContext { not_after, .. })) = verify(future) {
+                until = until.min(Duration::from_secs(not_after.as_secs()));
+            }
+        }
+        Some(Self {
+            from: SystemTime::UNIX_EPOCH.checked_add(from)?,
+            until: SystemTime::UNIX_EPOCH.checked_add(until)?,
+        })
+    }
+}
 
 /// The certificate in use.
 #[derive(Clone)]
@@ -62,6 +101,12 @@ impl Certificates {
             config: Arc::new(config),
             loaded: Arc::new(loaded),
         })
+    }
+
+    /// None if a certificate of the chain can't be parsed.
+    pub fn validity(&self) -> Option<Validity> {
+        let current = self.current.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Validity::of(&current.cert, self.config.crypto_provider())
     }
 
     pub fn acceptor(&self) -> TlsAcceptor {

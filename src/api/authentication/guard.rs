@@ -48,6 +48,12 @@ impl Guard {
         }))
     }
 
+    /// The number of the issuer's keys that can verify tokens, or the reason why they can't be fetched. None without an
+    /// issuer.
+    pub async fn issuer_keys(&self) -> Option<Result<usize, String>> {
+        Some(self.issuer.as_ref()?.usable_keys().await)
+    }
+
     /// Returns true when /metrics needs no authentication.
     pub fn shows_metrics_to_all(&self) -> bool {
         self.settings.public_metrics

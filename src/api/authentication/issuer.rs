@@ -103,6 +103,15 @@ impl Issuer {
         }
     }
 
+    /// The number of keys that can verify tokens. Published keys are fetched, and not kept.
+    ///
+    /// # Errors
+    /// The reason why they can't be fetched.
+    pub async fn usable_keys(&self) -> Result<usize, String> {
+        let usable = self.keys.usable(&self.algorithms).await;
+        usable.map_err(|error| error.to_string())
+    }
+
     /// Verifies a token with the known keys, unless it was verified before. The reason of a failure is logged.
     pub fn check(&self, token: &str, now: DateTime<Utc>) -> Checked {
         let mut hash = [0; 32];

@@ -17,7 +17,7 @@ use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
 
 use super::super::settings::EmailSettings;
-use super::{Outcome, Outgoing, SettingsError, cleaned, refused};
+use super::{Failure, Outcome, Outgoing, SettingsError, cleaned, refused};
 use clientele_core::{
     mail_address::{ascii_domain, is_address},
     text::has_control_characters,
@@ -92,6 +92,17 @@ impl Email {
             Ok(Ok(outcome) | Err(outcome)) => outcome,
             Err(_) => reply::timeout(self.timeout),
         }
+    }
+
+    /// Connects, encrypts and signs in as for a message, and takes leave.
+    pub(super) async fn probe(&self) -> Result<(), Failure> {
+        let connected = tokio::time::timeout(self.timeout, self.server.connect(self.timeout)).await;
+        let mut connection = connected
+            .unwrap_or_else(|_| Err(reply::timeout(self.timeout)))
+            .map_err(|outcome| outcome.failure().unwrap_or_else(|| Reason::Internal.into()))?;
+        // The outcome is known by now.
+        let _ = tokio::time::timeout(self.timeout, connection.quit()).await;
+        Ok(())
     }
 
     async fn attempt(&self, to: &Address, text: &str) -> Result<Outcome, Outcome> {

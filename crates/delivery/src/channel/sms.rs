@@ -111,6 +111,19 @@ impl Sms {
         }
     }
 
+    /// Asks the gateway's host for the head of its first page, without credentials: any answer shows that messages
+    /// would arrive there.
+    pub(super) async fn probe(&self) -> Result<(), Failure> {
+        let mut root = self.url.clone();
+        root.set_path("");
+        root.set_query(None);
+        let _ = (root.set_username(""), root.set_password(None));
+        match self.client.head(root).timeout(self.timeout).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(failure_without_response(error)),
+        }
+    }
+
     fn why_unreachable(&self) -> &'static str {
         match self.region {
             Some(_) => "this is not a phone number",
@@ -160,6 +173,10 @@ fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>
 
 /// The request got no response.
 fn without_response(error: reqwest::Error) -> Outcome {
+    failure_without_response(error).deferred(true)
+}
+
+fn failure_without_response(error: reqwest::Error) -> Failure {
     // Without the URL: callers who may see messages need not know how the gateway is reached.
     let error = error.without_url();
     let reason = if error.is_timeout() {
@@ -170,7 +187,7 @@ fn without_response(error: reqwest::Error) -> Outcome {
         Reason::Connection
     };
     let detail = root_cause(&error);
-    Failure { reason, detail }.deferred(true)
+    Failure { reason, detail }
 }
 
 async fn body(mut response: Response) -> Vec<u8> {

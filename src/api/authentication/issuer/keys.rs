@@ -8,7 +8,7 @@ use jsonwebtoken::{
 };
 use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 
-use super::published::PublishedKeys;
+use super::published::{FetchError, PublishedKeys};
 use crate::api::authentication::JwtSettings;
 
 /// A shorter secret can be guessed.
@@ -59,6 +59,15 @@ impl Keys {
             Self::Static(_) => Some(0),
             Self::Published(published) => published.usable().map(|(_, generation)| generation),
         }
+    }
+
+    /// The number of keys that can verify signatures of these algorithms. Published keys are fetched, and not kept.
+    pub async fn usable(&self, algorithms: &[Algorithm]) -> Result<usize, FetchError> {
+        let Self::Published(published) = self else { return Ok(1) };
+        let keys = published.fetch().await?;
+        let is_usable =
+            |key: &&Jwk| DecodingKey::from_jwk(key).is_ok() && algorithms.iter().any(|&algorithm| fits(key, algorithm));
+        Ok(keys.iter().filter(is_usable).count())
     }
 
     /// The key of this id, or all fitting keys if the token has no key id, with their generation. Empty when none is

@@ -239,7 +239,8 @@ impl PublishedKeys {
         url.to_string()
     }
 
-    async fn fetch(&self) -> Result<Vec<Jwk>, FetchError> {
+    /// Fetches the keys without keeping them.
+    pub(super) async fn fetch(&self) -> Result<Vec<Jwk>, FetchError> {
         let mut response = self.http.get(self.url.clone()).send().await?;
         if !response.status().is_success() {
             return Err(FetchError::Status(response.status()));
@@ -277,7 +278,7 @@ fn parse(body: &[u8]) -> Result<Vec<Jwk>, FetchError> {
 
 /// The reason why the keys could not be fetched, for the log.
 #[derive(Debug, thiserror::Error)]
-enum FetchError {
+pub(super) enum FetchError {
     #[error("{}", cause(.0))]
     Http(reqwest::Error),
     #[error("it answers with the status {}", .0.as_u16())]
