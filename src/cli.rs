@@ -32,6 +32,7 @@ use tokio::sync::oneshot;
 use self::failure::Failure;
 use self::store::OpenMode;
 use crate::config::{self, Config, Flags, LogFormat, Origins};
+use crate::version;
 use clientele_core::problem::{Problem, ProblemCode};
 use clientele_domain::client::Clients;
 
@@ -39,7 +40,7 @@ use clientele_domain::client::Clients;
 #[derive(Debug, Parser)]
 #[command(
     name = "clientele",
-    version,
+    version = version::TEXT,
     after_help = "Without a command, the server starts. config.example.toml lists every setting.\n\n\
                   Exit codes: 0 for success, 1 for a failure, 2 for a wrong command or configuration, 130 and 143 for \
                   a command that SIGINT or SIGTERM stopped before it was done. The reason of a failure is one line \
@@ -191,8 +192,10 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
     if arguments.no_auth && !matches!(command, Command::Serve { .. }) {
         return Err(Failure::misconfigured("--no-auth can only be used to serve"));
     }
-    if let Command::Schema = command {
-        return print(&crate::api::graphql::sdl());
+    // These need no settings.
+    match &command {
+        Command::Schema => return print(&crate::api::graphql::sdl()),
+        _ => {}
     }
     let (config, origins) = load(arguments.config.as_deref(), &arguments.flags)?;
     *format = Some(config.log.format);
@@ -222,7 +225,9 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
         Command::Health => health::run(&config).await,
         Command::Session(command) => session::run(&config, command).await,
         Command::Config => print(&settings::printed(&config, &origins)?),
-        Command::Schema => Ok(()),
+        Command::Schema => {
+            Ok(())
+        }
     }
 }
 

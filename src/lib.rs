@@ -17,3 +17,4 @@ pub mod cli;
 pub mod config;
 pub mod services;
 pub mod telemetry;
+pub mod version;

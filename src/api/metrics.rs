@@ -34,6 +34,7 @@ use super::{
     rest,
 };
 use crate::services::Services;
+use crate::version;
 use clientele_core::error::Error;
 use clientele_domain::{
     caller::{Api, Caller},
@@ -54,11 +55,12 @@ struct Page {
 impl Page {
     fn new(services: &Services, metrics: &ApiMetrics, authentication: &Authentication) -> Self {
         let database_up = Gauge::default();
-        let build = Family::<[(&str, &str); 1], Gauge>::default();
-        build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
+        let build = Family::<[(&str, &str); 2], Gauge>::default();
+        let labels = [("version", version::NUMBER), ("commit", version::COMMIT)];
+        build.get_or_create(&labels).set(1);
         let mut registry = Registry::default();
         let ours = registry.sub_registry_with_prefix("clientele");
-        ours.register("build_info", "The version of this server", build);
+        ours.register("build_info", "The version and the commit of this server", build);
         let help = "Whether the database answered within a second, 0 or 1";
         ours.register("database_up", help, database_up.clone());
         ours.register_collector(Box::new(services.db.metrics()));

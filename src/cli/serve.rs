@@ -18,6 +18,7 @@ use crate::api::playground::Playground;
 use crate::api::{self, health, origin, unmatched};
 use crate::config::{Config, LogFormat};
 use crate::services::Services;
+use crate::version;
 use clientele_core::{error::Error, secret::Secret};
 use clientele_domain::idempotency;
 use clientele_domain::{
@@ -151,7 +152,7 @@ fn router(
 }
 
 /// The trusted documents. An invalid manifest would cause every request to be refused, so it stops the start.
-fn persisted(settings: &GraphqlSettings) -> Result<Persisted, Failure> {
+pub(super) fn persisted(settings: &GraphqlSettings) -> Result<Persisted, Failure> {
     let persisted = Persisted::automatic(settings.persisted_query_bytes);
     match &settings.trusted_documents_file {
         Some(file) => {
@@ -208,7 +209,8 @@ fn announce(config: &Config, server: &str, sign_in: &SignIn, has_editor: bool) -
         }
     }
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
+        version = version::NUMBER,
+        commit = version::COMMIT,
         address = server,
         database = store::kind(config),
         "listening"

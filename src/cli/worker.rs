@@ -15,6 +15,7 @@ use crate::api::authentication::{Authentication, Guard, caller_flow};
 use crate::api::metrics::ApiMetrics;
 use crate::api::{self, health, unmatched};
 use crate::config::{Config, LogFormat};
+use crate::version;
 use clientele_delivery::{Worker, channel::Channels};
 use clientele_domain::notify::Messages;
 use http_server::rate_limit::RateLimit;
@@ -109,7 +110,8 @@ fn announce(config: &Config, address: Option<&str>) -> Result<(), Failure> {
         return print(&format!("sending messages\n{listening}"));
     }
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
+        version = version::NUMBER,
+        commit = version::COMMIT,
         address,
         database = store::kind(config),
         "sending messages"

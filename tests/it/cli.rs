@@ -6,5 +6,6 @@ mod missing_database;
 mod settings;
 mod transfer;
 mod usage;
+mod version;
 
 pub use transfer::assert_copied;

@@ -108,18 +108,10 @@ fn typo_is_answered_with_a_suggestion_and_the_right_help() {
 }
 
 #[test]
-fn help_and_version_are_printed_on_standard_output() {
+fn help_is_printed_on_standard_output() {
     let (help, log, code) = run(&["help", "user", "add"], &[]);
     assert!(help.contains("Usage: clientele user add [OPTIONS] <NAME>\n"), "{help}");
     assert_eq!((log.as_str(), code), ("", Some(0)));
-    assert_eq!(
-        run(&["--version"], &[]),
-        (
-            format!("clientele {}\n", env!("CARGO_PKG_VERSION")),
-            String::new(),
-            Some(0)
-        )
-    );
     // The help of every group lists exit codes.
     for (arguments, codes) in [
         (

@@ -46,10 +46,9 @@ fn start_of_the_server_is_one_event() {
         let listening: Vec<_> = events.iter().filter(|event| event["message"] == "listening").collect();
         assert_eq!(
             listening,
-            [
-                &json!({ "level": "INFO", "message": "listening", "version": version, "address": address,
-            "database": "sqlite", "target": "clientele::cli::serve" })
-            ]
+            [&json!({ "level": "INFO", "message": "listening", "version": version,
+            "commit": clientele::version::COMMIT, "address": address,
+            "database": "sqlite", "target": "clientele::cli::serve" })]
         );
         assert!(events.contains(&warning), "{log}");
     }
@@ -196,6 +195,7 @@ fn worker_and_commands_write_json() {
     assert_eq!(
         event,
         json!({ "level": "INFO", "message": "sending messages", "version": env!("CARGO_PKG_VERSION"),
+            "commit": clientele::version::COMMIT,
         "address": address, "database": "sqlite", "target": "clientele::cli::worker" })
     );
     let id = worker.id().to_string();
