@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod client;
+mod doctor;
 mod failure;
 mod health;
 mod listed;
@@ -100,6 +101,13 @@ enum Command {
     Health,
     /// Print the configuration as TOML, with the source of each value and without secrets.
     Config,
+    /// Check the settings, the database and everything that the settings name, and say what to do.
+    ///
+    /// Prints one line for each check: OK, WARNING, PROBLEM or SKIPPED, the finding, what to do, and the page of the
+    /// documentation. Changes and sends nothing. Run it as the user that runs the server, with the same settings.
+    ///
+    /// Exit codes: 0 if there is no PROBLEM; 1 if there is one; 2 if the command is wrong.
+    Doctor(doctor::Options),
     /// Print the GraphQL schema.
     Schema,
     /// Fill the database with invented clients, the same ones every time.
@@ -195,6 +203,9 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
     // These need no settings.
     match &command {
         Command::Schema => return print(&crate::api::graphql::sdl()),
+        Command::Doctor(options) => {
+            return doctor::run(arguments.config.as_deref(), &arguments.flags, options).await;
+        }
         _ => {}
     }
     let (config, origins) = load(arguments.config.as_deref(), &arguments.flags)?;
@@ -225,7 +236,7 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
         Command::Health => health::run(&config).await,
         Command::Session(command) => session::run(&config, command).await,
         Command::Config => print(&settings::printed(&config, &origins)?),
-        Command::Schema => {
+        Command::Schema | Command::Doctor(_) => {
             Ok(())
         }
     }

@@ -88,8 +88,14 @@ fn content(channel: Channel) -> Content {
     }
 }
 
-/// The reason of a failure, with the provider's text if there is one, and the setting to check first.
 fn sentence(channel: Channel, failure: &channel::Failure) -> String {
+    let (reason, setting) = explain(channel, failure);
+    let check = setting.map_or(String::new(), |setting| format!("; check {setting}"));
+    format!("not sent: {reason}{check}")
+}
+
+/// The reason of a failure, with the provider's text if there is one, and the setting to check first.
+pub(super) fn explain(channel: Channel, failure: &channel::Failure) -> (String, Option<String>) {
     let Keys {
         section,
         server,
@@ -109,8 +115,7 @@ fn sentence(channel: Channel, failure: &channel::Failure) -> String {
     };
     let detail = failure.detail.as_ref();
     let detail = detail.map_or(String::new(), |detail| format!(" ({detail})"));
-    let check = check.map_or(String::new(), |key| format!("; check {section}.{key}"));
-    format!("not sent: {reason}{detail}{check}")
+    (format!("{reason}{detail}"), check.map(|key| format!("{section}.{key}")))
 }
 
 /// The names of a channel's settings.

@@ -5,6 +5,7 @@ mod sqlite;
 
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
+pub(super) use self::postgres::{certificate_files, explain_statement as explain_postgres};
 use super::Failure;
 use crate::config::Config;
 use clientele_core::error::{Cause, Error};
@@ -53,7 +54,7 @@ fn cannot(doing: &str, config: &Config, reason: &str) -> Failure {
 }
 
 /// The message of a migration that can't be applied to the stored rows.
-fn migration_text(error: &Error) -> Option<String> {
+pub(super) fn migration_text(error: &Error) -> Option<String> {
     match error {
         Error::Internal(cause) => match cause.downcast_ref()? {
             DbErr::Migration(text) => Some(text.clone()),

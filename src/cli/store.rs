@@ -35,6 +35,8 @@ pub(super) enum OpenMode {
     Look,
     /// Copies a database of any version.
     Copy,
+    /// Looks at a database of any version; read access is enough.
+    Inspect,
 }
 
 /// Runs a command on the configured domain. The database is closed when the command ends, also when it fails, panics,
@@ -153,11 +155,11 @@ async fn connect(config: &Config, mode: OpenMode) -> Result<Database, Failure> {
     let connected = match mode {
         OpenMode::Create => Database::connect(url, settings).await,
         OpenMode::Change | OpenMode::Copy => Database::connect_to_existing(url, settings).await,
-        OpenMode::Look => Database::connect_to_look(url, settings).await,
+        OpenMode::Look | OpenMode::Inspect => Database::connect_to_look(url, settings).await,
     };
     match connected {
         Ok(database) => Ok(database),
-        Err(error) if mode == OpenMode::Look => Err(failure("read", config, &error).await),
+        Err(error) if matches!(mode, OpenMode::Look | OpenMode::Inspect) => Err(failure("read", config, &error).await),
         Err(error) => Err(failure("open", config, &error).await),
     }
 }
@@ -166,6 +168,9 @@ async fn connect(config: &Config, mode: OpenMode) -> Result<Database, Failure> {
 /// servers.
 async fn prepare(database: &Database, config: &Config, mode: OpenMode) -> Result<(), Cause> {
     let reading = |error| Cause::Database("read", error);
+    if mode == OpenMode::Inspect {
+        return Ok(());
+    }
     let version = database.version().await.map_err(reading)?;
     if version == Version::Empty
         && mode == OpenMode::Create

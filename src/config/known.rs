@@ -58,6 +58,11 @@ pub(super) fn secret_in_file(path: &[String]) -> Option<Path> {
         .find(|secret| with_file(secret) == path)
 }
 
+/// The paths of the secret settings.
+pub(super) fn secrets() -> impl Iterator<Item = Path> {
+    SECRETS.iter().map(|secret| split(secret))
+}
+
 pub(super) fn is_secret(path: &[String]) -> bool {
     SECRETS.iter().any(|secret| split(secret) == path)
 }

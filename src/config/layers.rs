@@ -9,7 +9,7 @@ use figment::value::{Dict, Value};
 use figment::{Figment, Profile, Provider};
 
 use super::layer::Layer;
-use super::{Config, ConfigError, check, environment, redacted, sentence};
+use super::{Config, ConfigError, check, environment, known, redacted, sentence};
 use clientele_core::network::ListenAddress;
 
 /// The source of each setting's value.
@@ -27,6 +27,26 @@ impl Origins {
             .and_then(|value| self.layers.get_metadata(value.tag()))
             .and_then(|layer| layer.source.as_ref());
         origin.map_or_else(|| "default".to_owned(), ToString::to_string)
+    }
+
+    /// The sources of the secrets that are set, as [`Self::of`] names them. A database address counts if it has a
+    /// password.
+    pub fn of_secrets(&self) -> Vec<String> {
+        let is_set = |value: &Value| match value {
+            Value::String(_, text) => !text.is_empty(),
+            Value::Array(_, items) => !items.is_empty(),
+            _ => false,
+        };
+        let is_secret = |path: &known::Path| {
+            let value = self.value(path).filter(|value| is_set(value));
+            value.is_some_and(|value| {
+                path.as_slice() != ["database_url"] || value.as_str().is_none_or(|url| redacted(url) != url)
+            })
+        };
+        let mut sources: Vec<String> = known::secrets().filter(is_secret).map(|path| self.of(&path)).collect();
+        sources.sort();
+        sources.dedup();
+        sources
     }
 
     /// Unlike [`Figment::find_value`], accepts keys with dots, as names of roles may have.

@@ -2,6 +2,7 @@
 
 mod backup;
 mod health;
+mod doctor;
 mod missing_database;
 mod settings;
 mod transfer;

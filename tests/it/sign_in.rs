@@ -20,4 +20,4 @@ mod tokens;
 mod unreachable_issuer;
 
 pub use credentials::{PASSWORD, user};
-pub use jwt::{Key, claims, sealed};
+pub use jwt::{Key, claims, issuer, sealed};

@@ -54,13 +54,19 @@ pub(super) async fn check(url: &str, settings: &DatabaseSettings) -> Result<(), 
     }
 }
 
-fn check_certificate_files(url: &str) -> Result<(), String> {
+/// The parameters of an address that name files, with the files.
+pub(in crate::cli) fn certificate_files(url: &str) -> Result<Vec<(String, String)>, String> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let parameters = Url::parse(&format!("query:?{query}")).map_err(|_| "its address can't be read".to_owned())?;
-    for (name, file) in parameters.query_pairs() {
-        if CERTIFICATE_FILES.contains(&parameter(&name))
-            && let Err(error) = File::open(&*file)
-        {
+    let named = parameters.query_pairs().into_owned();
+    Ok(named
+        .filter(|(name, _)| CERTIFICATE_FILES.contains(&parameter(name)))
+        .collect())
+}
+
+fn check_certificate_files(url: &str) -> Result<(), String> {
+    for (name, file) in certificate_files(url)? {
+        if let Err(error) = File::open(&file) {
             return Err(match is_path(&file) {
                 true => format!("{name} names the file {file}, which can't be read: {error}"),
                 false => format!("the file that {name} names can't be read: {error}"),
@@ -138,7 +144,7 @@ fn mode(options: &PgConnectOptions) -> &'static str {
 }
 
 /// The reason why a statement failed during the start.
-pub(super) fn explain_statement(error: &sqlx::Error) -> String {
+pub(in crate::cli) fn explain_statement(error: &sqlx::Error) -> String {
     match error.as_database_error() {
         Some(error) if error.code().as_deref() == Some("42501") => {
             format!(

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -20,6 +21,15 @@ pub struct Certificate {
 impl Certificate {
     /// Good for `localhost` by that name only.
     pub fn new() -> Self {
+        Self::valid_between(DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH + TimeDelta::days(365_000))
+    }
+
+    /// The same, from the day of one time to that of another.
+    pub fn valid_between(from: DateTime<Utc>, until: DateTime<Utc>) -> Self {
+        let midnight = |at: DateTime<Utc>| {
+            let part = |part: u32| u8::try_from(part).expect("a part of a date");
+            rcgen::date_time_ymd(at.year(), part(at.month()), part(at.day()))
+        };
         let mut params = CertificateParams::new(Vec::new()).expect("no names are valid names");
         // Names are unique, so that one authority is not mistaken for another.
         let name = uuid::Uuid::now_v7().to_string();
@@ -31,7 +41,8 @@ impl Certificate {
 
         let key = KeyPair::generate().expect("a key");
         let names = ["localhost".to_owned()];
-        let params = CertificateParams::new(names).expect("valid names");
+        let mut params = CertificateParams::new(names).expect("valid names");
+        (params.not_before, params.not_after) = (midnight(from), midnight(until));
         let certificate = params.signed_by(&key, &issuer).expect("signed");
         let (pem, key_pem) = (certificate.pem(), key.serialize_pem());
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
