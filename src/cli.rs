@@ -6,10 +6,12 @@ mod client;
 mod doctor;
 mod failure;
 mod health;
+mod init;
 mod listed;
 mod listening;
 mod notify;
 mod open_error;
+mod output;
 mod serve;
 mod service;
 mod session;
@@ -99,6 +101,13 @@ enum Command {
     ///
     /// Exit codes: 0 if it is ready, 1 if it isn't or doesn't answer.
     Health,
+    /// Write a configuration file that explains every setting, with the defaults.
+    ///
+    /// Only the owner can read the file, because passwords and keys can be written into it. A file that exists isn't
+    /// replaced without --force.
+    ///
+    /// Exit codes: 0 if the file is written; 1 if it exists or can't be written.
+    Init(init::Target),
     /// Print the configuration as TOML, with the source of each value and without secrets.
     Config,
     /// Check the settings, the database and everything that the settings name, and say what to do.
@@ -203,6 +212,7 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
     // These need no settings.
     match &command {
         Command::Schema => return print(&crate::api::graphql::sdl()),
+        Command::Init(target) => return init::run(target),
         Command::Doctor(options) => {
             return doctor::run(arguments.config.as_deref(), &arguments.flags, options).await;
         }
@@ -236,7 +246,7 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
         Command::Health => health::run(&config).await,
         Command::Session(command) => session::run(&config, command).await,
         Command::Config => print(&settings::printed(&config, &origins)?),
-        Command::Schema | Command::Doctor(_) => {
+        Command::Schema | Command::Init(_) | Command::Doctor(_) => {
             Ok(())
         }
     }

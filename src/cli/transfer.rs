@@ -27,7 +27,7 @@ const FORMAT: &str = "clientele";
 const VERSION: u64 = 1;
 
 pub(super) async fn export(config: &Config, target: &Target) -> Result<(), Failure> {
-    let mut output = export::Output::open(target)?;
+    let mut output = target.open()?;
     store::with_services(config, OpenMode::Look, async |services| {
         export::write(&services, &mut output).await
     })

@@ -3,6 +3,7 @@
 mod backup;
 mod health;
 mod doctor;
+mod init;
 mod missing_database;
 mod settings;
 mod transfer;

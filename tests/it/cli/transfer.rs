@@ -521,7 +521,7 @@ fn export_writes_into_no_file_of_another() {
     file(&directory, "file.partial", "theirs");
     for name in ["link", "file"] {
         let sentence =
-            format!("{name}.partial exists: another export writes it, or was killed. Then remove it and export again");
+            format!("{name}.partial exists: another command writes it, or was killed. Then remove it and try again");
         assert_eq!(run(&directory, &url, &["export", name, "--force"]), failed(&sentence));
         assert_eq!(read(&directory, &format!("{name}.partial")), "theirs");
     }
