@@ -9,6 +9,7 @@ mod health;
 mod init;
 mod listed;
 mod listening;
+mod migrate;
 mod notify;
 mod open_error;
 mod output;
@@ -45,8 +46,9 @@ use clientele_domain::client::Clients;
     name = "clientele",
     version = version::TEXT,
     after_help = "Without a command, the server starts. config.example.toml lists every setting.\n\n\
-                  Exit codes: 0 for success, 1 for a failure, 2 for a wrong command or configuration, 130 and 143 for \
-                  a command that SIGINT or SIGTERM stopped before it was done. The reason of a failure is one line \
+                  Exit codes: 0 for success, 1 for a failure, 2 for a wrong command or configuration, 3 for pending \
+                  steps of `migrate status`, 130 and 143 for a command that SIGINT or SIGTERM stopped before it was \
+                  done. The reason of a failure is one line \
                   on standard error, as JSON if log.format is json."
 )]
 struct Arguments {
@@ -75,7 +77,7 @@ enum Command {
     /// Send messages until SIGTERM or Ctrl-C, in addition to the worker of `serve` or instead of it.
     Worker,
     /// Bring the database to this version's form and stop.
-    Migrate,
+    Migrate(migrate::Options),
     /// Copy the SQLite database to a new file, also while servers run.
     Backup(backup::Target),
     /// Write all clients and definitions as lines of JSON, also while servers run.
@@ -224,11 +226,7 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
     match command {
         Command::Serve { no_auth } => serve::serve(&config, no_auth || arguments.no_auth).await,
         Command::Worker => worker::work(&config).await,
-        Command::Migrate => {
-            // Begins the audit log of a new database.
-            store::with_services(&config, OpenMode::Create, async |_| Ok(())).await?;
-            print("the database is up to date\n")
-        }
+        Command::Migrate(options) => migrate::run(&config, options).await,
         Command::Backup(target) => backup::run(&config, &target).await,
         Command::Export(target) => transfer::export(&config, &target).await,
         Command::Import(source) => transfer::import(&config, &source).await,

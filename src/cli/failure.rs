@@ -24,12 +24,21 @@ pub(super) struct Failure {
 const MISUSED: u8 = 2;
 /// A resource that the server needs is missing.
 const STOPPED: u8 = 1;
+/// `migrate status` has found pending steps.
+const PENDING: u8 = 3;
 
 impl Failure {
     pub(super) fn new(sentence: impl Into<String>) -> Self {
         Self {
             sentence: sentence.into(),
             code: STOPPED,
+        }
+    }
+
+    pub(super) fn pending(sentence: impl Into<String>) -> Self {
+        Self {
+            sentence: sentence.into(),
+            code: PENDING,
         }
     }
 

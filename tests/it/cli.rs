@@ -4,6 +4,7 @@ mod backup;
 mod health;
 mod doctor;
 mod init;
+mod migrate;
 mod missing_database;
 mod settings;
 mod transfer;

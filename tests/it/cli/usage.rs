@@ -127,6 +127,10 @@ fn help_is_printed_on_standard_output() {
             "Exit codes: 0 if the history is intact; 1 if there are findings",
         ),
         (
+            ["migrate", "status"],
+            "Exit codes: 0 if all steps are applied; 3 if some are pending",
+        ),
+        (
             ["notify", "test"],
             "Exit codes: 0 if the provider has accepted the message; 1 if it was not sent",
         ),
