@@ -133,7 +133,7 @@ enum Command {
     /// Test the channels that messages are sent over.
     #[command(subcommand)]
     Notify(notify::Command),
-    /// Verify the history of changes.
+    /// Verify the history of changes, or write it to a file.
     #[command(subcommand)]
     Audit(audit::Command),
     /// Erase data that is kept about a client.

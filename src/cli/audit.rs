@@ -1,15 +1,18 @@
-//! `clientele audit verify`: verifies the audit log. Prints no personal data: chains are named by client keys, records
-//! by their positions.
+//! `clientele audit`: verifies the audit log, or writes it as lines of JSON. A verification prints no personal data:
+//! chains are named by client keys, records by their positions.
 
 use std::io::Write;
 
 use clap::{Args, Subcommand};
 
+use serde_json::json;
+
+use super::output::Output;
 use super::store::{self, OpenMode};
-use super::{Failure, print};
+use super::{Failure, print, transfer};
 use crate::config::Config;
-use clientele_core::text::escaped;
-use clientele_domain::audit::{AuditLog, Counts, Finding, FindingKind};
+use clientele_core::{error::Error, scalar::DateTime, text::escaped};
+use clientele_domain::audit::{AuditLine, AuditLog, Counts, Finding, FindingKind};
 use clientele_domain::caller::Caller;
 
 #[derive(Debug, Subcommand)]
@@ -23,21 +26,68 @@ pub(super) enum Command {
     /// Exit codes: 0 if the history is intact; 1 if there are findings, or records that can't be verified; 2 if the
     /// command or the configuration is wrong.
     Verify(Scope),
+    /// Write all records as lines of JSON, as they are when the command begins, also while servers run.
+    ///
+    /// The lines have the personal data of all clients whose contents weren't erased. A file that exists isn't replaced
+    /// without --force, and is complete or absent.
+    ///
+    /// Exit codes: 0 if the output is complete; 1 if it can't be written or the database can't be read.
+    Export {
+        #[command(flatten)]
+        scope: Scope,
+        #[command(flatten)]
+        target: transfer::Target,
+    },
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Scope {
-    /// Verify only the history of the client with this key.
+    /// Only the history of the client with this key.
     #[arg(long, value_name = "KEY")]
     client: Option<String>,
 }
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
-    let Command::Verify(scope) = command;
-    store::with_services(config, OpenMode::Look, async |services| {
-        verify(&services.audit, config, scope).await
-    })
-    .await
+    match command {
+        Command::Verify(scope) => {
+            store::with_services(config, OpenMode::Look, async |services| {
+                verify(&services.audit, config, scope).await
+            })
+            .await
+        }
+        Command::Export { scope, target } => {
+            let mut output = target.open()?;
+            store::with_services(config, OpenMode::Look, async |services| {
+                export(&services.audit, scope.client.as_deref(), &mut output).await
+            })
+            .await?;
+            output.finish()
+        }
+    }
+}
+
+/// The name and the version of the format.
+const FORMAT: &str = "clientele-audit";
+const VERSION: u64 = 1;
+
+async fn export(audit: &AuditLog, client: Option<&str>, output: &mut Output) -> Result<(), Failure> {
+    let failed = |error: Error| Failure::new(format!("can't read the history: {}", error.kind()));
+    let mut snapshot = audit.snapshot(&Caller::operator(), client).await.map_err(failed)?;
+    let at = DateTime::text(&store::now());
+    output.line(&json!({ "format": FORMAT, "version": VERSION, "exportedAt": at }).to_string())?;
+    let (mut records, mut chains) = (0_u64, 0_u64);
+    while let Some(line) = snapshot.next().await.map_err(failed)? {
+        match line {
+            AuditLine::Record { .. } => records += 1,
+            AuditLine::End { .. } => chains += 1,
+        }
+        output.line(&serde_json::to_string(&line).map_err(Failure::internal)?)?;
+    }
+    snapshot.end().await.map_err(failed)?;
+    if client.is_some() && chains == 0 {
+        return Err(Failure::new("there are no records of a client with this key"));
+    }
+    output.line(&json!({ "end": { "records": records, "chains": chains } }).to_string())
 }
 
 async fn verify(audit: &AuditLog, config: &Config, Scope { client }: Scope) -> Result<(), Failure> {

@@ -1,5 +1,6 @@
 //! The commands of the started program.
 
+mod audit_export;
 mod backup;
 mod health;
 mod doctor;

@@ -26,7 +26,7 @@ fn group_without_subcommand_prints_its_help() {
         ),
         (
             "audit",
-            "Verify the history of changes\n\nUsage: clientele audit ",
+            "Verify the history of changes, or write it to a file\n\nUsage: clientele audit ",
             "  verify ",
         ),
         (
@@ -129,6 +129,10 @@ fn help_is_printed_on_standard_output() {
         (
             ["migrate", "status"],
             "Exit codes: 0 if all steps are applied; 3 if some are pending",
+        ),
+        (
+            ["audit", "export"],
+            "Exit codes: 0 if the output is complete; 1 if it can't be written",
         ),
         (
             ["notify", "test"],
