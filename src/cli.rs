@@ -9,6 +9,7 @@ mod health;
 mod init;
 mod listed;
 mod listening;
+mod manual;
 mod migrate;
 mod notify;
 mod open_error;
@@ -30,7 +31,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use tokio::sync::oneshot;
 
 use self::failure::Failure;
@@ -121,6 +123,13 @@ enum Command {
     Doctor(doctor::Options),
     /// Print the GraphQL schema.
     Schema,
+    /// Print the script with which a shell completes the commands.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page, or write those of all commands.
+    Man(manual::Target),
     /// Fill the database with invented clients, the same ones every time.
     Seed {
         /// The number of clients.
@@ -214,6 +223,8 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
     // These need no settings.
     match &command {
         Command::Schema => return print(&crate::api::graphql::sdl()),
+        Command::Completions { shell } => return manual::completions(Arguments::command(), *shell),
+        Command::Man(target) => return manual::man(Arguments::command(), target),
         Command::Init(target) => return init::run(target),
         Command::Doctor(options) => {
             return doctor::run(arguments.config.as_deref(), &arguments.flags, options).await;
@@ -244,7 +255,7 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
         Command::Health => health::run(&config).await,
         Command::Session(command) => session::run(&config, command).await,
         Command::Config => print(&settings::printed(&config, &origins)?),
-        Command::Schema | Command::Init(_) | Command::Doctor(_) => {
+        Command::Schema | Command::Completions { .. } | Command::Man(_) | Command::Init(_) | Command::Doctor(_) => {
             Ok(())
         }
     }

@@ -5,6 +5,7 @@ mod backup;
 mod health;
 mod doctor;
 mod init;
+mod manual;
 mod migrate;
 mod missing_database;
 mod settings;
