@@ -2,8 +2,8 @@
 
 mod audit_export;
 mod backup;
-mod health;
 mod doctor;
+mod health;
 mod init;
 mod manual;
 mod migrate;
