@@ -262,10 +262,8 @@ async fn first_example_of_playground_lists_newest_clients(server: &TestServer) {
         )
         .await;
     }
-    let page = include_str!("../../../playground/page/start.js");
-    let (_, example) = page.split_once("\nquery NewestClients").expect("the first example");
-    let (example, _) = example.split_once("\n}\n").expect("its end");
-    let found = data(server, &format!("query NewestClients{example}\n}}"), json!({})).await;
+    let example = include_str!("../../../playground/examples/01-newest.graphql");
+    let found = data(server, example, json!({})).await;
     let names: Vec<&str> = found["clients"]["nodes"]
         .as_array()
         .expect("a list")
