@@ -3,7 +3,7 @@
 // credentials has been refused. Every example must run. The page must load nothing from another server. After signing out,
 // nothing of the session may stay in the browser.
 import assert from 'node:assert/strict';
-import { chromium } from 'playwright-core';
+import { launch } from './chromium.mjs';
 
 const [address, screenshot] = process.argv.slice(2);
 if (!address) {
@@ -11,13 +11,7 @@ if (!address) {
   process.exit(2);
 }
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: [
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync',
-  ],
-});
+const browser = await launch();
 try {
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   const origin = new URL(address).origin;
