@@ -1,0 +1,33 @@
+import type { TypedDocumentString } from './gql/graphql.js';
+
+const { CLIENTELE_URL = 'http://127.0.0.1:8080', CLIENTELE_TOKEN } = process.env;
+if (CLIENTELE_TOKEN === undefined) throw new Error('Set CLIENTELE_TOKEN to an API token.');
+
+interface Answer<Data> {
+  data?: Data | null;
+  errors?: { message: string; extensions?: { code?: string; requestId?: string } }[];
+}
+
+/** A request that the server refused as a whole. Problems of an input are no errors: they are in `userErrors`. */
+export class RequestError extends Error {
+  constructor(message: string, readonly code: string | undefined, readonly requestId: string | undefined) {
+    super(message);
+  }
+}
+
+export async function request<Data, Variables>(
+  document: TypedDocumentString<Data, Variables>,
+  variables: Variables,
+): Promise<Data> {
+  const response = await fetch(`${CLIENTELE_URL}/graphql`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${CLIENTELE_TOKEN}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ query: document.toString(), variables }),
+    signal: AbortSignal.timeout(30_000),
+  });
+  const { data, errors = [] } = (await response.json()) as Answer<Data>;
+  const [error] = errors;
+  if (error) throw new RequestError(error.message, error.extensions?.code, error.extensions?.requestId);
+  if (data == null) throw new RequestError(`status ${response.status} without data`, undefined, undefined);
+  return data;
+}
