@@ -1,0 +1,4 @@
+interface ImportMetaEnv {
+  /** The address of the GraphQL API. */
+  readonly VITE_API_URL?: string;
+}
