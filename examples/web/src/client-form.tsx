@@ -6,6 +6,7 @@ import { LABELS, differences, fieldAt, newDocument, toDraft, toInput, type Draft
 import { Field } from './field';
 import { graphql, readFragment } from './gql';
 import type { EditableClientFragment } from './gql/graphql';
+import { NotShown } from './not-shown';
 import { explain } from './problems';
 import { linkTo } from './route';
 
@@ -51,8 +52,7 @@ export function ClientForm({ clientId }: { clientId: string }) {
   });
   const client = readFragment(EditableClient, data?.client);
   if (client) return <Form loaded={client} />;
-  if (fetching) return <p>Loading…</p>;
-  return <p role="alert" className="error">{error ? explain(error) : `There is no client ${clientId}.`}</p>;
+  return <NotShown clientId={clientId} fetching={fetching} error={error} />;
 }
 
 function Form({ loaded }: { loaded: EditableClientFragment }) {

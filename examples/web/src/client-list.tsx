@@ -25,6 +25,7 @@ const ClientsQuery = graphql(`
   }
 `);
 
+const COLUMNS = ['Name', 'ID', 'State', 'E-mail address', 'City'];
 const SEARCH_DELAY_MS = 250;
 
 export function ClientList() {
@@ -70,11 +71,7 @@ function Pages({ search }: { search: string }) {
       </caption>
       <thead>
         <tr>
-          <th scope="col">Name</th>
-          <th scope="col">ID</th>
-          <th scope="col">State</th>
-          <th scope="col">E-mail address</th>
-          <th scope="col">City</th>
+          {COLUMNS.map((name) => <th key={name} scope="col">{name}</th>)}
         </tr>
       </thead>
       {cursors.map((after, index) => (
@@ -103,22 +100,12 @@ function ClientRows({ search, after, onMore }: RowsProps) {
   return (
     <tbody aria-busy={fetching}>
       {clients?.nodes.map((client) => <Row key={client.id} client={client} />)}
-      {error && (
+      {(error !== undefined || fetching || (onMore && next != null)) && (
         <tr>
-          <td colSpan={5}>
-            <p role="alert" className="error">{explain(error)}</p>
-          </td>
-        </tr>
-      )}
-      {fetching && (
-        <tr>
-          <td colSpan={5}>Loading…</td>
-        </tr>
-      )}
-      {onMore && next != null && (
-        <tr>
-          <td colSpan={5}>
-            <MoreButton onMore={() => onMore(next)} />
+          <td colSpan={COLUMNS.length}>
+            {error && <p role="alert" className="error">{explain(error)}</p>}
+            {fetching && 'Loading…'}
+            {onMore && next != null && <MoreButton onMore={() => onMore(next)} />}
           </td>
         </tr>
       )}

@@ -1,7 +1,7 @@
 import type { ReactNode } from 'react';
 import { useQuery } from 'urql';
 import { graphql } from './gql';
-import { explain } from './problems';
+import { NotShown } from './not-shown';
 import { linkTo } from './route';
 
 const ClientQuery = graphql(`
@@ -39,10 +39,7 @@ export function ClientPage({ clientId }: { clientId: string }) {
     requestPolicy: 'cache-and-network',
   });
   const client = data?.client;
-  if (!client) {
-    if (fetching) return <p>Loading…</p>;
-    return <p role="alert" className="error">{error ? explain(error) : `There is no client ${clientId}.`}</p>;
-  }
+  if (!client) return <NotShown clientId={clientId} fetching={fetching} error={error} />;
   return (
     <article>
       <h1>{client.fullName}</h1>
