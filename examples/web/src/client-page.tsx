@@ -2,6 +2,7 @@ import type { ReactNode } from 'react';
 import { useQuery } from 'urql';
 import { graphql } from './gql';
 import { NotShown } from './not-shown';
+import { explainField } from './problems';
 import { linkTo } from './route';
 
 const ClientQuery = graphql(`
@@ -83,12 +84,12 @@ export function ClientPage({ clientId }: { clientId: string }) {
           </li>
         ))}
       </Section>
-      <Section title="Messages" isHidden={!client.messages}>
+      <Section title="Messages" problem={explainField(error, 'client', 'messages')}>
         {client.messages?.nodes.map(({ id, createdAt, channel, subject, state }) => (
           <li key={id}>{[time(createdAt), channel, subject, state].filter(Boolean).join(', ')}</li>
         ))}
       </Section>
-      <Section title="History" isHidden={!client.history}>
+      <Section title="History" problem={explainField(error, 'client', 'history')}>
         {client.history?.nodes.map(({ id, at, action, caller }) => (
           <li key={id}>{time(at)}, {action} by {caller.name}</li>
         ))}
@@ -112,16 +113,16 @@ function Detail({ name, children }: { name: string; children: ReactNode }) {
 
 interface SectionProps {
   title: string;
-  /** The server answers null, with an error, for a part without its permission. The rest is shown. */
-  isHidden?: boolean;
+  /** The server answers null, with an error, for a part that failed. The rest is shown. */
+  problem?: string | undefined;
   children: ReactNode[] | undefined;
 }
 
-function Section({ title, isHidden = false, children = [] }: SectionProps) {
+function Section({ title, problem = 'None.', children = [] }: SectionProps) {
   return (
     <section>
       <h2>{title}</h2>
-      {children.length > 0 ? <ul>{children}</ul> : <p>{isHidden ? 'You may not see these.' : 'None.'}</p>}
+      {children.length > 0 ? <ul>{children}</ul> : <p>{problem}</p>}
     </section>
   );
 }

@@ -8,11 +8,21 @@ const SENTENCES: Record<string, string> = {
   UNAVAILABLE: 'The server is overloaded. Try again in a moment.',
 };
 
-/** A sentence for a request that failed as a whole. The ID finds the request in the server's log. */
+/** A sentence for a request that failed as a whole. */
 export function explain(error: CombinedError): string {
   const [first] = error.graphQLErrors;
-  if (!first) return 'The server could not be reached. Check your connection and try again.';
-  const { code, requestId } = first.extensions;
-  const sentence = (typeof code === 'string' ? SENTENCES[code] : undefined) ?? first.message;
-  return typeof requestId === 'string' ? `${sentence} (Request ${requestId})` : sentence;
+  return first ? sentence(first) : 'The server could not be reached. Check your connection and try again.';
+}
+
+/** A sentence for a field that is null because of an error, while the rest of the answer is there. */
+export function explainField(error: CombinedError | undefined, ...path: string[]): string | undefined {
+  const found = error?.graphQLErrors.find((one) => one.path?.join('.') === path.join('.'));
+  return found && sentence(found);
+}
+
+/** The ID finds the request in the server's log. */
+function sentence({ message, extensions }: CombinedError['graphQLErrors'][number]): string {
+  const { code, requestId } = extensions;
+  const text = (typeof code === 'string' ? SENTENCES[code] : undefined) ?? message;
+  return typeof requestId === 'string' ? `${text} (Request ${requestId})` : text;
 }

@@ -185,8 +185,8 @@ export async function drive(origin, server) {
     await page.getByText('Signed in as teller').waitFor();
     await page.goto(`${origin}/#client=${CLIENT}`);
     await shown('heading', 'History');
-    assert.match(await section('Messages'), /You may not see these\./);
-    assert.match(await section('History'), /You may not see these\./);
+    assert.match(await section('Messages'), /You lack a permission for this\. \(Request /);
+    assert.match(await section('History'), /You lack a permission for this\. \(Request /);
 
     // The server ran nothing but the documents of the build.
     assert.ok(documents.length > 10);
