@@ -1,5 +1,5 @@
 import type { CodegenConfig } from '@graphql-codegen/cli';
-import { addTypenameSelectionDocumentTransform } from '@graphql-codegen/client-preset';
+import { formatDocument } from 'urql';
 
 const config: CodegenConfig = {
   schema: '../../schema.graphql',
@@ -13,8 +13,14 @@ const config: CodegenConfig = {
         // The server knows a document by this hash, and the manifest src/gql/persisted-documents.json lists them.
         persistedDocuments: { mode: 'embedHashInDocument', hashAlgorithm: 'sha256' },
       },
-      // urql's cache needs the types' names, and a persisted document can't be changed when it is sent.
-      documentTransforms: [addTypenameSelectionDocumentTransform],
+      // urql's cache needs the types' names, and a persisted document can't be changed when it is sent. The operation
+      // itself gets none: signIn must be its only field.
+      documentTransforms: [
+        {
+          transform: ({ documents }) =>
+            documents.map((file) => (file.document ? { ...file, document: formatDocument(file.document) } : file)),
+        },
+      ],
       config: {
         strictScalars: true,
         scalars: { Date: 'string', DateTime: 'string', Decimal: 'string' },

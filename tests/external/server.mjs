@@ -46,6 +46,10 @@ export async function startServer(program, ...settings) {
     authorization: `Basic ${Buffer.from(`admin:${password}`).toString('base64')}`,
     addUser,
     createToken: (name, permissions) => command(['token', 'create', name, '--permissions', permissions]),
+    revokeSessions(user) {
+      const sessions = command(['session', 'list', '--user', user]).split('\n').filter(Boolean);
+      for (const session of sessions) command(['session', 'revoke', session.split(' ')[0]]);
+    },
     seed: (clients) => command(['seed', '--clients', `${clients}`]),
     // True if it ended as it should.
     async stop() {

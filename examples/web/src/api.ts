@@ -1,5 +1,13 @@
+import { authExchange } from '@urql/exchange-auth';
 import { persistedExchange } from '@urql/exchange-persisted';
-import { cacheExchange, Client, fetchExchange, mapExchange, type TypedDocumentNode } from 'urql';
+import {
+  cacheExchange,
+  Client,
+  fetchExchange,
+  mapExchange,
+  type CombinedError,
+  type TypedDocumentNode,
+} from 'urql';
 import type { Session } from './session';
 
 export const API_URL = import.meta.env.VITE_API_URL ?? 'http://127.0.0.1:8080/graphql';
@@ -19,18 +27,31 @@ const persisted = persistedExchange({
 /** A server in development doesn't know the documents yet. */
 export const transport = import.meta.env.PROD ? [persisted, fetchExchange] : [fetchExchange];
 
+function isUnauthenticated(error: CombinedError): boolean {
+  return error.graphQLErrors.some(({ extensions }) => extensions.code === 'UNAUTHENTICATED');
+}
+
 export function createApi(session: Session, onEnded: () => void): Client {
   return new Client({
     url: API_URL,
     preferGetMethod: false,
-    fetchOptions: () => ({ headers: { authorization: session.authorization() }, credentials: 'omit' }),
+    fetchOptions: { credentials: 'omit' },
     exchanges: [
       mapExchange({
         onError(error) {
-          if (error.graphQLErrors.some(({ extensions }) => extensions.code === 'UNAUTHENTICATED')) onEnded();
+          if (isUnauthenticated(error)) onEnded();
         },
       }),
       cacheExchange,
+      // Refreshes an expired session once for all requests that wait, and repeats the request that was refused.
+      authExchange((utilities) =>
+        Promise.resolve({
+          addAuthToOperation: (operation) =>
+            utilities.appendHeaders(operation, { authorization: session.authorization() }),
+          didAuthError: isUnauthenticated,
+          refreshAuth: () => session.refresh(),
+        }),
+      ),
       ...transport,
     ],
   });

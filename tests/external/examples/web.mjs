@@ -69,9 +69,8 @@ export async function drive(origin, server) {
     await signIn('admin', 'not the password');
     const refused = page.getByRole('alert');
     await refused.waitFor();
-    assert.match(await refused.innerText(), /credentials are wrong/);
+    assert.equal(await refused.innerText(), "The name or the password is wrong, or the user can't sign in.");
     await screenshot('sign-in');
-    assert.deepEqual(complaints.splice(0).filter((line) => !line.includes('401')), []);
     await signIn('admin', password);
     await page.getByText('Signed in as admin').waitFor();
 
@@ -180,13 +179,39 @@ export async function drive(origin, server) {
     assert.match(await rows.first().innerText(), /^Elsewhere .*Married Lena$/);
 
     // Nobody sees what another user was shown, nor parts without their permission.
+    const isSignOut = (response) => response.request().postDataJSON()?.operationName === 'SignOut';
+    const signedOut = page.waitForResponse(isSignOut);
     await press('Sign out');
+    assert.deepEqual((await (await signedOut).json()).data.signOut, { __typename: 'SignOutPayload', endedSessions: 1 });
     await signIn('teller', password);
     await page.getByText('Signed in as teller').waitFor();
+    await rows.first().waitFor();
     await page.goto(`${origin}/#client=${CLIENT}`);
     await shown('heading', 'History');
     assert.match(await section('Messages'), /You lack a permission for this\. \(Request /);
     assert.match(await section('History'), /You lack a permission for this\. \(Request /);
+
+    // An access token that the server refuses is replaced unseen, and the request repeated.
+    const expire = (route) => {
+      const headers = route.request().headers();
+      if (headers.authorization) headers.authorization = 'Bearer cla_expired';
+      return route.continue({ headers });
+    };
+    const operations = () => documents.map(({ operationName }) => operationName);
+    await page.route(`${address}/graphql`, expire, { times: 1 });
+    await follow('Edit');
+    await field('First name').waitFor();
+    assert.deepEqual(operations().slice(-3), ['EditClient', 'RefreshSession', 'EditClient']);
+
+    // A session that was ended elsewhere begins with another sign-in.
+    server.revokeSessions('teller');
+    await page.route(`${address}/graphql`, expire);
+    await follow('Cancel');
+    await page.getByRole('alert').waitFor();
+    assert.equal(await page.getByRole('alert').innerText(), 'Your session has ended. Sign in again.');
+    await page.unroute(`${address}/graphql`);
+    // The browser itself reports each answer 401.
+    assert.deepEqual(complaints.splice(0).filter((line) => !line.includes('401')), []);
 
     // The server ran nothing but the documents of the build.
     assert.ok(documents.length > 10);
