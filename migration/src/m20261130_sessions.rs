@@ -21,6 +21,6 @@ CREATE TABLE session (
     access_hash {text} NOT NULL UNIQUE, created_at {instant} NOT NULL, refreshed_at {instant} NOT NULL,
     access_expires_at {instant} NOT NULL, refresh_expires_at {instant} NOT NULL, expires_at {instant} NOT NULL
 );
-CREATE INDEX session_user ON session (user_key, encoded_key);
+CREATE INDEX session_of_user ON session (user_key, encoded_key);
 CREATE INDEX session_expiry ON session (refresh_expires_at);
 ";
