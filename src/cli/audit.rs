@@ -56,7 +56,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
             .await
         }
         Command::Export { scope, target } => {
-            let mut output = target.open()?;
+            let mut output = target.open(config)?;
             store::with_services(config, OpenMode::Look, async |services| {
                 export(&services.audit, scope.client.as_deref(), &mut output).await
             })

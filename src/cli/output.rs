@@ -19,6 +19,13 @@ pub(super) enum Output {
     },
 }
 
+/// The name under which a file is written until it is complete.
+pub(super) fn partial(file: &Path) -> PathBuf {
+    let mut partial = file.as_os_str().to_owned();
+    partial.push(".partial");
+    partial.into()
+}
+
 impl Output {
     /// Opens the file, or standard output for `-`. An existing file is replaced only with `force`.
     pub fn open(file: &Path, force: bool) -> Result<Self, Failure> {
@@ -34,9 +41,7 @@ impl Output {
             let sentence = format!("{file} isn't a file: name another one, or write to standard output with -");
             return Err(Failure::new(sentence));
         }
-        let mut partial = file.as_os_str().to_owned();
-        partial.push(".partial");
-        let partial = PathBuf::from(partial);
+        let partial = partial(file);
         // Like the database, for its owner only. An existing file may be that of another export or, as a link, lead
         // anywhere.
         let opened = OpenOptions::new()

@@ -2,6 +2,7 @@
 
 use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,7 @@ use crate::config::Config;
 use crate::services::{ServiceSettings, Services};
 use clientele_core::error::Error;
 use clientele_domain::client::fill_search_rows;
-use clientele_storage::db::{Database, Dialect, Version, missing_file};
+use clientele_storage::db::{Database, Dialect, Version, is_of_database, missing_file};
 
 const OF_LATER: &str = "was migrated by a later version of this program: use that version";
 const OF_EARLIER: &str =
@@ -205,6 +206,17 @@ async fn fill(database: &Database) -> Result<(), Cause> {
     };
     let filled = fill_search_rows(database, progress).await;
     filled.map_err(|error| Cause::Database("migrate", error))
+}
+
+/// Refuses to write a file of the database itself. Must be called before a file is created or replaced.
+pub(super) fn refuse_own_file(config: &Config, file: &Path) -> Result<(), Failure> {
+    match is_of_database(config.database_url.reveal(), file) {
+        true => {
+            let sentence = format!("{} is the database or a part of it: name another file", file.display());
+            Err(Failure::new(sentence))
+        }
+        false => Ok(()),
+    }
 }
 
 /// The kind of the configured database, for the log.

@@ -27,7 +27,7 @@ const FORMAT: &str = "clientele";
 const VERSION: u64 = 1;
 
 pub(super) async fn export(config: &Config, target: &Target) -> Result<(), Failure> {
-    let mut output = target.open()?;
+    let mut output = target.open(config)?;
     store::with_services(config, OpenMode::Look, async |services| {
         export::write(&services, &mut output).await
     })
@@ -37,6 +37,9 @@ pub(super) async fn export(config: &Config, target: &Target) -> Result<(), Failu
 
 pub(super) async fn import(config: &Config, source: &Source) -> Result<(), Failure> {
     let lines = lines::Lines::open(&source.file)?;
+    if let Some(report) = &source.report {
+        store::refuse_own_file(config, report)?;
+    }
     let mut report = report::Report::open(source.report.as_deref(), &source.file, source.force)?;
     store::with_services(config, OpenMode::Create, async |services| {
         import::read(&services, lines, &mut report).await

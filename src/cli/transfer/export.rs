@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::super::output::Output;
+use super::super::output::{self, Output};
 use super::super::{Failure, store};
 use super::progress::Progress;
 use super::{FORMAT, VERSION, definitions, history, line};
+use crate::config::Config;
 use crate::services::Services;
 use clientele_core::error::Error;
 use clientele_core::scalar::DateTime;
@@ -26,7 +27,12 @@ pub(in crate::cli) struct Target {
 }
 
 impl Target {
-    pub fn open(&self) -> Result<Output, Failure> {
+    /// # Errors
+    /// Among others if the file is one of the database itself.
+    pub fn open(&self, config: &Config) -> Result<Output, Failure> {
+        store::refuse_own_file(config, &self.file)?;
+        // If it exists, the message asks to remove it.
+        store::refuse_own_file(config, &output::partial(&self.file))?;
         Output::open(&self.file, self.force)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
@@ -69,8 +69,8 @@ impl Report {
 }
 
 fn is_same_file(one: &Path, other: &Path) -> bool {
-    let [one, other] = [one, other].map(std::fs::canonicalize);
-    one.is_ok_and(|one| other.is_ok_and(|other| one == other))
+    let [one, other] = [one, other].map(|path| path.metadata().ok().map(|of_file| (of_file.dev(), of_file.ino())));
+    one.is_some() && one == other
 }
 
 /// An entry of the report.

@@ -1,7 +1,7 @@
 //! Opens, migrates and closes a database.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -305,6 +305,11 @@ pub fn sqlite_path(url: &str) -> Option<PathBuf> {
 pub fn missing_file(url: &str) -> Option<PathBuf> {
     let file = sqlite_file(url).ok()??;
     file.is_missing().then(|| file.path().to_owned())
+}
+
+/// Returns true if a path leads to the SQLite database in `url` or a file that SQLite keeps next to it.
+pub fn is_of_database(url: &str, path: &Path) -> bool {
+    sqlite_file(url).is_ok_and(|file| file.is_some_and(|file| file.includes(path)))
 }
 
 fn sqlite_file(url: &str) -> Result<Option<SqliteFile>> {

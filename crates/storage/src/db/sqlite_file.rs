@@ -88,23 +88,25 @@ impl SqliteFile {
     }
 
     fn identity(&self) -> Option<(u64, u64)> {
-        let metadata = fs::metadata(self.path()).ok()?;
-        Some((metadata.dev(), metadata.ino()))
+        identity(self.path())
     }
 
     /// Returns true when SQLite uses this name next to the database.
     pub fn reserves(&self, path: &Path) -> bool {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = fs::canonicalize(folder.unwrap_or(Path::new(".")));
-        let (Ok(folder), Some(name)) = (folder, path.file_name()) else {
-            return false;
-        };
-        self.companions().contains(&folder.join(name))
+        place(path).is_some_and(|place| self.companions().contains(&place))
+    }
+
+    /// Returns true if a path leads to the database or a file that SQLite keeps next to it, by any name, also if they
+    /// don't exist yet.
+    pub fn includes(&self, path: &Path) -> bool {
+        let files: Vec<PathBuf> = place(self.path()).into_iter().chain(self.companions()).collect();
+        let is_same = |file: &PathBuf| identity(file).is_some_and(|file| identity(path) == Some(file));
+        files.iter().any(is_same) || place(path).is_some_and(|place| files.contains(&place))
     }
 
     /// The files that SQLite keeps next to the database: next to the file itself, not next to a link to it.
     fn companions(&self) -> Vec<PathBuf> {
-        let Ok(path) = fs::canonicalize(self.path()) else {
+        let Some(path) = place(self.path()) else {
             return Vec::new();
         };
         let companion = |suffix: &&str| {
@@ -194,6 +196,30 @@ impl SqliteFile {
         let result = sqlx::raw_sql(sql).execute(&mut connection).await;
         connection.close().await?;
         result.map(|_| ())
+    }
+}
+
+/// The device and inode of a file.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// The place of a file without links, which may be missing in an existing folder.
+fn place(path: &Path) -> Option<PathBuf> {
+    if let Ok(found) = fs::canonicalize(path) {
+        return Some(found);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
+    match fs::read_link(path) {
+        // A link to a missing file.
+        Ok(target) => {
+            let target = folder.join(target);
+            let folder = fs::canonicalize(target.parent()?).ok()?;
+            Some(folder.join(target.file_name()?))
+        }
+        Err(_) => Some(folder.join(path.file_name()?)),
     }
 }
 

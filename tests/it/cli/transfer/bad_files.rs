@@ -211,7 +211,8 @@ fn report_does_not_replace_the_imported_file() {
     let content = lines(&[client("k1", "A")]);
     file(&directory, "in", &content);
     std::os::unix::fs::symlink("in", directory.path().join("link")).expect("a link");
-    for report in ["in", "link", "./in"] {
+    fs::hard_link(directory.path().join("in"), directory.path().join("hard")).expect("a link");
+    for report in ["in", "link", "./in", "hard"] {
         let sentence = format!("{report} is the file to import: name another report");
         let import = ["import", "in", "--report", report, "--force"];
         assert_eq!(run(&directory, &url, &import), failed(&sentence));
@@ -290,4 +291,45 @@ fn values_of_an_export_are_stored_in_fields_of_the_same_form() {
     }
     file(&directory, "third", export("SINGLE", "NUMBER", client("k2", "B")));
     assert_eq!(run(&directory, &url, &["import", "third"]), stored);
+}
+
+#[test]
+fn database_is_replaced_by_no_other_file() {
+    let directory = directory();
+    let url = empty(&directory);
+    file(&directory, "in", lines(&[client("k1", "A")]));
+    let at = |name: &str| directory.path().join(name);
+    std::os::unix::fs::symlink("clientele.db", at("link")).expect("a link");
+    std::os::unix::fs::symlink("clientele.db-wal", at("dangling")).expect("a link");
+    fs::hard_link(at("clientele.db"), at("hard")).expect("a link");
+    let database = fs::read(at("clientele.db")).expect("a database");
+    for name in [
+        "clientele.db",
+        "./clientele.db",
+        "link",
+        "hard",
+        "clientele.db-wal",
+        "clientele.db-shm",
+        "clientele.db-journal",
+        "dangling",
+    ] {
+        let refused = failed(&format!("{name} is the database or a part of it: name another file"));
+        assert_eq!(run(&directory, &url, &["export", name, "--force"]), refused);
+        assert_eq!(run(&directory, &url, &["export", name]), refused);
+        let import = ["import", "in", "--report", name, "--force"];
+        assert_eq!(run(&directory, &url, &import), refused);
+        assert!(
+            fs::read(at("clientele.db")).is_ok_and(|file| file == database),
+            "{name}"
+        );
+    }
+    // One that is still missing, and one with the name of an unfinished export.
+    let missing = format!("sqlite:{}", at("new.db").display());
+    let import = ["import", "in", "--report", "new.db", "--force"];
+    let refused = failed("new.db is the database or a part of it: name another file");
+    assert_eq!(run(&directory, &missing, &import), refused);
+    assert!(!at("new.db").exists());
+    fs::rename(at("hard"), at("out.partial")).expect("renamed");
+    let refused = failed("out.partial is the database or a part of it: name another file");
+    assert_eq!(run(&directory, &url, &["export", "out"]), refused);
 }
