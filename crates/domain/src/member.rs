@@ -11,6 +11,8 @@ use clientele_core::{
 
 /// The default limit of a text, in characters.
 pub const TEXT_LIMIT: usize = 255;
+/// The limit of the notes about a client, in characters.
+pub const NOTES_LIMIT: usize = 65_535;
 
 /// The problems found so far.
 #[derive(Debug, Default)]

@@ -1,13 +1,16 @@
 //! Searches that are refused: by a bad constraint, a bad request, a limit, or a missing right.
 
-use clientele::caller::{Permission::ViewClient, Rights, Sets};
+use clientele::{
+    caller::{Permission::ViewClient, Rights, Sets},
+    definitions::Kind,
+};
 use serde_json::json;
 
 use super::{
     super::{merged, refusal},
     SEARCH, constraint, custom, four,
 };
-use crate::harness::TestServer;
+use crate::harness::{TestServer, field};
 
 const SELECTIONS: &str = "\
     ENCODED_KEY, ID, FIRST_NAME, MIDDLE_NAME, LAST_NAME, FULL_NAME, CLIENT_STATE, BIRTHDATE, GENDER, \
@@ -22,6 +25,7 @@ on_both!(
     bad_constraint_is_refused_by_name,
     bad_search_request_is_refused,
     number_of_constraints_and_values_has_a_limit,
+    length_of_values_has_a_limit,
     hidden_custom_field_cannot_be_searched,
 );
 
@@ -285,6 +289,52 @@ async fn number_of_constraints_and_values_has_a_limit(server: &TestServer) {
         .post(SEARCH, values(1_001))
         .await
         .is(400, refusal(4, "INVALID_PARAMETERS", source));
+}
+
+async fn length_of_values_has_a_limit(server: &TestServer) {
+    four(server).await;
+    server.define(vec![field("story", Kind::LongText)]).await;
+    type Build = fn(&str, &str, &[&str]) -> serde_json::Value;
+    let native: Build = constraint;
+    for (of, selection, element, most) in [
+        (native, "FIRST_NAME", "EQUALS", 255),
+        (native, "LAST_NAME", "STARTS_WITH", 255),
+        (native, "ID", "EQUALS_CASE_SENSITIVE", 255),
+        (native, "CLIENT_ADDRESS", "STARTS_WITH", 255),
+        (native, "CLIENT_ADDRESS", "DIFFERENT_THAN", 255),
+        (native, "HOME_PHONE_NUMBER", "IN", 255),
+        (native, "FULL_NAME", "EQUALS", 767),
+        (native, "FULL_NAME", "STARTS_WITH", 255),
+        (native, "NOTES", "EQUALS", 65_535),
+        (native, "NOTES", "IN", 65_535),
+        (native, "NOTES", "STARTS_WITH", 255),
+        (native, "BRANCH_KEY", "EQUALS", 255),
+        (custom, "nick", "EQUALS", 255),
+        (custom, "story", "EQUALS", 2_048),
+        (custom, "story", "STARTS_WITH", 255),
+        (custom, "band", "STARTS_WITH", 255),
+        (custom, "boss", "IN", 255),
+    ] {
+        for character in ["a", "é", "7"] {
+            let search = |length: usize| {
+                let constraint = of(selection, element, &[&character.repeat(length)]);
+                server.post(SEARCH, json!({ "filterConstraints": [constraint] }))
+            };
+            let answer = search(most).await;
+            assert_eq!(answer.status, 200, "{selection} {element}: {}", answer.text);
+            let member = if element == "IN" { "values" } else { "value" };
+            let kind = if ["BRANCH_KEY", "boss"].contains(&selection) {
+                "key"
+            } else {
+                "text"
+            };
+            let source =
+                format!("filterConstraints[0].{member}: {member} must be a {kind} of at most {most} characters.");
+            search(most + 1)
+                .await
+                .is(400, refusal(4, "INVALID_PARAMETERS", &source));
+        }
+    }
 }
 
 async fn hidden_custom_field_cannot_be_searched(server: &TestServer) {

@@ -17,6 +17,7 @@ use crate::{
     caller::Rights,
     definitions::{self, Definitions},
     enums::{ClientState, Gender, Language},
+    member::{NOTES_LIMIT, TEXT_LIMIT},
 };
 use chrono::NaiveDate;
 use clientele_core::{
@@ -240,13 +241,14 @@ impl Selection {
             | Self::FirstName
             | Self::MiddleName
             | Self::LastName
-            | Self::FullName
             | Self::EmailAddress
             | Self::HomePhone
             | Self::MobilePhone1
             | Self::MobilePhone2
-            | Self::Notes
-            | Self::Address => Kind::Text,
+            | Self::Address => Kind::Text(TEXT_LIMIT),
+            // Three names with spaces between.
+            Self::FullName => Kind::Text(3 * TEXT_LIMIT + 2),
+            Self::Notes => Kind::Text(NOTES_LIMIT),
             Self::EncodedKey | Self::Role | Self::Branch | Self::Centre | Self::User => Kind::Key,
             Self::State => Kind::Choice(|text| ClientState::parse(text).map(ClientState::as_str)),
             Self::Gender => Kind::Choice(|text| Gender::parse(text).map(Gender::as_str)),
@@ -327,7 +329,7 @@ impl definitions::Field {
     fn compared_kind(&self) -> Kind {
         use definitions::Kind as Type;
         match self.kind {
-            Type::Text | Type::LongText | Type::Selection => Kind::Text,
+            Type::Text | Type::LongText | Type::Selection => Kind::Text(self.kind.longest().unwrap_or(TEXT_LIMIT)),
             Type::Number => Kind::Number,
             Type::Checkbox => Kind::Choice(|text| match text {
                 "TRUE" => Some("TRUE"),

@@ -11,7 +11,7 @@ use crate::{
     client_by::ClientRoleBy,
     definitions::Definitions,
     enums::{ClientState, Language},
-    member::{Problems, Scalars, TEXT_LIMIT, keep},
+    member::{NOTES_LIMIT, Problems, Scalars, TEXT_LIMIT, keep},
     upsert::{ClientInput, Scope, UpsertClient},
 };
 use clientele_core::{
@@ -22,7 +22,6 @@ use clientele_core::{
     text::{is_blank, is_invisible},
 };
 
-const NOTES_LIMIT: usize = 65_535;
 const CLIENT_ID_LIMIT: usize = 32;
 /// Ids with another meaning in a URL: a folder, its parent, and the route `/api/clients/search`.
 const RESERVED_IDS: [&str; 3] = [".", "..", "search"];

@@ -3,7 +3,7 @@
 use chrono::{Datelike, Days, Months, NaiveDate};
 
 use super::{Constraint, Element, MOST_VALUES, Refusal, number::Number};
-use crate::client::search::folding::fold;
+use crate::{client::search::folding::fold, member::TEXT_LIMIT};
 use clientele_core::{
     problem::{Message, ProblemCode},
     scalar::Date,
@@ -15,8 +15,8 @@ const MOST_DAYS: u32 = 36_600;
 /// The kind of the values of a member.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    /// Texts, compared without regard to case.
-    Text,
+    /// Texts of up to so many characters, compared without regard to case.
+    Text(usize),
     /// Texts that are compared exactly.
     Key,
     /// A closed list of upper-case texts: returns the stored text of a value.
@@ -102,9 +102,10 @@ impl Comparison {
         };
         let test = match (kind, element) {
             (_, Element::NotEmpty) => Test::Present,
-            (Kind::Text, _) => values.texts(element)?,
+            (Kind::Text(longest), _) => values.texts(element, longest)?,
             (Kind::Key, Element::Equals | Element::EqualsCaseSensitive | Element::In) => {
-                Test::OneOf(values.equal(element, |text| Some(text.to_owned()), "a key")?)
+                let what = format!("a key of at most {TEXT_LIMIT} characters");
+                Test::OneOf(values.equal(element, |text| short(text, TEXT_LIMIT), &what)?)
             }
             (Kind::Choice(parse), Element::Equals | Element::EqualsCaseSensitive | Element::In) => {
                 let parse = |text: &str| parse(&text.to_ascii_uppercase()).map(str::to_owned);
@@ -176,18 +177,24 @@ impl Values<'_> {
         values.collect()
     }
 
-    fn texts(&self, element: Element) -> Result<Test, Refusal> {
-        let text = |text: &str| Some(text.to_owned());
+    /// A text that is longer than stored ones is refused: the databases would compare it with each of them.
+    fn texts(&self, element: Element, longest: usize) -> Result<Test, Refusal> {
+        let most = match element {
+            Element::StartsWith => longest.min(TEXT_LIMIT),
+            _ => longest,
+        };
+        let text = |text: &str| short(text, most);
+        let what = &format!("a text of at most {most} characters");
         Ok(match element {
-            Element::EqualsCaseSensitive => Test::OneOf(vec![self.one(text, "a text")?]),
+            Element::EqualsCaseSensitive => Test::OneOf(vec![self.one(text, what)?]),
             Element::Equals | Element::In => {
-                let values = self.equal(element, text, "a text")?;
+                let values = self.equal(element, text, what)?;
                 match values.iter().all(|value| is_caseless(value)) {
                     true => Test::OneOf(values),
                     false => Test::OneOfFolded(values.iter().flat_map(|value| folded(value)).collect()),
                 }
             }
-            Element::StartsWith => match self.one(text, "a text")? {
+            Element::StartsWith => match self.one(text, what)? {
                 prefix if is_caseless(&prefix) => Test::Begins(prefix),
                 prefix => Test::BeginsFolded(folded(&prefix)),
             },
@@ -243,6 +250,11 @@ impl Values<'_> {
             _ => return Err(self.unfit()),
         })
     }
+}
+
+/// Returns a text that has at most so many characters.
+fn short(text: &str, most: usize) -> Option<String> {
+    text.chars().nth(most).is_none().then(|| text.to_owned())
 }
 
 /// Returns true if a text has no letters that differ in case.
