@@ -23,7 +23,6 @@ use crate::services::Services;
 use clientele_core::error::Error;
 use clientele_core::problem::{Problem, ProblemCode};
 use clientele_core::scalar::is_key;
-use clientele_core::text::escaped;
 use clientele_domain::caller::Caller;
 use clientele_domain::custom_field::UpsertCustomFieldSet;
 use clientele_domain::definitions::Definitions;
@@ -223,7 +222,7 @@ impl Import<'_> {
                 format,
                 version,
                 stored,
-                unknown,
+                fault,
             })) if format == FORMAT => {
                 if version != VERSION {
                     return Err(Failure::new(format!(
@@ -231,11 +230,8 @@ impl Import<'_> {
                          the version of the program that wrote it"
                     )));
                 }
-                if let Some(name) = unknown {
-                    return Err(Failure::new(format!(
-                        "the first line has the member {}, which doesn't exist: leave it out",
-                        escaped(&name)
-                    )));
+                if let Some(sentence) = fault {
+                    return Err(Failure::new(sentence));
                 }
                 self.rules = Some(if stored { ImportRules::Stored } else { ImportRules::New });
                 Ok(())

@@ -1,6 +1,7 @@
 //! One line of the file: a client or a definition as JSON.
 
 use async_graphql::InputType;
+use chrono::DateTime;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Map, Value as Json, json};
 
@@ -11,6 +12,7 @@ use super::refusal::{Refusal, unknown};
 use clientele_core::{
     json_check::{self, JsonFault, Limits, PathStep},
     problem::ProblemCode,
+    text::escaped,
 };
 use clientele_domain::{
     audit::ChainPart,
@@ -29,6 +31,8 @@ const DEGREES: [&str; 2] = ["latitude", "longitude"];
 const LISTS: [&str; 3] = ["addresses", "idDocuments", "customInformation"];
 /// The members of the first line.
 const HEADER: [&str; 4] = ["format", "version", "stored", "exportedAt"];
+/// The members of `end` in the last line.
+const END: [&str; 2] = ["clients", "removedClients"];
 
 /// The line of a client, with the first records of its audit chain.
 pub(super) fn of_client(client: &Aggregate, history: &ChainPart, definitions: &Definitions) -> Result<String, Failure> {
@@ -137,8 +141,33 @@ pub(super) struct Header {
     pub format: String,
     pub version: u64,
     pub stored: bool,
-    /// A member that no first line has.
-    pub unknown: Option<String>,
+    /// The sentence about a member that no first line has, or that has no such value.
+    pub fault: Option<String>,
+}
+
+impl Header {
+    fn of(format: String, version: u64, line: &Map<String, Json>) -> Self {
+        let is_time = |at: &Json| at.as_str().is_some_and(|at| DateTime::parse_from_rfc3339(at).is_ok());
+        let unknown = line.keys().find(|name| !HEADER.contains(&name.as_str()));
+        let fault = if let Some(name) = unknown {
+            let name = escaped(name);
+            Some(format!(
+                "the first line has the member {name}, which doesn't exist: leave it out"
+            ))
+        } else if line.get("stored").is_some_and(|stored| !stored.is_boolean()) {
+            Some("stored in the first line must be true or false".to_owned())
+        } else if line.get("exportedAt").is_some_and(|at| !is_time(at)) {
+            Some("exportedAt in the first line must be a time such as 2026-01-31T09:30:00Z".to_owned())
+        } else {
+            None
+        };
+        Self {
+            format,
+            version,
+            stored: line.get("stored").and_then(Json::as_bool).unwrap_or_default(),
+            fault,
+        }
+    }
 }
 
 pub(super) fn parse(text: &str) -> Result<Line, Refusal> {
@@ -191,19 +220,14 @@ pub(super) fn parse(text: &str) -> Result<Line, Refusal> {
     if let Some(removed) = only("removedClient") {
         return history::parsed_removed(removed).map(Line::from);
     }
-    if let Some((clients, removed)) = only("end").and_then(|end| end_of(&end)) {
-        return Ok(Line::End { clients, removed });
+    if let Some(end) = only("end") {
+        return end_of(&end);
     }
     match (
         line.get("format").and_then(Json::as_str),
         line.get("version").and_then(Json::as_u64),
     ) {
-        (Some(format), Some(version)) => Ok(Line::Header(Header {
-            format: format.to_owned(),
-            version,
-            stored: line.get("stored").and_then(Json::as_bool).unwrap_or_default(),
-            unknown: line.keys().find(|name| !HEADER.contains(&name.as_str())).cloned(),
-        })),
+        (Some(format), Some(version)) => Ok(Line::Header(Header::of(format.to_owned(), version, &line))),
         _ => Err(Refusal::malformed(
             "",
             "The line is neither a client nor a definition: it must have the member client, clientRole, \
@@ -232,13 +256,22 @@ fn is_definition(text: &str) -> bool {
     })
 }
 
-/// The numbers of clients and of removed clients in the last line.
-fn end_of(end: &Json) -> Option<(u64, Option<u64>)> {
-    let clients = end.get("clients")?.as_u64()?;
-    match end.get("removedClients") {
-        None => Some((clients, None)),
-        Some(removed) => Some((clients, Some(removed.as_u64()?))),
+/// Reads the numbers of clients and of removed clients in the last line.
+fn end_of(end: &Json) -> Result<Line, Refusal> {
+    let no_object = || Refusal::malformed("end", "end must be an object with the number of clients.");
+    let members = end.as_object().ok_or_else(no_object)?;
+    if let Some(name) = members.keys().find(|name| !END.contains(&name.as_str())) {
+        return Err(unknown(&format!("end.{name}")));
     }
+    let number = |name: &str, value: &Json| {
+        let not_a_number = || Refusal::malformed(format!("end.{name}"), &format!("{name} must be a whole number."));
+        value.as_u64().ok_or_else(not_a_number)
+    };
+    let [clients, removed] = END;
+    Ok(Line::End {
+        clients: number(clients, members.get(clients).unwrap_or(&Json::Null))?,
+        removed: members.get(removed).map(|value| number(removed, value)).transpose()?,
+    })
 }
 
 /// A path in the form of the report.

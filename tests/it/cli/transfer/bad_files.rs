@@ -202,6 +202,18 @@ fn unknown_member_of_the_first_line_is_named() {
     file(&directory, "unknown", with(",\"Stored\":true"));
     let sentence = "the first line has the member Stored, which doesn't exist: leave it out";
     assert_eq!(run(&directory, &url, &["import", "unknown"]), failed(sentence));
+    let stored = "stored in the first line must be true or false";
+    let time = "exportedAt in the first line must be a time such as 2026-01-31T09:30:00Z";
+    for (member, sentence) in [
+        (",\"stored\":\"true\"", stored),
+        (",\"stored\":null", stored),
+        (",\"stored\":1", stored),
+        (",\"exportedAt\":7", time),
+        (",\"exportedAt\":\"today\"", time),
+    ] {
+        file(&directory, "wrong", with(member));
+        assert_eq!(run(&directory, &url, &["import", "wrong"]), failed(sentence));
+    }
 }
 
 #[test]
@@ -332,4 +344,48 @@ fn database_is_replaced_by_no_other_file() {
     fs::rename(at("hard"), at("out.partial")).expect("renamed");
     let refused = failed("out.partial is the database or a part of it: name another file");
     assert_eq!(run(&directory, &url, &["export", "out"]), refused);
+}
+
+#[test]
+fn members_of_the_last_line_are_checked() {
+    let directory = directory();
+    let url = empty(&directory);
+    let unknown = "The line has a member that doesn't exist: leave it out.";
+    for (end, code, path, message) in [
+        (json!({ "clients": 1, "x": 1 }), "INVALID", "end.x", unknown),
+        (
+            json!({ "clients": "1" }),
+            "MALFORMED",
+            "end.clients",
+            "clients must be a whole number.",
+        ),
+        (
+            json!({ "clients": -1 }),
+            "MALFORMED",
+            "end.clients",
+            "clients must be a whole number.",
+        ),
+        (json!({}), "MALFORMED", "end.clients", "clients must be a whole number."),
+        (
+            json!({ "clients": 1, "removedClients": null }),
+            "MALFORMED",
+            "end.removedClients",
+            "removedClients must be a whole number.",
+        ),
+        (
+            json!([]),
+            "MALFORMED",
+            "end",
+            "end must be an object with the number of clients.",
+        ),
+    ] {
+        let content = lines(&[client("k1", "A")]).replace("{\"clients\":1}", &end.to_string());
+        file(&directory, "in", content);
+        let (_, error, status) = run(&directory, &url, &["import", "in", "--report", "report", "--force"]);
+        let sentence = "clientele: the file has no last line with the number of clients: it was cut off, or is still \
+                        being written\n";
+        assert_eq!((&*error, status), (sentence, Some(1)));
+        let expected = entry(3, code, path, message, Value::Null);
+        assert_eq!(read(&directory, "report"), format!("{expected}\n"));
+    }
 }
