@@ -33,6 +33,8 @@ const LISTS: [&str; 3] = ["addresses", "idDocuments", "customInformation"];
 const HEADER: [&str; 4] = ["format", "version", "stored", "exportedAt"];
 /// The members of `end` in the last line.
 const END: [&str; 2] = ["clients", "removedClients"];
+/// The only spelling of the character U+0000 in JSON.
+const NUL: &str = "\\u0000";
 
 /// The line of a client, with the first records of its audit chain.
 pub(super) fn of_client(client: &Aggregate, history: &ChainPart, definitions: &Definitions) -> Result<String, Failure> {
@@ -196,6 +198,19 @@ pub(super) fn parse(text: &str) -> Result<Line, Refusal> {
         let refusal = Refusal::malformed(dotted(&path), message);
         return Err(Refusal { id, ..refusal });
     }
+    // Audit records have rules of their own.
+    let mut checked = line.iter().filter(|(name, _)| *name != "history");
+    if line.contains_key("client")
+        && text.contains(NUL)
+        && let Some(path) = checked.find_map(|(name, value)| place_of_nul(name, value))
+    {
+        let member = path
+            .rsplit('.')
+            .find(|step| !step.starts_with(|first: char| first.is_ascii_digit()));
+        let message = format!("{} must not contain the character U+0000.", member.unwrap_or_default());
+        let refusal = Refusal::new(ProblemCode::InvalidCharacter, path, message);
+        return Err(Refusal { id, ..refusal });
+    }
     if line.contains_key("client") {
         let client = client_of(line).map_err(|refusal| Refusal { id, ..refusal })?;
         return Ok(Line::Client(Box::new(client)));
@@ -233,6 +248,21 @@ pub(super) fn parse(text: &str) -> Result<Line, Refusal> {
             "The line is neither a client nor a definition: it must have the member client, clientRole, \
              idDocumentTemplate, customFieldSet or messageTemplate.",
         )),
+    }
+}
+
+/// Returns the path of the first text with the character U+0000, which PostgreSQL can't store.
+fn place_of_nul(path: &str, value: &Json) -> Option<String> {
+    match value {
+        Json::String(text) => text.contains('\0').then(|| path.to_owned()),
+        Json::Array(list) => list
+            .iter()
+            .enumerate()
+            .find_map(|(index, value)| place_of_nul(&format!("{path}.{index}"), value)),
+        Json::Object(members) => members
+            .iter()
+            .find_map(|(name, value)| place_of_nul(&format!("{path}.{name}"), value)),
+        Json::Null | Json::Bool(_) | Json::Number(_) => None,
     }
 }
 

@@ -9,6 +9,7 @@ mod merged;
 mod races;
 mod references;
 mod snapshot;
+mod stored_lines;
 mod taken;
 mod templates;
 
