@@ -301,8 +301,13 @@ impl Import<'_> {
             others.push(("customFieldSet.set.usage".to_owned(), "set", "usage"));
         }
         for (index, field) in sent.fields.value().into_iter().flatten().enumerate() {
-            let stored = known.field(&field.field_id).map(|stored| stored.kind);
-            if stored.is_some_and(|stored| field.kind.is_some_and(|kind| kind != stored)) {
+            let Some(stored) = known.field(&field.field_id) else {
+                continue;
+            };
+            if stored.set.set_id != sent.set.set_id {
+                others.push((format!("customFieldSet.fields.{index}.fieldId"), "field", "set"));
+            }
+            if field.kind.is_some_and(|kind| kind != stored.kind) {
                 others.push((format!("customFieldSet.fields.{index}.type"), "field", "type"));
             }
         }

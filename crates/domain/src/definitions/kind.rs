@@ -8,6 +8,7 @@ use clientele_core::{
 };
 
 use super::{Field, FieldState};
+use crate::member::TEXT_LIMIT;
 
 text_enum! {
     /// The type of a custom field's values.
@@ -111,26 +112,8 @@ impl Field {
     /// # Errors
     /// A code and a sentence, if no field of this type can have the value.
     pub fn canonical(&self, sent: &str) -> Result<String, (ProblemCode, String)> {
+        self.accept_characters(sent)?;
         let id = &self.row.field_id;
-        let forbidden = match self.kind {
-            Kind::Text => forbidden_in_line(sent),
-            Kind::LongText => forbidden_in_lines(sent),
-            // These types have their own form, but no database takes NUL.
-            Kind::Selection
-            | Kind::Number
-            | Kind::Checkbox
-            | Kind::Date
-            | Kind::ClientLink
-            | Kind::UserLink
-            | Kind::GroupLink => sent.contains('\0').then_some('\0'),
-        };
-        if let Some(character) = forbidden {
-            let number = u32::from(character);
-            return Err((
-                ProblemCode::InvalidCharacter,
-                format!("The field {id} must not contain the character U+{number:04X}."),
-            ));
-        }
         let refuse = |code, takes: &str| Err((code, format!("The field {id} takes {takes}.")));
         match self.kind {
             Kind::Text | Kind::LongText => Ok(sent.to_owned()),
@@ -161,16 +144,67 @@ impl Field {
         }
     }
 
-    fn accept_text(&self, sent: String) -> Result<String, (ProblemCode, String)> {
+    /// Like [`canonical`](Self::canonical), for a value that was stored elsewhere: its option or the linked client may
+    /// be gone.
+    ///
+    /// # Errors
+    /// A code and a sentence, if no field of this type could ever have the value.
+    pub fn formed(&self, sent: &str) -> Result<String, (ProblemCode, String)> {
         let id = &self.row.field_id;
-        if let Some(longest) = self.longest()
-            && sent.chars().count() > longest
-        {
+        // An option is a text of one line.
+        let longest = self
+            .kind
+            .longest()
+            .or((self.kind == Kind::Selection).then_some(TEXT_LIMIT));
+        self.accept_length(sent, longest)?;
+        match self.kind {
+            Kind::Selection => self.accept_characters(sent).map(|()| sent.to_owned()),
+            Kind::ClientLink if !is_key(sent) => {
+                let message = format!("The field {id} takes a key of 1 to 32 letters and digits.");
+                Err((ProblemCode::Invalid, message))
+            }
+            _ => self.canonical(sent),
+        }
+    }
+
+    fn accept_characters(&self, sent: &str) -> Result<(), (ProblemCode, String)> {
+        let id = &self.row.field_id;
+        let forbidden = match self.kind {
+            Kind::Text => forbidden_in_line(sent),
+            Kind::LongText => forbidden_in_lines(sent),
+            // These types have their own form, but no database takes NUL.
+            Kind::Selection
+            | Kind::Number
+            | Kind::Checkbox
+            | Kind::Date
+            | Kind::ClientLink
+            | Kind::UserLink
+            | Kind::GroupLink => sent.contains('\0').then_some('\0'),
+        };
+        if let Some(character) = forbidden {
+            let number = u32::from(character);
             return Err((
-                ProblemCode::TooLong,
-                format!("The field {id} takes at most {longest} characters."),
+                ProblemCode::InvalidCharacter,
+                format!("The field {id} must not contain the character U+{number:04X}."),
             ));
         }
+        Ok(())
+    }
+
+    fn accept_length(&self, sent: &str, longest: Option<usize>) -> Result<(), (ProblemCode, String)> {
+        match longest {
+            Some(longest) if sent.chars().nth(longest).is_some() => {
+                let id = &self.row.field_id;
+                let message = format!("The field {id} takes at most {longest} characters.");
+                Err((ProblemCode::TooLong, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn accept_text(&self, sent: String) -> Result<String, (ProblemCode, String)> {
+        let id = &self.row.field_id;
+        self.accept_length(&sent, self.longest())?;
         match &self.row.pattern {
             Some(pattern) if !fits(pattern, &sent) => {
                 let message = format!(

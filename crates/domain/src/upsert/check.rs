@@ -13,7 +13,9 @@ use async_graphql::MaybeUndefined;
 use chrono::{DateTime, Utc};
 use entity::{address, client_role, custom_field_value, id_document};
 
-pub(super) use custom_information::{no_linked_client, partial::close_gaps};
+pub(super) use custom_information::{
+    Groups, InvalidValue, gaps, no_linked_client, of_type, of_usage, partial::close_gaps,
+};
 
 use super::{UpsertClient, diff::ClientDiff};
 use crate::{

@@ -7,6 +7,7 @@ mod check;
 mod history;
 mod merged;
 mod own;
+mod values;
 
 use std::{
     borrow::Cow,

@@ -347,6 +347,38 @@ fn database_is_replaced_by_no_other_file() {
 }
 
 #[test]
+fn field_of_another_set_is_no_field_of_the_same_form() {
+    let directory = directory();
+    let url = empty(&directory);
+    let set = |id: &str, usage: &str, fields: Value| json!({ "customFieldSet": { "set": { "setId": id, "name": id, "usage": usage }, "fields": fields } });
+    let card = json!([{ "fieldId": "card", "name": "Card", "type": "TEXT" }]);
+    let other = json!([{ "fieldId": "other", "name": "Other", "type": "TEXT" }]);
+    let export = |sets: [Value; 2], client: Value| {
+        let first = json!({ "format": "clientele", "version": 1, "stored": true });
+        let [one, two] = sets;
+        let all = [first, one, two, client, json!({ "end": { "clients": 1 } })];
+        all.map(|line| format!("{line}\n")).concat()
+    };
+    let first = [
+        set("cards", "GROUPED", card.clone()),
+        set("facts", "SINGLE", other.clone()),
+    ];
+    file(&directory, "first", export(first, client("k1", "A")));
+    let stored = (summary_without(1, 1, 0, 0), String::new(), Some(0));
+    assert_eq!(run(&directory, &url, &["import", "first"]), stored);
+    let mut second = client("k2", "B");
+    second["customInformation"] = json!([{ "fieldId": "card", "value": "1" }]);
+    let sets = [set("cards", "GROUPED", other), set("facts", "SINGLE", card)];
+    file(&directory, "second", export(sets, second));
+    let (_, error, status) = run(&directory, &url, &["import", "second", "--report", "report"]);
+    let end = "clientele: the definition on line 2 is refused, so that its clients can't be stored\n";
+    assert_eq!((&*error, status), (end, Some(1)));
+    let message = "The stored field has another set: make both equal.";
+    let expected = entry(2, "INVALID", "customFieldSet.fields.0.fieldId", message, Value::Null);
+    assert_eq!(read(&directory, "report"), format!("{expected}\n"));
+}
+
+#[test]
 fn members_of_the_last_line_are_checked() {
     let directory = directory();
     let url = empty(&directory);

@@ -11,6 +11,8 @@ use crate::harness::{
 
 on_both!(
     character_that_no_database_takes_is_refused,
+    value_that_no_definition_has_allowed_is_refused,
+    value_of_an_earlier_definition_is_stored,
 );
 
 fn client(key: &str) -> Value {
@@ -109,4 +111,155 @@ async fn character_that_no_database_takes_is_refused(server: &TestServer) {
         ],
     )
     .await;
+}
+
+async fn value_that_no_definition_has_allowed_is_refused(server: &TestServer) {
+    define_fields(server).await;
+    let one = |key: &str, field: &str, value: &str| with(key, json!([{ "fieldId": field, "value": value }]));
+    let link = |key: &str, field: &str, value: &str| with(key, json!([{ "fieldId": field, "linkedKey": value }]));
+    let cards = |key: &str, indexes: &[i32]| {
+        let cards = indexes
+            .iter()
+            .map(|index| json!({ "fieldId": "card", "groupIndex": index, "value": "a" }));
+        with(key, cards.collect())
+    };
+    let value = "customInformation.0.value";
+    let linked = "customInformation.0.linkedKey";
+    let number = "The field number takes a decimal number of up to 30 digits.";
+    let gap = |next: usize| format!("The groups of the set cards must have the indexes 0, 1, 2…: {next} is missing.");
+    refuses(
+        server,
+        &[
+            (one("k1", "number", "abc"), "NOT_A_NUMBER", value, number),
+            (one("k2", "number", "NaN"), "NOT_A_NUMBER", value, number),
+            (one("k3", "number", &"7".repeat(31)), "NOT_A_NUMBER", value, number),
+            (
+                one("k4", "day", "nope"),
+                "NOT_A_DATE",
+                value,
+                "The field day takes a date of the form YYYY-MM-DD.",
+            ),
+            (
+                one("k5", "flag", "maybe"),
+                "NOT_A_CHECKBOX",
+                value,
+                "The field flag takes TRUE or FALSE.",
+            ),
+            (
+                one("k6", "text", &"é".repeat(256)),
+                "TOO_LONG",
+                value,
+                "The field text takes at most 255 characters.",
+            ),
+            (
+                one("k7", "long", &"é".repeat(2_049)),
+                "TOO_LONG",
+                value,
+                "The field long takes at most 2048 characters.",
+            ),
+            (
+                one("k8", "band", &"é".repeat(256)),
+                "TOO_LONG",
+                value,
+                "The field band takes at most 255 characters.",
+            ),
+            (
+                one("k9", "text", "a\nb"),
+                "INVALID_CHARACTER",
+                value,
+                "The field text must not contain the character U+000A.",
+            ),
+            (
+                link("kA", "boss", &"a".repeat(33)),
+                "INVALID",
+                linked,
+                "The field boss takes a key of 1 to 32 letters and digits.",
+            ),
+            (
+                link("kB", "team", &"a".repeat(100_000)),
+                "INVALID",
+                linked,
+                "The field team takes a key of 1 to 32 letters and digits.",
+            ),
+            (
+                one("kC", "boss", "good"),
+                "INVALID",
+                value,
+                "The field boss is of type CLIENT_LINK: send linkedKey, not value.",
+            ),
+            (
+                link("kD", "text", "good"),
+                "INVALID",
+                linked,
+                "The field text is of type TEXT: send value, not linkedKey.",
+            ),
+            (
+                one("kE", "text", ""),
+                "BLANK",
+                value,
+                "The field text has no value: send value.",
+            ),
+            (
+                one("kF", "card", "a"),
+                "GROUP_INDEX",
+                "customInformation.0.groupIndex",
+                "The set of card is grouped: send groupIndex.",
+            ),
+            (
+                with("kG", json!([{ "fieldId": "text", "groupIndex": 0, "value": "a" }])),
+                "GROUP_INDEX",
+                "customInformation.0.groupIndex",
+                "The set of text isn't grouped: leave groupIndex out.",
+            ),
+            (
+                cards("kH", &[-2, 0]),
+                "GROUP_GAP",
+                "customInformation.0.groupIndex",
+                &gap(0),
+            ),
+            (
+                cards("kI", &[0, 2]),
+                "GROUP_GAP",
+                "customInformation.1.groupIndex",
+                &gap(1),
+            ),
+        ],
+    )
+    .await;
+}
+
+async fn value_of_an_earlier_definition_is_stored(server: &TestServer) {
+    define(
+        server,
+        "facts",
+        json!([
+            { "fieldId": "text", "name": "Text", "type": "TEXT", "pattern": "##", "maxLength": 2 },
+            { "fieldId": "long", "name": "Long", "type": "LONG_TEXT", "maxLength": 2 },
+            { "fieldId": "number", "name": "Number", "type": "NUMBER", "state": "DEACTIVATED" },
+            { "fieldId": "band", "name": "Band", "type": "SELECTION", "options": [{ "value": "LOW" }] },
+            { "fieldId": "boss", "name": "Boss", "type": "CLIENT_LINK" },
+        ]),
+    )
+    .await;
+    let long = "é\n".repeat(1_024);
+    let values = json!([
+        { "fieldId": "text", "value": "é".repeat(255) },
+        { "fieldId": "long", "value": long },
+        { "fieldId": "number", "value": "7".repeat(30) },
+        { "fieldId": "band", "value": "GONE" },
+        { "fieldId": "boss", "linkedKey": "erased" },
+    ]);
+    let (directory, url) = (directory(), server.database_url());
+    file(&directory, "in", export(&[with("k1", values.clone())]));
+    let stored = (summary_without(1, 1, 0, 0), String::new(), Some(0));
+    assert_eq!(run(&directory, &url, &["import", "in"]), stored);
+    let (exported, ..) = run(&directory, &url, &["export"]);
+    let line = exported.lines().find(|line| line.contains("\"client\":{"));
+    let line: Value = serde_json::from_str(line.expect("a client")).expect("JSON");
+    let found = line["customInformation"].as_array().into_iter().flatten().map(|value| {
+        let mut value = value.clone();
+        value.as_object_mut().expect("an object").remove("encodedKey");
+        value
+    });
+    assert_eq!(Value::from_iter(found), values);
 }

@@ -100,15 +100,8 @@ fn replace(
             continue;
         }
         let group_index = group_index.unwrap_or(NO_GROUP);
-        if (group_index != NO_GROUP) != field.is_grouped() {
-            let message = match field.is_grouped() {
-                true => Message::from(format!("The set of {field_id} is grouped: send ")).member("groupIndex"),
-                false => Message::from(format!("The set of {field_id} isn't grouped: leave "))
-                    .member("groupIndex")
-                    .text(" out"),
-            };
-            let place = path![LIST, index, "groupIndex"];
-            problems.add(ProblemCode::GroupIndex, place, message.text("."));
+        if let Err((code, member, message)) = of_usage(field, group_index) {
+            problems.add(code, path![LIST, index, member], message);
             continue;
         }
         if field.is_grouped() && field.is_editable(rights) {
@@ -215,10 +208,10 @@ fn missing(field: &Field) -> Problem {
 }
 
 /// The groups that a list has of each grouped set, by the set's id: each group index, and where it comes first.
-type Groups<'a> = BTreeMap<&'a str, BTreeMap<i32, usize>>;
+pub(in crate::upsert) type Groups<'a> = BTreeMap<&'a str, BTreeMap<i32, usize>>;
 
 /// Groups are numbered 0, 1, 2…: reports the first index of each set that isn't the next one.
-fn gaps(groups: &Groups<'_>, problems: &mut Problems) {
+pub(in crate::upsert) fn gaps(groups: &Groups<'_>, problems: &mut Problems) {
     for (set, groups) in groups {
         let next = groups
             .iter()
@@ -296,7 +289,42 @@ fn field<'a>(id: &str, index: usize, context: &'a ValidationContext<'_>, problem
 }
 
 /// The reason to refuse a value: its code, the member at fault, and a message.
-type InvalidValue = (ProblemCode, &'static str, Message);
+pub(in crate::upsert) type InvalidValue = (ProblemCode, &'static str, Message);
+
+/// Refuses a group in a set that isn't grouped, and a value without one in a set that is.
+pub(in crate::upsert) fn of_usage(field: &Field, group_index: i32) -> Result<(), InvalidValue> {
+    let id = &field.row.field_id;
+    let message = match (group_index != NO_GROUP, field.is_grouped()) {
+        (false, true) => Message::from(format!("The set of {id} is grouped: send ")).member("groupIndex"),
+        (true, false) => Message::from(format!("The set of {id} isn't grouped: leave "))
+            .member("groupIndex")
+            .text(" out"),
+        _ => return Ok(()),
+    };
+    Err((ProblemCode::GroupIndex, "groupIndex", message.text(".")))
+}
+
+/// Returns the member that has the value of a field of this type. The other one must be empty.
+pub(in crate::upsert) fn of_type<'a>(
+    field: &Field,
+    value: &'a MaybeUndefined<String>,
+    linked_key: &'a MaybeUndefined<String>,
+) -> Result<(&'static str, &'a MaybeUndefined<String>), InvalidValue> {
+    let (member, sent, other_member, other) = match field.kind.is_link() {
+        true => ("linkedKey", linked_key, "value", value),
+        false => ("value", value, "linkedKey", linked_key),
+    };
+    if matches!(other, MaybeUndefined::Value(text) if !text.is_empty()) {
+        let (id, kind) = (&field.row.field_id, field.kind.as_str());
+        let message = Message::from(format!("The field {id} is of type {kind}: send "))
+            .member(member)
+            .text(", not ")
+            .member(other_member)
+            .text(".");
+        return Err((ProblemCode::Invalid, other_member, message));
+    }
+    Ok((member, sent))
+}
 
 /// Returns the value and linked key to store, for a caller who may change them. `before` is the stored value that was
 /// sent, of any group, or else the one in its place.
@@ -313,19 +341,7 @@ fn decide(
 ) -> Result<(Option<String>, Option<String>), InvalidValue> {
     let id = &field.row.field_id;
     let link = field.kind.is_link();
-    let (member, sent, other_member, other) = if link {
-        ("linkedKey", linked_key, "value", value)
-    } else {
-        ("value", value, "linkedKey", linked_key)
-    };
-    if matches!(other, MaybeUndefined::Value(text) if !text.is_empty()) {
-        let message = Message::from(format!("The field {id} is of type {}: send ", field.kind.as_str()))
-            .member(member)
-            .text(", not ")
-            .member(other_member)
-            .text(".");
-        return Err((ProblemCode::Invalid, other_member, message));
-    }
+    let (member, sent) = of_type(field, value, linked_key)?;
     let kept = before.map(|before| (before.value.clone(), before.linked_key.clone()));
     let text = match (sent, kept) {
         (MaybeUndefined::Undefined, Some(kept)) => return Ok(kept),

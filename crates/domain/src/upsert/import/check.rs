@@ -9,7 +9,7 @@ use entity::{
 };
 use sea_orm::ConnectionTrait;
 
-use super::{Import, ImportRules, ImportedClient, history, own::stored_values};
+use super::{Import, ImportRules, ImportedClient, history, values::stored_values};
 use crate::{
     audit::{Action, Chain, Change, CheckedPart, Head, Subject},
     caller::{Caller, Permission},

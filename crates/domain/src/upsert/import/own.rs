@@ -1,70 +1,22 @@
-//! The parts of an imported client that its line sets: keys, dates, its state, its version and its stored values.
+//! The parts of an imported client that its line sets: keys, dates, its state and its version.
 
 use std::collections::HashSet;
 
-use async_graphql::MaybeUndefined;
 use chrono::Datelike;
-use entity::{client, custom_field_value};
+use entity::client;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::ImportedClient;
 use crate::{
     client::Aggregate,
-    definitions::{Definitions, NO_GROUP},
     enums::ClientState,
 };
 use clientele_core::{
     path,
-    problem::{Message, Problem, ProblemCode},
-    scalar::{is_key, new_key},
+    problem::{Problem, ProblemCode},
+    scalar::is_key,
 };
-
-/// The custom field values of a client as the file has them.
-pub(super) fn stored_values(
-    client: &ImportedClient,
-    definitions: &Definitions,
-) -> Result<Vec<custom_field_value::Model>, Vec<Problem>> {
-    let (mut values, mut problems, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
-    for (index, value) in client
-        .input
-        .custom_information
-        .value()
-        .into_iter()
-        .flatten()
-        .enumerate()
-    {
-        let place = path!["customInformation", index, "fieldId"];
-        let Some(field) = definitions.field(&value.field_id) else {
-            let message = Message::from("There is no custom field with this id").listed_by("customFieldSets");
-            problems.push(Problem::new(ProblemCode::NotFound, place, message));
-            continue;
-        };
-        let group_index = value.group_index.unwrap_or(NO_GROUP);
-        if !seen.insert((&*field.row.encoded_key, group_index)) {
-            let message = format!("The field {} is named twice.", value.field_id);
-            problems.push(Problem::new(ProblemCode::Duplicate, place, message));
-            continue;
-        }
-        values.push(custom_field_value::Model {
-            client_key: String::new(), // set with the client's own key
-            field_key: field.row.encoded_key.clone(),
-            group_index,
-            encoded_key: new_key(),
-            position: index as i32,
-            value: text(&value.value),
-            linked_key: text(&value.linked_key),
-        });
-    }
-    match problems.is_empty() {
-        true => Ok(values),
-        false => Err(problems),
-    }
-}
-
-fn text(sent: &MaybeUndefined<String>) -> Option<String> {
-    sent.value().cloned()
-}
 
 impl ImportedClient {
     /// Puts the client's own keys, dates, state and version into the rows of a new client.
