@@ -75,3 +75,6 @@ impl Clients {
         }
     }
 }
+
+/// The last version of a client. Exports, imports and both databases take it.
+pub const LAST_VERSION: i32 = 2_000_000_000;

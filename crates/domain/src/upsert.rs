@@ -50,7 +50,7 @@ use crate::{
     audit::{self, Action, Chain, Change, Head, Subject},
     caller::{Caller, Rights},
     client::{
-        Aggregate, ClientParts, Clients, Transition,
+        Aggregate, ClientParts, Clients, LAST_VERSION, Transition,
         aggregate::{Locked, RowLock, lock_and_read},
         search::{SEARCHED, SearchRows},
     },
@@ -361,6 +361,9 @@ impl Upsert<'_> {
         let mut batch = Batch::new(transaction.dialect);
         if outcome != Outcome::Unchanged {
             if let Some(before) = &before {
+                if before.client.version >= LAST_VERSION {
+                    return Ok(Step::Discard(Err(vec![target::last_version()])));
+                }
                 row.version = before.client.version + 1;
                 // The clocks of servers differ; a client's own time must not run backwards.
                 row.updated_at = self.now.max(before.client.updated_at);

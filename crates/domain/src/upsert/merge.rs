@@ -386,7 +386,13 @@ impl Merge<'_> {
         let exited = exit.write(Some(from), exited, definitions.clone(), transaction);
         let mut queued = match exited.await? {
             Step::Commit(Ok(exited)) | Step::Discard(Ok(exited)) => exited.queued,
-            Step::Commit(Err(problems)) | Step::Discard(Err(problems)) => return Ok(Step::Discard(Err(problems))),
+            Step::Commit(Err(problems)) | Step::Discard(Err(problems)) => {
+                let of_from = problems.into_iter().map(|problem| Problem {
+                    path: path!["from"].to_vec(),
+                    ..problem
+                });
+                return Ok(Step::Discard(Err(of_from.collect())));
+            }
             Step::Again => return Ok(Step::Again),
         };
         let upsert = self.upsert(&upsert);

@@ -6,7 +6,7 @@ use sea_orm::Value;
 use super::{ClientInput, ClientMatch, Scope, Upsert, UpsertClient};
 use crate::{
     caller::{Caller, Permission},
-    client::Aggregate,
+    client::{Aggregate, LAST_VERSION},
     client_by::ClientBy,
     definitions::Field,
 };
@@ -241,6 +241,12 @@ pub(crate) fn version_conflict(expected: i32, version: i32) -> Option<Problem> {
             ..Problem::new(ProblemCode::VersionConflict, path!["expectedVersion"], message)
         }
     })
+}
+
+/// The problem of a client that can't have another version.
+pub(super) fn last_version() -> Problem {
+    let message = format!("The client has the last version, {LAST_VERSION}: it can't be changed any more.");
+    Problem::new(ProblemCode::TooMany, path!["client"], message)
 }
 
 /// The problem of a client that must exist, and doesn't.

@@ -13,6 +13,8 @@ on_both!(
     character_that_no_database_takes_is_refused,
     value_that_no_definition_has_allowed_is_refused,
     value_of_an_earlier_definition_is_stored,
+    version_has_a_limit,
+    client_with_the_last_version_stays_as_it_is,
 );
 
 fn client(key: &str) -> Value {
@@ -262,4 +264,69 @@ async fn value_of_an_earlier_definition_is_stored(server: &TestServer) {
         value
     });
     assert_eq!(Value::from_iter(found), values);
+}
+
+async fn version_has_a_limit(server: &TestServer) {
+    let of = |key: &str, version: i64| {
+        let mut line = json!({ "client": client(key) });
+        line["client"]["version"] = version.into();
+        line
+    };
+    let refused = (
+        of("k1", 2_000_000_001),
+        "MALFORMED",
+        "client.version",
+        "version must be from 1 to 2000000000.",
+    );
+    refuses(server, &[refused]).await;
+    let (directory, url) = (directory(), server.database_url());
+    file(&directory, "last", export(&[of("k2", 2_000_000_000)]));
+    let stored = (summary_without(1, 1, 0, 0), String::new(), Some(0));
+    assert_eq!(run(&directory, &url, &["import", "last"]), stored);
+}
+
+async fn client_with_the_last_version_stays_as_it_is(server: &TestServer) {
+    let (directory, url) = (directory(), server.database_url());
+    let mut lines = ["k1", "k2", "k3"].map(|key| json!({ "client": client(key) }));
+    lines[0]["client"]["version"] = json!(1_999_999_999);
+    file(&directory, "in", export(&lines));
+    assert_eq!(run(&directory, &url, &["import", "in"]).2, Some(0));
+    let upsert = "mutation($notes: String) { upsertClient(input: { client: { encodedKey: \"k1\", notes: $notes } }) {
+        client { version } userErrors { code path message } } }";
+    let changed = data(server, upsert, json!({ "notes": "a" })).await;
+    let expected = json!({ "client": { "version": 2_000_000_000 }, "userErrors": [] });
+    assert_eq!(changed["upsertClient"], expected);
+    let merge = |from: &str, into: &str| {
+        format!(
+            "mutation {{ mergeClients(input: {{ from: {{ encodedKey: \"{from}\" }}, into: {{ encodedKey: \"{into}\" }},
+                reason: \"a\", fields: [NOTES] }}) {{ userErrors {{ code path }} }} }}"
+        )
+    };
+    let before = server.snapshot().await;
+    let refused = data(server, upsert, json!({ "notes": "b" })).await;
+    let message = "The client has the last version, 2000000000: it can't be changed any more.";
+    let expected = json!({ "client": null,
+        "userErrors": [{ "code": "TOO_MANY", "path": ["input", "client"], "message": message }] });
+    assert_eq!(refused["upsertClient"], expected);
+    for (from, into, path) in [("k1", "k2", "from"), ("k2", "k1", "into")] {
+        let refused = data(server, &merge(from, into), json!({})).await;
+        let expected = json!([{ "code": "TOO_MANY", "path": ["input", path] }]);
+        assert_eq!(refused["mergeClients"]["userErrors"], expected, "{path}");
+    }
+    assert_eq!(server.snapshot().await, before);
+    // It doesn't keep a client that it was merged into from being removed, and can be removed itself.
+    let merged = "UPDATE client SET merged_into_key = 'k3', state = 'EXITED' WHERE encoded_key = 'k1'";
+    server.write(merged).await.expect("a sound statement");
+    for key in ["k3", "k1"] {
+        let delete = format!(
+            "mutation {{ deleteClient(input: {{ by: {{ encodedKey: \"{key}\" }} }}) {{ userErrors {{ code }} }} }}"
+        );
+        let deleted = data(server, &delete, json!({})).await;
+        assert_eq!(deleted["deleteClient"]["userErrors"], json!([]), "{key}");
+        if key == "k3" {
+            let query = "{ client(by: { encodedKey: \"k1\" }) { version mergedInto { encodedKey } } }";
+            let found = data(server, query, json!({})).await;
+            assert_eq!(found["client"], json!({ "version": 2_000_000_000, "mergedInto": null }));
+        }
+    }
 }

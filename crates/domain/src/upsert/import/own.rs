@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::ImportedClient;
 use crate::{
-    client::Aggregate,
+    client::{Aggregate, LAST_VERSION},
     enums::ClientState,
 };
 use clientele_core::{
@@ -56,8 +56,13 @@ impl ImportedClient {
                 return refuse(name, "The year must be from 1 to 9999.");
             }
         }
-        if client.version < 1 {
-            return refuse("version", "version must be 1 or more.");
+        if !(1..=LAST_VERSION).contains(&client.version) {
+            let message = format!("version must be from 1 to {LAST_VERSION}.");
+            return Err(Problem::new(
+                ProblemCode::Malformed,
+                path!["client", "version"],
+                message,
+            ));
         }
         if let Some(into) = &client.merged_into_key {
             let is_exited = client.state == ClientState::Exited.as_str();

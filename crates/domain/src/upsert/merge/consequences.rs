@@ -9,7 +9,7 @@ use crate::{
     audit::{Action, Chain, Change, Head, Subject},
     caller::Caller,
     client::{
-        Aggregate, ClientParts, Clients,
+        Aggregate, ClientParts, Clients, LAST_VERSION,
         aggregate::{read_all_for_change, select_for_change},
     },
     definitions::Definitions,
@@ -55,7 +55,11 @@ pub(super) async fn put(
         let (record, head) = clients.audit.seal(transaction, caller, &change, head, now).await?;
         records.push(record);
         let row = client::Model {
-            version: before.client.version + 1,
+            // A removal must not fail because of a client that refers to the removed one.
+            version: match before.client.version {
+                version if version < LAST_VERSION => version + 1,
+                last => last,
+            },
             updated_at: now.max(before.client.updated_at),
             ..after.client.clone()
         };
