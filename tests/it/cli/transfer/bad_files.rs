@@ -350,7 +350,10 @@ fn database_is_replaced_by_no_other_file() {
 fn field_of_another_set_is_no_field_of_the_same_form() {
     let directory = directory();
     let url = empty(&directory);
-    let set = |id: &str, usage: &str, fields: Value| json!({ "customFieldSet": { "set": { "setId": id, "name": id, "usage": usage }, "fields": fields } });
+    let set = |id: &str, usage: &str, fields: Value| {
+        let set = json!({ "setId": id, "name": id, "usage": usage });
+        json!({ "customFieldSet": { "set": set, "fields": fields } })
+    };
     let card = json!([{ "fieldId": "card", "name": "Card", "type": "TEXT" }]);
     let other = json!([{ "fieldId": "other", "name": "Other", "type": "TEXT" }]);
     let export = |sets: [Value; 2], client: Value| {
