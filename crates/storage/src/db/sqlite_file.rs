@@ -99,22 +99,17 @@ impl SqliteFile {
     /// Returns true if a path leads to the database or a file that SQLite keeps next to it, by any name, also if they
     /// don't exist yet.
     pub fn includes(&self, path: &Path) -> bool {
-        let files: Vec<PathBuf> = place(self.path()).into_iter().chain(self.companions()).collect();
+        let Some(own) = place(self.path()) else {
+            return false;
+        };
+        let files = [companions_of(&own), vec![own]].concat();
         let is_same = |file: &PathBuf| identity(file).is_some_and(|file| identity(path) == Some(file));
         files.iter().any(is_same) || place(path).is_some_and(|place| files.contains(&place))
     }
 
     /// The files that SQLite keeps next to the database: next to the file itself, not next to a link to it.
     fn companions(&self) -> Vec<PathBuf> {
-        let Some(path) = place(self.path()) else {
-            return Vec::new();
-        };
-        let companion = |suffix: &&str| {
-            let mut companion = path.clone().into_os_string();
-            companion.push(suffix);
-            PathBuf::from(companion)
-        };
-        ["-wal", "-shm", "-journal"].iter().map(companion).collect()
+        fs::canonicalize(self.path()).map_or_else(|_| Vec::new(), |path| companions_of(&path))
     }
 
     pub fn path(&self) -> &Path {
@@ -197,6 +192,16 @@ impl SqliteFile {
         connection.close().await?;
         result.map(|_| ())
     }
+}
+
+/// The names of the files that SQLite keeps next to a database at this path.
+fn companions_of(path: &Path) -> Vec<PathBuf> {
+    let companion = |suffix: &&str| {
+        let mut companion = path.as_os_str().to_owned();
+        companion.push(suffix);
+        PathBuf::from(companion)
+    };
+    ["-wal", "-shm", "-journal"].iter().map(companion).collect()
 }
 
 /// The device and inode of a file.
