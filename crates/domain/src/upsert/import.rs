@@ -342,9 +342,10 @@ impl Import<'_> {
             Some(_) if stored_id.is_some() => {
                 Some("A client with this key is stored with another clientId: give this one another key.")
             }
-            Some(key) if used.removed_keys.contains(key) => {
-                Some("A client with this key was deleted or erased: give this one another key.")
-            }
+            Some(key) if used.removed_keys.contains(key) => Some(
+                "The client with this key was deleted or erased here: remove the line. Another key would store \
+                     the data again.",
+            ),
             Some(key) if used.ids.contains(key) => {
                 Some("The key is the clientId of another client: give this one another key.")
             }

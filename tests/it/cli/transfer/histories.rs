@@ -425,7 +425,8 @@ async fn removed_clients_keep_their_keys(server: &TestServer) {
         (summary(0, 0, 0), String::new(), Some(0))
     );
     file(&directory, "new", new(json!({ "encodedKey": deleted })));
-    let message = "A client with this key was deleted or erased: give this one another key.";
+    let message = "The client with this key was deleted or erased here: remove the line. Another key would store the \
+        data again.";
     assert_eq!(
         refused(&directory, &to, &key, "new"),
         [entry(2, "TAKEN", "client.encodedKey", message, json!(deleted))]

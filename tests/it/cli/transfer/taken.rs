@@ -66,7 +66,8 @@ async fn taken_values_and_keys_of_removed_clients_are_refused(server: &TestServe
     let value = "customInformation.0.value";
     let tax = "Another client has this value of the field tax, which must be unique.";
     let boss = "Another client has this value of the field boss, which must be unique.";
-    let gone = "A client with this key was deleted or erased: give this one another key.";
+    let gone = "The client with this key was deleted or erased here: remove the line. Another key would store the \
+        data again.";
     let id = "Another client has this clientId: choose another, or leave it out to have one generated.";
     let expected = [
         refused(2, value, tax, "k2"),
