@@ -176,9 +176,7 @@ impl Work for Upsert<'_> {
             if holder.as_deref() != client.map(|client| &*client.client.encoded_key) {
                 return Ok(Step::Again);
             }
-            if client.is_none() {
-                input = self.input.with_matched(field);
-            }
+            input = self.input.with_matched(field, client.is_some());
         }
         let wrong_target = self.wrong_target(client, transaction).await?;
         let unknown = match wrong_target {

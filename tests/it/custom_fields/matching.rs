@@ -26,6 +26,7 @@ on_both!(
     unmatched_value_of_another_client_is_taken,
     value_names_its_client_after_the_field_changed,
     null_list_is_refused_for_new_clients_too,
+    same_lists_find_the_same_clients,
 );
 
 async fn define_all(server: &TestServer) {
@@ -129,9 +130,20 @@ async fn value_stays_in_the_list_or_is_replaced(server: &TestServer) {
         json!([value("crm", "A-2"), value("nick", "Al")])
     );
     assert_eq!(upsert(server, input("crm", "A-1", json!({}))).await["created"], true);
-    // A list without it deletes the value of a stored client, as every list does.
-    let changed = upsert(server, input("crm", "A-2", json!({ "customInformation": [nick] }))).await;
-    assert_eq!(changed["client"]["customInformation"], json!([value("nick", "Al")]));
+    // A list without it keeps it at its end: otherwise the same input would create a second client.
+    for (version, sent, stored) in [
+        (3, json!([nick]), json!([value("nick", "Al"), value("crm", "A-2")])),
+        (3, json!([nick]), json!([value("nick", "Al"), value("crm", "A-2")])),
+        (4, json!([]), json!([value("crm", "A-2")])),
+    ] {
+        let changed = upsert(server, input("crm", "A-2", json!({ "customInformation": sent }))).await;
+        let client = &changed["client"];
+        assert_eq!(
+            (&changed["created"], &client["version"], &client["customInformation"]),
+            (&json!(false), &json!(version), &stored)
+        );
+    }
+    assert_eq!(server.snapshot().await.rows("client").len(), 2);
     let taken = input(
         "crm",
         "A-1",
@@ -283,5 +295,21 @@ async fn null_list_is_refused_for_new_clients_too(server: &TestServer) {
     for value in ["A-1", "A-2"] {
         let null = input("crm", value, json!({ "customInformation": null }));
         refuse(server, CLIENT, null, "NULL_LIST", &["customInformation"]).await;
+    }
+}
+
+async fn same_lists_find_the_same_clients(server: &TestServer) {
+    define_all(server).await;
+    let query = "mutation($input: UpsertClientsInput!) { upsertClients(input: $input) { results { created \
+        client { version customInformation { value linkedKey field { fieldId } } } userErrors { code path } } } }";
+    let nick = json!({ "customInformation": [{ "fieldId": "nick", "value": "Al" }] });
+    let clients = json!({ "clients": [input("crm", "77", nick.clone()), input("tax", "1.50", nick)] });
+    for created in [true, false, false] {
+        let results = data(server, query, json!({ "input": clients })).await["upsertClients"]["results"].take();
+        let result = |field, text| {
+            json!({ "created": created, "userErrors": [], "client": { "version": 1,
+                "customInformation": [value("nick", "Al"), value(field, text)] } })
+        };
+        assert_eq!(results, json!([result("crm", "77"), result("tax", "1.5")]));
     }
 }

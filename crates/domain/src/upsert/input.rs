@@ -70,16 +70,18 @@ pub struct UpsertClient {
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub addresses: MaybeUndefined<Vec<AddressInput>>,
     /// Replaces the custom field values, at most 1,000. A field that isn't listed loses its value. Omit it to keep the
-    /// values; `[]` deletes all; null is refused. Values of sets that you may not change keep their positions in the
-    /// list, and the listed values fill the other positions in order. Listing a value that you may not change is
-    /// FORBIDDEN, unless you may view it and send it back unchanged.
+    /// values; `[]` deletes all; null is refused. With `matchOn: CUSTOM_FIELD`, the value of `matchCustomField` is
+    /// part of the list, at its end unless the list has the field. Values of sets that you may not change keep their
+    /// positions in the list, and the listed values fill the other positions in order. Listing a value that you may not
+    /// change is FORBIDDEN, unless you may view it and send it back unchanged.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub custom_information: MaybeUndefined<Vec<CustomFieldValueInput>>,
     /// The field that identifies the client to change.
     #[graphql(default)]
     pub match_on: ClientMatch,
-    /// With `matchOn: CUSTOM_FIELD`: the value of the client to change. A new client gets it, unless
-    /// `customInformation` has a value for the field.
+    /// With `matchOn: CUSTOM_FIELD`: the value of the client to change. A new client gets it, and the client keeps it
+    /// when `customInformation` replaces the values. If `customInformation` has another value for the field, the client
+    /// gets that one, and is no longer found by this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub match_custom_field: Option<CustomFieldMatchInput>,
     /// The version that the stored client must have. Any other version refuses the change with VERSION_CONFLICT. 0

@@ -71,15 +71,20 @@ impl Upsert<'_> {
 }
 
 impl UpsertClient {
-    /// The submission for a new client, with the value that no client has yet.
-    pub(super) fn with_matched(&self, field: &Field) -> Cow<'_, Self> {
+    /// The submission with the value that names its client, which belongs to a list that doesn't name the field: sent
+    /// again, the same list must find the same client. A client without a list gets the value if it is new.
+    pub(super) fn with_matched(&self, field: &Field, is_change: bool) -> Cow<'_, Self> {
         let values = self.custom_information.value();
         let is_sent = values.is_some_and(|values| values.iter().any(|value| value.field_id == field.row.field_id));
-        let is_refused = self.custom_information.is_null();
-        let (Some(matched), false) = (&self.match_custom_field, is_sent || is_refused) else {
+        let has_no_list = self.custom_information.is_null() || (is_change && values.is_none());
+        let (Some(matched), false) = (&self.match_custom_field, is_sent || has_no_list) else {
             return Cow::Borrowed(self);
         };
-        let value = MaybeUndefined::Value(matched.value.clone());
+        // The stored value stays in its own form.
+        let value = match is_change {
+            true => MaybeUndefined::Undefined,
+            false => MaybeUndefined::Value(matched.value.clone()),
+        };
         let mut value = CustomFieldValueInput {
             field_id: matched.field_id.clone(),
             value,

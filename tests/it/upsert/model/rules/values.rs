@@ -23,18 +23,23 @@ impl Model {
         }
         let mut list = members::list(&sent.values, sent, VALUES, "customInformation", problems).map(<[_]>::to_vec);
         let is_refused = sent.values == Sent::Null && !sent.way.is_rest();
-        // A new client gets the value that it was looked for by, and needs what is required.
+        // A new client needs what is required.
         if present.is_none() && !is_refused {
-            let list = list.get_or_insert_default();
-            if let Match::Field(field, value) = sent.matched
-                && !list.iter().any(|entry| entry.field == field)
-            {
-                list.push(Entry {
-                    field,
-                    group: None,
-                    value: Sent::Value(value.to_owned()),
-                });
-            }
+            list.get_or_insert_default();
+        }
+        // The value that the client was looked for by belongs to its list.
+        if let (Some(list), Match::Field(field, value)) = (&mut list, sent.matched)
+            && !list.iter().any(|entry| entry.field == field)
+        {
+            let value = match present {
+                Some(_) => Sent::Absent,
+                None => Sent::Value(value.to_owned()),
+            };
+            list.push(Entry {
+                field,
+                group: None,
+                value,
+            });
         }
         let Some(list) = list else { return stored.to_vec() };
         let count = match &sent.values {
@@ -44,7 +49,7 @@ impl Model {
         let mut found = Problems::new();
         let values = self.listed(&list, client, sent, stored, &mut found);
         for problem in &mut found {
-            if present.is_none() && problem.path == format!("customInformation.{count}.value") {
+            if problem.path == format!("customInformation.{count}.value") {
                 problem.path = "matchCustomField.value".to_owned();
             }
         }
