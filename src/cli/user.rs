@@ -53,7 +53,7 @@ pub(super) enum Command {
     },
 }
 
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Default, PartialEq, Args)]
 pub(super) struct UserSettings {
     #[command(flatten)]
     grant: Grant,
@@ -62,8 +62,14 @@ pub(super) struct UserSettings {
     active: Option<bool>,
 }
 
+impl UserSettings {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// The rights of a user or a token.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Default, PartialEq, Args)]
 pub(super) struct Grant {
     /// The permissions, separated by commas, as VIEW_CLIENT,CREATE_CLIENT; ALL for every permission.
     #[arg(long, value_name = "LIST", value_delimiter = ',', ignore_case = true, value_parser = permissions())]
@@ -88,7 +94,7 @@ pub(super) struct Grant {
     pub(super) role: Option<String>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Permissions(Vec<Permission>);
 
 fn permissions() -> impl TypedValueParser<Value = Permissions> {
@@ -151,6 +157,10 @@ async fn execute(services: &Services, command: Command) -> Result<(), Failure> {
             print(&format!("the user {name} has been added\n"))
         }
         Command::Set { name, settings } => {
+            if settings.is_empty() {
+                let sentence = "nothing has been changed: give an option, such as --permissions or --active";
+                return Err(Failure::misconfigured(sentence));
+            }
             let set = accounts.change_user(&operator, &input(&name, settings), now).await;
             set.map_err(Failure::internal)?
                 .map_err(|problems| sentence(&problems))?;
@@ -205,7 +215,9 @@ fn sentence(problems: &[Problem]) -> Failure {
 
 fn line(user: &User) -> String {
     let state = if user.row.active { "" } else { "  (inactive)" };
-    format!("{}  {}{state}", user.row.name, shown(&user.rights))
+    let role = user.row.role.as_deref().map(|role| format!("  role {role}"));
+    let role = role.unwrap_or_default();
+    format!("{}  {}{role}{state}", user.row.name, shown(&user.rights))
 }
 
 fn input(name: &str, settings: UserSettings) -> UpsertUser {
@@ -233,6 +245,7 @@ pub(super) fn shown(rights: &Rights) -> String {
     };
     let limit = |name, limit: &Limit| match limit {
         Limit::None => String::new(),
+        Limit::To(keys) if keys.is_empty() => format!("  {name} none"),
         Limit::To(keys) => format!("  {name} {}", keys.iter().cloned().collect::<Vec<_>>().join(",")),
     };
     format!(

@@ -67,6 +67,9 @@ fn users_and_tokens_are_managed_at_the_command_line() {
         "true",
     ];
     assert_eq!(said(&set, ""), ok("the user ana has been changed\n"));
+    let (said_of_none, failure) = said(&["user", "set", "ana"], "");
+    let nothing = "clientele: nothing has been changed: give an option, such as --permissions or --active\n";
+    assert_eq!((&*said_of_none, &*failure), ("", nothing));
     assert_eq!(
         said(&["user", "password", "ana"], "another good one\n"),
         ok("the user ana has a new password\n")
@@ -109,6 +112,13 @@ fn users_and_tokens_are_managed_at_the_command_line() {
 
     let bo = ["user", "add", "bo", "--permissions", "VIEW_CLIENT"];
     assert_eq!(said(&bo, good).1, "");
+    let limited = ["user", "set", "bo", "--role", "job", "--centres", ""];
+    assert_eq!(said(&limited, ""), ok("the user bo has been changed\n"));
+    let (users, _) = said(&["user", "list"], "");
+    assert_eq!(
+        users.lines().last(),
+        Some("bo  VIEW_CLIENT  view sets *  edit sets *  centres none  role job")
+    );
     assert_eq!(
         said(&["user", "remove", "bo"], ""),
         ok("the user bo has been removed\n")
