@@ -52,7 +52,7 @@ async fn effects_are_counted_again_if_other_fields_get_values_meanwhile(server: 
         held.release();
     };
     let ((), changed, ()) = tokio::join!(held.hold(server), changing, meanwhile);
-    let message = "1 client has a value of the deactivated field, and can keep it.";
+    let message = "nick: 1 client has a value of the deactivated field, and can keep it.";
     let warning = effect("DEACTIVATED", &["0", "state"], message, 1, &[&ids[0]]);
     assert_eq!(changed, accepted(json!([warning])));
 }

@@ -102,7 +102,7 @@ async fn dropped_option_in_use_is_deactivated(server: &TestServer) {
     let second = ana(server, size("L")).await;
     let read = values(server).await;
     let fields = json!([{ "fieldId": "nick" }, { "fieldId": "size", "options": [{ "value": "M" }] }]);
-    let message = "2 clients have an option that is deactivated, and can keep it.";
+    let message = "size: 2 clients have an option that is deactivated, and can keep it.";
     let warning = effect("NOT_AN_OPTION", &["1", "options"], message, 2, &[&first, &second]);
     assert_eq!(change(server, fields.clone()).await, accepted(json!([warning])));
     let query = "{ customField(by: { fieldId: \"size\" }) { options { value state } } }";
@@ -124,7 +124,7 @@ async fn dropped_option_in_use_is_deactivated(server: &TestServer) {
 async fn dropped_field_in_use_is_deactivated(server: &TestServer) {
     let ids = with_nicks(server, &["a"]).await;
     let read = values(server).await;
-    let message = "1 client has a value of the deactivated field, and can keep it.";
+    let message = "nick: 1 client has a value of the deactivated field, and can keep it.";
     let warning = effect("DEACTIVATED", &["0", "state"], message, 1, &[&ids[0]]);
     assert_eq!(change(server, json!([])).await, accepted(json!([warning])));
     assert_eq!(values(server).await, read);
@@ -137,7 +137,7 @@ async fn newly_required_field_names_clients_without_it(server: &TestServer) {
     for _ in 0..4 {
         without.push(ana(server, json!([])).await);
     }
-    let message = "4 clients have no value of the required field yet.";
+    let message = "nick: 4 clients have no value of the required field yet.";
     let ids_without = [&without[0], &without[1], &without[2]];
     let required =
         |state: &str| json!([{ "fieldId": "nick", "required": true, "state": state }, { "fieldId": "size" }]);
@@ -150,7 +150,7 @@ async fn newly_required_field_names_clients_without_it(server: &TestServer) {
     assert_eq!(change(server, required("ACTIVE")).await, accepted(json!([])));
     let new = json!([{ "fieldId": "nick" }, { "fieldId": "size" },
         { "fieldId": "age", "name": "Age", "type": "NUMBER", "required": true }]);
-    let message = "6 clients have no value of the required field yet.";
+    let message = "age: 6 clients have no value of the required field yet.";
     let warning = effect(
         "REQUIRED",
         &["2", "required"],
@@ -190,7 +190,7 @@ async fn newly_required_field_counts_groups_and_roles(server: &TestServer) {
         json!([value("number", 0), value("number", 1), value("name", 1)]),
     )
     .await;
-    let message = "1 client has no value of the required field yet.";
+    let message = "name: 1 client has no value of the required field yet.";
     let warning = effect("REQUIRED", &["1", "required"], message, 1, &[&partly]);
     assert_eq!(cards(true).await, accepted(json!([warning])));
 }
@@ -199,7 +199,8 @@ async fn narrowed_text_names_clients_with_other_values(server: &TestServer) {
     let ids = with_nicks(server, &["12", "123", "ab", "a1", "1234"]).await;
     let read = values(server).await;
     let narrowed = |own: Value| json!([crate::harness::with(json!({ "fieldId": "nick" }), own), { "fieldId": "size" }]);
-    let message = |clients: &str| format!("{clients} a value that the changed field wouldn't accept, and can keep it.");
+    let message =
+        |clients: &str| format!("nick: {clients} a value that the changed field wouldn't accept, and can keep it.");
     let length = effect(
         "INVALID",
         &["0", "maxLength"],
@@ -242,7 +243,7 @@ async fn many_values_are_checked_in_pages(server: &TestServer) {
 
 async fn ids_of_clients_need_the_permission(server: &TestServer) {
     with_nicks(server, &["a"]).await;
-    let message = "1 client has a value of the deactivated field, and can keep it.";
+    let message = "nick: 1 client has a value of the deactivated field, and can keep it.";
     let warning = effect("DEACTIVATED", &["0", "state"], message, 1, &[]);
     let manager = server.as_caller(&Rights::of([Permission::ManageCustomFields]));
     assert_eq!(change(&manager, json!([])).await, accepted(json!([warning])));
@@ -259,7 +260,8 @@ async fn narrowed_roles_name_clients_of_other_roles(server: &TestServer) {
         let roles = ids.iter().map(|id| json!({ "clientRole": { "roleId": id } }));
         json!([{ "fieldId": "nick", "clientRoles": roles.collect::<Vec<_>>() }])
     };
-    let message = "2 clients have a value of the field, which is no longer available to their role, and can keep it.";
+    let message =
+        "nick: 2 clients have a value of the field, which is no longer available to their role, and can keep it.";
     let path = ["0", "clientRoles"];
     let expected = effect("NOT_AVAILABLE", &path, message, 2, &[&ids[0], &ids[1]]);
     assert_eq!(
@@ -307,8 +309,9 @@ async fn narrowed_options_name_clients_with_other_parents(server: &TestServer) {
     let ids = inhabitants(server, &homes).await;
     let read = values(server).await;
     let warning = |clients: &str, count: usize, ids: &[&Value]| {
-        let message =
-            format!("{clients} an option that is no longer available for their value of the parent, and can keep it.");
+        let message = format!(
+            "city: {clients} an option that is no longer available for their value of the parent, and can keep it."
+        );
         accepted(json!([effect(
             "NOT_AN_OPTION",
             &["1", "options"],
@@ -339,7 +342,7 @@ async fn narrowed_options_name_clients_with_other_parents(server: &TestServer) {
     // Deactivated and narrowed at once.
     let mut both = places(&["NL"], &[]);
     both[1]["options"][0]["state"] = json!("DEACTIVATED");
-    let message = "2 clients have an option that is deactivated, and can keep it.";
+    let message = "city: 2 clients have an option that is deactivated, and can keep it.";
     let deactivated = effect("NOT_AN_OPTION", &["1", "options"], message, 2, &[&ids[0], &ids[1]]);
     assert_eq!(change(server, both).await, accepted(json!([deactivated])));
 }
@@ -357,8 +360,9 @@ async fn new_parent_names_clients_without_a_fitting_value(server: &TestServer) {
     let ids = inhabitants(server, &homes).await;
     let read = values(server).await;
     let warning = |count: usize, ids: &[&Value]| {
-        let message =
-            format!("{count} clients have a value that needs another value of the new parent field, and can keep it.");
+        let message = format!(
+            "city: {count} clients have a value that needs another value of the new parent field, and can keep it."
+        );
         accepted(json!([effect(
             "PARENT_REQUIRED",
             &["1", "parentFieldId"],

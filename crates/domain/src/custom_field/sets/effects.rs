@@ -59,7 +59,7 @@ impl<C: ConnectionTrait> Effects<'_, C> {
                 let Some(clients) = clients else { return };
                 warnings.push(Problem {
                     custom_field: Some(field.row.field_id.as_str().into()),
-                    message: format!("{} {effect}", concerned::have(&clients)).into(),
+                    message: format!("{}: {} {effect}", field.row.field_id, concerned::have(&clients)).into(),
                     clients: Some(Box::new(clients)),
                     ..Problem::new(code, path!["fields", index, member], "")
                 });
