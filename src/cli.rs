@@ -291,6 +291,9 @@ fn print(text: &str) -> Result<(), Failure> {
     Failure::check_output(std::io::stdout().lock().write_all(text.as_bytes()))
 }
 
+/// The remedy of an id that no longer leads to a client.
+const BY_KEY: &str = "one that was deleted or erased is named by its key, which its audit records have";
+
 /// Prompts at the terminal on a separate thread, so that a signal can stop the command.
 async fn ask<T: Send + 'static>(question: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
     let (answer, answered) = oneshot::channel();

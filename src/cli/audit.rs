@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::output::Output;
 use super::store::{self, OpenMode};
-use super::{Failure, print, transfer};
+use super::{BY_KEY, Failure, print, transfer};
 use crate::config::Config;
 use clientele_core::{error::Error, scalar::DateTime, text::escaped};
 use clientele_domain::audit::{AuditLine, AuditLog, Counts, Finding, FindingKind};
@@ -116,7 +116,7 @@ async fn verify(audit: &AuditLog, config: &Config, Scope { client }: Scope) -> R
     let unverifiable = (unverifiable > 0).then(|| missing_key(unverifiable, config));
     match (found, unverifiable) {
         (None, None) if client.is_some() && counts == Counts::default() => {
-            Err(Failure::new("there is no client with this key"))
+            Err(Failure::new(format!("there is no client with this key: {BY_KEY}")))
         }
         (None, None) => print("the history is intact\n"),
         (None, Some(sentence)) => Err(Failure::new(format!("the history can't be verified: {sentence}"))),

@@ -7,7 +7,7 @@ use std::io::{IsTerminal, stdin};
 use clap::{Args, Subcommand};
 
 use super::store::{self, OpenMode};
-use super::{Failure, ask, print};
+use super::{BY_KEY, Failure, ask, print};
 use crate::config::Config;
 use clientele_core::scalar::DateTime;
 use clientele_domain::{
@@ -72,7 +72,7 @@ async fn erase(clients: &Clients, client: String, yes: bool) -> Result<(), Failu
         return Err(Failure::new("nothing has been erased"));
     }
     let erased = clients.erase(&operator, &RemoveClient::from(by), store::now()).await;
-    let unknown = |_| Failure::new("there is no client with this key or id");
+    let unknown = |_| Failure::new(format!("there is no client with this key or id: {BY_KEY}"));
     let erased = erased.map_err(Failure::internal)?.map_err(unknown)?;
     let key = &erased.client_key;
     let merged = match erased.merged_keys.is_empty() {

@@ -189,7 +189,7 @@ impl Work for Removal<'_> {
                 };
                 return match deleted {
                     Some((key, head)) => self.erase_deleted(key, &head, transaction).await,
-                    None => refused(unknown_client(&self.input.by)),
+                    None => refused(self.unknown()),
                 };
             }
         };
@@ -235,6 +235,19 @@ impl Work for Removal<'_> {
 }
 
 impl Removal<'_> {
+    /// The problem of a client that doesn't exist. The id of a client goes with it, but its data may be left to erase.
+    fn unknown(&self) -> Problem {
+        let problem = unknown_client(&self.input.by);
+        match (self.operation, &self.input.by) {
+            (Operation::Erase, ClientBy::ClientId(_)) => {
+                let message = "There is no client with this id: one that was deleted or erased is named by its key, \
+                    which its audit records have.";
+                Problem::new(problem.code, problem.path.to_vec(), message)
+            }
+            _ => problem,
+        }
+    }
+
     /// Locks the end of the audit chain of a client that was deleted. It has no branch and no centre any more.
     async fn lock_deleted(&self, transaction: &Transaction) -> Result<Option<(String, Head)>> {
         let key = match &self.input.by {

@@ -57,7 +57,8 @@ async fn verify_reports_findings_and_fails() {
     let failure = "clientele: the history is not intact: 2 findings";
     assert_eq!(verify(&[]), (broken.to_owned(), failure.to_owned(), Some(1)));
     let nothing = "0 records in 0 chains, 0 of them erased; 0 clients without records\n";
-    let failure = "clientele: there is no client with this key";
+    let failure = "clientele: there is no client with this key: one that was deleted or erased is named by its key, \
+        which its audit records have";
     assert_eq!(
         verify(&["--client", "absent"]),
         (nothing.to_owned(), failure.to_owned(), Some(1))
