@@ -25,7 +25,7 @@ use std::sync::Arc;
 use axum::{
     Extension, Router,
     body::Body,
-    extract::{Path, Request, State, rejection::PathRejection},
+    extract::{MatchedPath, Path, Request, State, rejection::PathRejection},
     http::{Method, StatusCode, Uri},
     response::Response,
     routing::{MethodRouter, any, delete, get, patch, post},
@@ -213,7 +213,17 @@ async fn show(
 
 /// A client with the id `search`.
 async fn show_search(state: State<Api>, request_id: MaybeRequestId, caller: Extension<Caller>, uri: Uri) -> Response {
-    show(state, request_id, caller, search_id(), uri).await
+    let Extension(caller) = caller;
+    let State(api) = state;
+    let found = api.within_budget(&caller, api.client(&caller, search_id(), &uri)).await;
+    let found = found.map_err(|error| match error.code == codes::INVALID_CLIENT_ID {
+        true => {
+            let source = "There is no client with this id or key. A search is POST /api/clients/search.";
+            RestError::new(error.code, source)
+        }
+        false => error,
+    });
+    respond(found, request_id)
 }
 
 /// The id in the path of the route that searches clients.
@@ -235,8 +245,12 @@ async fn unknown_path(request_id: MaybeRequestId, method: Method, uri: Uri) -> R
     respond(Err(RestError::new(codes::INVALID_API_OPERATION, source)), request_id)
 }
 
-async fn wrong_method(request_id: MaybeRequestId) -> Response {
-    respond(Err(codes::METHOD_NOT_IMPLEMENTED.into()), request_id)
+async fn wrong_method(request_id: MaybeRequestId, path: Option<MatchedPath>) -> Response {
+    let path = path.as_ref().map_or("", |path| path.as_str().trim_end_matches('/'));
+    let routes = ROUTES.iter().filter(|route| route.path == path);
+    let methods: Vec<&str> = routes.map(|route| route.method.as_str()).collect();
+    let source = format!("This route takes {}.", methods.join(", "));
+    respond(Err(RestError::new(codes::METHOD_NOT_IMPLEMENTED, source)), request_id)
 }
 
 impl Api {

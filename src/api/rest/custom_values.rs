@@ -139,7 +139,7 @@ impl Api {
         let read =
             |received: &Received| read::custom_field_value(self.json_without_parameters(received)?, field, group);
         let changed = self.change_members(caller, request, client, read).await;
-        changed.map_err(without_list)
+        changed.map_err(|error| as_path(error, group))
     }
 
     /// A body is ignored.
@@ -161,16 +161,35 @@ impl Api {
             }))
         };
         let removed = self.change_members(caller, request, client, read).await;
-        removed.map_err(without_list)
+        removed.map_err(|error| as_path(error, group))
     }
 }
 
-/// The path names the value, so that the error's path begins below it.
-fn without_list(mut error: RestError) -> RestError {
-    if let Some(source) = &mut error.source
-        && let Some(rest) = source.strip_prefix("customInformation[0].")
-    {
+/// The path names the value and its group, so that the error's path begins below it, and its remedy is the path's.
+fn as_path(mut error: RestError, group: Option<i32>) -> RestError {
+    let Some(source) = &mut error.source else {
+        return error;
+    };
+    if let Some(rest) = source.strip_prefix("customInformation[0].") {
         *source = rest.to_owned();
+    }
+    if error.code == codes::INCONSISTENT_VALUE_WITH_SET_TYPE {
+        *source = match group {
+            Some(_) => {
+                "The set of this field isn't grouped: leave the group's index out of the path, which is then \
+                …/custominformation/{customFieldID}."
+            }
+            None => {
+                "The set of this field is grouped: add the group's index to the path, such as \
+                …/custominformation/{customFieldID}/0."
+            }
+        }
+        .to_owned();
+    } else if error.code == codes::INCONSISTENT_VALUE_WITH_CUSTOM_FIELD_TYPE
+        && let Some(rest) = source.strip_suffix('.')
+        && rest.contains(" has no value: send ")
+    {
+        *source = format!("{rest}, or remove the value with DELETE.");
     }
     error
 }

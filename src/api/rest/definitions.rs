@@ -87,9 +87,7 @@ impl Api {
         let parameters = Parameters::parse(uri.query().unwrap_or_default())?;
         let requested = parameters.only("type")?.unwrap_or(CLIENT_INFO);
         if !FIELD_TYPES.contains(&requested) {
-            return Err(invalid(
-                "type must be a type of custom fields, CLIENT_INFO for example.",
-            ));
+            return Err(invalid(&format!("type must be one of {}.", FIELD_TYPES.join(", "))));
         }
         let definitions = self.definitions.current().await?;
         let sets = definitions.sets.iter().filter(|_| requested == CLIENT_INFO);

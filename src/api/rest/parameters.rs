@@ -1,5 +1,6 @@
 //! Parameters of a URL or a form: the scalars of a new client, or the filters of a list of clients.
 
+use async_graphql::resolver_utils::EnumType;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
@@ -189,7 +190,7 @@ pub fn list(parameters: &Parameters) -> Result<List, RestError> {
             }
             "state" => {
                 let state = ClientState::parse(value).ok_or_else(|| {
-                    let source = "state must be a state of a client, ACTIVE for example.";
+                    let source = format!("state must be {}.", read::listed(ClientState::items()));
                     RestError::new(codes::INVALID_CLIENT_STATE, source)
                 })?;
                 filter.states.replace(vec![state]).is_some()

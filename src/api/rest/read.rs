@@ -5,9 +5,9 @@ mod constraints;
 mod date;
 mod members;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::LazyLock};
 
-use async_graphql::MaybeUndefined;
+use async_graphql::{MaybeUndefined, resolver_utils::EnumType};
 use serde_json::{error::Category, value::RawValue};
 
 use super::errors::{RestError, codes};
@@ -18,7 +18,7 @@ use clientele_domain::{
     enums::{Gender, Language},
     upsert::{AddressInput, ClientInput, CustomFieldValueInput, IdDocumentInput, LONGEST_LIST, Scope, UpsertClient},
 };
-pub use constraints::constraints;
+pub use constraints::{constraints, listed};
 pub use date::date;
 use members::Members;
 
@@ -171,10 +171,11 @@ enum EmptyRole {
     Absent,
 }
 
+static LANGUAGES: LazyLock<String> = LazyLock::new(|| format!("must be {}.", listed(Language::items())));
+
 fn client(mut members: Members<'_, '_>, empty_role: EmptyRole) -> ClientInput {
     let gender = |raw| members::choice(raw, gender_of, "must be MALE or FEMALE.");
-    let one_of_languages = "must be a language this API knows, ENGLISH for example.";
-    let language = |raw| members::choice(raw, Language::parse, one_of_languages);
+    let language = |raw| members::choice(raw, Language::parse, &LANGUAGES);
     ClientInput {
         encoded_key: members.text("encodedKey"),
         client_id: client_id(&mut members),

@@ -20,11 +20,11 @@ use clientele_core::{
     problem::Problem,
 };
 use clientele_domain::{
-    caller::Caller,
+    caller::{Caller, Permission},
     client::ClientParts,
     client_by::ClientBy,
     idempotency::Fingerprint,
-    upsert::{Scope, UpsertClient, Upserted},
+    upsert::{ClientInput, Scope, UpsertClient, Upserted},
 };
 
 /// The parsed input, and the format of the answer.
@@ -72,10 +72,19 @@ impl Api {
     /// Creates or changes a client. `named` is the id in the path.
     pub async fn submit(&self, caller: &Caller, request: Request, named: Option<String>) -> Result<Body, RestError> {
         // The permission is checked before the body is read.
-        Scope::Upsert.require(caller)?;
+        match named {
+            // The parameters of a URL can only create a client, and most bodies without an id in the path do.
+            None if !caller.can(Permission::EditClient) => caller.require(Permission::CreateClient)?,
+            _ => Scope::Upsert.require(caller)?,
+        }
         let permit = request.extensions().get::<RequestPermit>().cloned();
         let (input, detail) = self.read(request, named).await?;
-        let (stored, budget) = self.store(caller, input, detail.parts(), permit).await?;
+        let is_empty = detail == Detail::Expanded && input.named.is_none() && input.client == ClientInput::default();
+        let stored = self.store(caller, input, detail.parts(), permit).await;
+        let (stored, budget) = stored.map_err(|error| match is_empty {
+            true => without_client(error),
+            false => error,
+        })?;
         // The change is stored, so the memory limit doesn't apply to its answer: it holds only the data sent and its
         // definitions.
         let answer = answer::client(&stored.client, &stored.definitions, detail)?;
@@ -224,6 +233,18 @@ fn parameters(parameters: Parameters, named: Option<String>) -> Result<Submissio
         return Err(missing("A client is changed by a JSON body, not by parameters."));
     }
     Ok((parameters.client()?, Detail::Bare))
+}
+
+/// The error of a body without `client`, whose first problem would name a member of it.
+fn without_client(error: RestError) -> RestError {
+    match &error.source {
+        Some(source) if source.starts_with("client.firstName: ") => {
+            let source = "client is missing or empty: put the members of the client into it, such as \
+                {\"client\":{\"firstName\":…,\"lastName\":…}}.";
+            RestError::new(error.code, source)
+        }
+        _ => error,
+    }
 }
 
 fn missing(source: &str) -> RestError {

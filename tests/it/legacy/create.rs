@@ -40,7 +40,6 @@ async fn both_names_are_required(server: &TestServer) {
         (json!({ "firstName": null, "lastName": "Linden" }), "firstName"),
         (json!({ "firstName": "", "lastName": "Linden" }), "firstName"),
         (json!({ "firstName": " \t\u{a0}", "lastName": "Linden" }), "firstName"),
-        (json!({}), "firstName"),
     ] {
         let source = format!("client.{name}: {name} is required and must not be blank.");
         server
@@ -50,6 +49,17 @@ async fn both_names_are_required(server: &TestServer) {
                 400,
                 refusal(4, "INVALID_PARAMETERS", &source),
             )
+            .await;
+    }
+    let source = "client is missing or empty: put the members of the client into it, such as \
+        {\"client\":{\"firstName\":…,\"lastName\":…}}.";
+    for body in [
+        json!({ "client": {} }),
+        json!({ "client": null }),
+        json!({ "firstName": "Trevor", "lastName": "Linden" }),
+    ] {
+        server
+            .refuses(CLIENTS, body, 400, refusal(4, "INVALID_PARAMETERS", source))
             .await;
     }
 }

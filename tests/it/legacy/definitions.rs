@@ -144,7 +144,9 @@ async fn roles_are_listed_in_order(server: &TestServer) {
 
 async fn bad_parameters_of_definitions_are_refused(server: &TestServer) {
     define(server).await;
-    let type_source = "type must be a type of custom fields, CLIENT_INFO for example.";
+    let type_source = "type must be one of CLIENT_INFO, GROUP_INFO, LOAN_ACCOUNT_INFO, GUARANTOR_INFO, ASSET_INFO, \
+        DEPOSIT_ACCOUNT_INFO, DEPOSIT_PRODUCT_INFO, TRANSACTION_CHANNEL_INFO, LINE_OF_CREDIT_INFO, BRANCH_INFO, \
+        CENTRE_INFO, USER_INFO.";
     let for_source = "for must be CLIENTS or GROUPS.";
     for (path, code, status, source) in [
         ("customfieldsets?type=client_info", 4, "INVALID_PARAMETERS", type_source),
@@ -188,10 +190,7 @@ async fn bad_parameters_of_definitions_are_refused(server: &TestServer) {
             .is(400, refusal(code, status, source));
     }
     let wrong = server.post("/api/clienttypes", json!({})).await;
-    wrong.is(
-        405,
-        json!({ "returnCode": 5, "returnStatus": "METHOD_NOT_IMPLEMENTED" }),
-    );
+    wrong.is(405, refusal(5, "METHOD_NOT_IMPLEMENTED", "This route takes GET."));
 }
 
 async fn large_definitions_take_one_statement(server: &TestServer) {

@@ -345,8 +345,8 @@ async fn state_and_members_change_together_or_not_at_all(server: &TestServer) {
 async fn wrong_members_are_refused_as_a_whole(server: &TestServer) {
     create_trevor(server).await;
     let address = "client.emailAddress: emailAddress must be an address of the form name@example.com.";
-    let language =
-        "client.preferredLanguage: preferredLanguage must be a language this API knows, ENGLISH for example.";
+    let language = "client.preferredLanguage: preferredLanguage must be ENGLISH, PORTUGESE, SPANISH, RUSSIAN, FRENCH, \
+             GEORGIAN, CHINESE, INDONESIAN, ROMANIAN, BURMESE or GERMAN.";
     let key = "client.assignedUserKey: assignedUserKey must be a key of 1 to 32 letters and digits.";
     let date = "client.birthDate: birthDate must be a date that exists, as yyyy-MM-dd.";
     let long = "x".repeat(256);

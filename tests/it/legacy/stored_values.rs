@@ -119,7 +119,9 @@ async fn client_with_the_reserved_id_is_changed_and_deleted_by_it(server: &TestS
     assert_eq!(server.get(path).await.body["notes"], "n");
     patch(json!({ "id": "C-1" })).await.is(200, success.clone());
     assert_eq!(server.get("/api/clients/C-1").await.body["encodedKey"], "<key 1>");
-    server.get(path).await.is(404, unknown.clone());
+    let source = "There is no client with this id or key. A search is POST /api/clients/search.";
+    let no_search = refusal(301, "INVALID_CLIENT_ID", source);
+    server.get(path).await.is(404, no_search.clone());
     patch(json!({ "notes": "m" })).await.is(404, unknown.clone());
     server
         .send_json(Method::DELETE, path, Value::Null)
@@ -134,7 +136,7 @@ async fn client_with_the_reserved_id_is_changed_and_deleted_by_it(server: &TestS
         .send_json(Method::DELETE, &path, Value::Null)
         .await
         .is(200, success);
-    server.get(&path).await.is(404, unknown.clone());
+    server.get(&path).await.is(404, no_search);
     server.get(FIRST).await.is(404, unknown);
 }
 

@@ -6,6 +6,8 @@ use serde_json::json;
 use super::{CLIENTS, FIRST, address, client, create, create_trevor, expanded, refusal, stored};
 use crate::harness::{Settings, TestServer};
 
+const WRONG_KEY: &str =
+    "client.encodedKey: There is no client with this key: correct encodedKey, or leave it out, as the path names one.";
 const UNKNOWN_KEY: &str = "client.encodedKey: There is no client with this key: leave encodedKey out to create one.";
 const UNKNOWN_ID: &str = "There is no client with this id or key.";
 
@@ -54,13 +56,14 @@ async fn unknown_path_unknown_key_and_two_clients_have_an_order(server: &TestSer
     }
     for key in ["absent", "", "\0", "<id 1>"] {
         server
-            .refuses(FIRST, with(key), 404, refusal(302, "INVALID_CLIENT_KEY", UNKNOWN_KEY))
+            .refuses(FIRST, with(key), 404, refusal(302, "INVALID_CLIENT_KEY", WRONG_KEY))
             .await;
         server
             .refuses(CLIENTS, with(key), 404, refusal(302, "INVALID_CLIENT_KEY", UNKNOWN_KEY))
             .await;
     }
-    let source = "client.encodedKey: The path and the encodedKey name two different clients.";
+    let source = "client.encodedKey: The path and the encodedKey name two different clients: correct encodedKey, or \
+        leave it out.";
     server
         .refuses(
             FIRST,
@@ -96,7 +99,8 @@ async fn arrays_alone_change_only_these_arrays(server: &TestServer) {
         .is(200, expanded(client(json!({})), city.clone()));
     stored(server, client(json!({})), city).await;
     // Without a path id it is the creation of a client without a name.
-    let source = "client.firstName: firstName is required and must not be blank.";
+    let source = "client is missing or empty: put the members of the client into it, such as \
+        {\"client\":{\"firstName\":…,\"lastName\":…}}.";
     server
         .refuses(CLIENTS, body, 400, refusal(4, "INVALID_PARAMETERS", source))
         .await;

@@ -149,12 +149,16 @@ impl Upsert<'_> {
         match stored {
             Some(stored) if stored.client.encoded_key == *key => Ok(None),
             Some(_) if !key.contains('\0') && self.client_exists(key, transaction).await? => {
-                let message = "The path and the encodedKey name two different clients.";
+                let message =
+                    "The path and the encodedKey name two different clients: correct encodedKey, or leave it out.";
                 Ok(Some(Problem::new(
                     ProblemCode::Mismatch,
                     path!["client", "encodedKey"],
                     message,
                 )))
+            }
+            _ if self.input.named.is_some() => {
+                unknown("There is no client with this key: correct encodedKey, or leave it out, as the path names one.")
             }
             _ => unknown("There is no client with this key: leave encodedKey out to create one."),
         }

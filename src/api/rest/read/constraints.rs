@@ -87,7 +87,7 @@ fn required(members: &mut Members<'_, '_>, name: &'static str) -> Option<String>
 }
 
 /// The names of all items: "A, B or C".
-fn listed<T>(items: &[EnumItem<T>]) -> String {
+pub fn listed<T>(items: &[EnumItem<T>]) -> String {
     let names: Vec<&str> = items.iter().map(|item| item.name).collect();
     match names.split_last() {
         Some((last, others)) => format!("{} or {last}", others.join(", ")),

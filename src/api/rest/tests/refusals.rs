@@ -56,7 +56,8 @@ async fn r8_refused_submissions_change_nothing() {
         (
             client("preferredLanguage", json!("KLINGON")),
             2427,
-            "client.preferredLanguage: preferredLanguage must be a language this API knows, ENGLISH for example.",
+            "client.preferredLanguage: preferredLanguage must be ENGLISH, PORTUGESE, SPANISH, RUSSIAN, FRENCH, \
+             GEORGIAN, CHINESE, INDONESIAN, ROMANIAN, BURMESE or GERMAN.",
         ),
         (
             client("emailAddress", json!("nobody")),

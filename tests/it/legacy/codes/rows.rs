@@ -99,7 +99,7 @@ fn requests() -> Vec<Row> {
         .json(&json!({ "client": { "firstName": "", "lastName": "Cruz" } })),
         row(
             (405, 5, "METHOD_NOT_IMPLEMENTED"),
-            "",
+            "This route takes GET, POST, PATCH, DELETE.",
             (Method::PUT, "/api/clients/C-1"),
             Without("GraphQL has no methods: a PUT of its endpoint is 405"),
         ),
@@ -129,7 +129,7 @@ fn requests() -> Vec<Row> {
         ),
         row(
             (403, 15, "INVALID_PERMISSIONS"),
-            "This needs the permission EDIT_CLIENT.",
+            "This needs the permission CREATE_CLIENT.",
             POST,
             Error(
                 "mutation { upsertClient(input: { client: { firstName: \"Ana\" } }) { created } }",
@@ -210,7 +210,8 @@ fn clients() -> Vec<Row> {
     vec![
         row(
             (400, 25, "INCONSISTENT_IDENTIFIER_WITH_JSON"),
-            "client.encodedKey: The path and the encodedKey name two different clients.",
+            "client.encodedKey: The path and the encodedKey name two different clients: correct encodedKey, or leave \
+             it out.",
             CHANGE,
             Problem(
                 "upsertClient",
@@ -328,7 +329,8 @@ fn clients() -> Vec<Row> {
         .json(&json!({ "client": { "id": "other" } })),
         client(
             (400, 2427, "INVALID_LANGUAGE"),
-            "client.preferredLanguage: preferredLanguage must be a language this API knows, ENGLISH for example.",
+            "client.preferredLanguage: preferredLanguage must be ENGLISH, PORTUGESE, SPANISH, RUSSIAN, FRENCH, \
+             GEORGIAN, CHINESE, INDONESIAN, ROMANIAN, BURMESE or GERMAN.",
             "preferredLanguage",
             json!("KLINGON"),
             Error(

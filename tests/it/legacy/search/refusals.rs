@@ -263,7 +263,8 @@ async fn bad_search_request_is_refused(server: &TestServer) {
         400,
         refusal(30, "MISSING_ENTITY_JSON", "Send the body as application/json."),
     );
-    let unknown = refusal(301, "INVALID_CLIENT_ID", "There is no client with this id or key.");
+    let source = "There is no client with this id or key. A search is POST /api/clients/search.";
+    let unknown = refusal(301, "INVALID_CLIENT_ID", source);
     server.get(SEARCH).await.is(404, unknown);
 }
 

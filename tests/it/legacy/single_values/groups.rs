@@ -119,7 +119,8 @@ async fn emptied_group_closes_the_gap(server: &TestServer) {
 
 async fn bad_group_is_refused(server: &TestServer) {
     prepare(server, false).await;
-    let group = "customFieldSetGroupIndex: The set of number is grouped: send customFieldSetGroupIndex.";
+    let group = "The set of this field is grouped: add the group's index to the path, such as \
+        …/custominformation/{customFieldID}/0.";
     for (method, path, code, status, source) in [
         (Method::PATCH, "number", 913, "INCONSISTENT_VALUE_WITH_SET_TYPE", group),
         (

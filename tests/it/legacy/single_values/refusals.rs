@@ -40,14 +40,14 @@ async fn bad_value_by_patch_has_the_code_of_its_fault(server: &TestServer) {
             json!({ "value": null }),
             901,
             "INCONSISTENT_VALUE_WITH_CUSTOM_FIELD_TYPE",
-            "value: The field shoe has no value: send value.",
+            "value: The field shoe has no value: send value, or remove the value with DELETE.",
         ),
         (
             "flag",
             json!({}),
             901,
             "INCONSISTENT_VALUE_WITH_CUSTOM_FIELD_TYPE",
-            "value: The field flag has no value: send value.",
+            "value: The field flag has no value: send value, or remove the value with DELETE.",
         ),
         (
             "income",
@@ -82,7 +82,8 @@ async fn bad_value_by_patch_has_the_code_of_its_fault(server: &TestServer) {
             json!({ "value": "x" }),
             913,
             "INCONSISTENT_VALUE_WITH_SET_TYPE",
-            "customFieldSetGroupIndex: The set of shoe isn't grouped: leave customFieldSetGroupIndex out.",
+            "The set of this field isn't grouped: leave the group's index out of the path, which is then \
+             …/custominformation/{customFieldID}.",
         ),
         (
             "shoe/first",
@@ -150,7 +151,7 @@ async fn bad_value_by_patch_has_the_code_of_its_fault(server: &TestServer) {
     let answer = server.send(server.request(Method::PUT, &path)).await;
     answer.is(
         405,
-        json!({ "returnCode": 5, "returnStatus": "METHOD_NOT_IMPLEMENTED" }),
+        refusal(5, "METHOD_NOT_IMPLEMENTED", "This route takes PATCH, DELETE."),
     );
 }
 
@@ -241,7 +242,8 @@ async fn bad_deletion_is_refused(server: &TestServer) {
             400,
             913,
             "INCONSISTENT_VALUE_WITH_SET_TYPE",
-            "customFieldSetGroupIndex: The set of shoe isn't grouped: leave customFieldSetGroupIndex out.",
+            "The set of this field isn't grouped: leave the group's index out of the path, which is then \
+             …/custominformation/{customFieldID}.",
         ),
         (
             "<key 1>/custominformation/shoe/99999999999",
@@ -269,10 +271,7 @@ async fn bad_deletion_is_refused(server: &TestServer) {
         refused(server, request, http, refusal(code, status, source)).await;
     }
     let answer = delete(server, VALUES).await;
-    answer.is(
-        405,
-        json!({ "returnCode": 5, "returnStatus": "METHOD_NOT_IMPLEMENTED" }),
-    );
+    answer.is(405, refusal(5, "METHOD_NOT_IMPLEMENTED", "This route takes PATCH."));
 }
 
 async fn list_by_patch_has_a_limit(server: &TestServer) {
