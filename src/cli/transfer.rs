@@ -28,11 +28,13 @@ const VERSION: u64 = 1;
 
 pub(super) async fn export(config: &Config, target: &Target) -> Result<(), Failure> {
     let mut output = target.open(config)?;
-    store::with_services(config, OpenMode::Look, async |services| {
+    let clients = store::with_services(config, OpenMode::Look, async |services| {
         export::write(&services, &mut output).await
     })
     .await?;
-    output.finish()
+    output.finish()?;
+    target.report(clients);
+    Ok(())
 }
 
 pub(super) async fn import(config: &Config, source: &Source) -> Result<(), Failure> {

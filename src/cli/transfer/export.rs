@@ -1,6 +1,7 @@
 //! Writes the clients to a file or to standard output, page by page.
 
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -35,9 +36,17 @@ impl Target {
         store::refuse_own_file(config, &output::partial(&self.file))?;
         Output::open(&self.file, self.force)
     }
+
+    /// Reports the number of clients in a file. A closed standard error doesn't make the export fail.
+    pub fn report(&self, clients: u64) {
+        if self.file != Path::new("-") {
+            let _ = writeln!(io::stderr().lock(), "clients written to {}: {clients}", self.file.display());
+        }
+    }
 }
 
-pub(super) async fn write(services: &Services, output: &mut Output) -> Result<(), Failure> {
+/// Returns the number of clients.
+pub(super) async fn write(services: &Services, output: &mut Output) -> Result<u64, Failure> {
     let failed = |error: Error| Failure::new(format!("can't read the clients: {}", error.kind()));
     let snapshot = services.clients.snapshot(&Caller::operator()).await;
     let mut snapshot = snapshot.map_err(failed)?;
@@ -68,5 +77,6 @@ pub(super) async fn write(services: &Services, output: &mut Output) -> Result<()
         progress.show(clients, None);
     }
     snapshot.end().await.map_err(failed)?;
-    output.line(&json!({ "end": { "clients": clients, "removedClients": removed } }).to_string())
+    output.line(&json!({ "end": { "clients": clients, "removedClients": removed } }).to_string())?;
+    Ok(clients)
 }

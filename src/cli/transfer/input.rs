@@ -1,30 +1,44 @@
 //! Reads a member of a line as an input of the GraphQL API, and names the member that doesn't fit.
 
-use async_graphql::{InputType, Value};
+use async_graphql::{InputType, Value, resolver_utils::EnumType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use super::refusal::{Refusal, unknown};
+use clientele_domain::enums::{Gender, Language};
 
 /// Limit of the members or elements that are tried, one by one, to find the one that doesn't fit.
 const MOST_TRIED: usize = 1_000;
 
 pub(super) fn input<T: InputType + Serialize>(json: Json, scope: &str) -> Result<T, Refusal> {
     let Some(read) = parse::<T>(&json) else {
-        let message = "A member is missing or has a value of the wrong type: compare the line with the input in the \
-            schema.";
         let mut path: Vec<String> = Some(scope)
             .filter(|scope| !scope.is_empty())
             .map(str::to_owned)
             .into_iter()
             .collect();
         misfit(json, &|json| parse::<T>(&json).is_some(), &mut path);
-        return Err(Refusal::malformed(path.join("."), message));
+        let message = path.last().and_then(|member| form(member)).unwrap_or_else(|| {
+            "A member is missing or has a value of the wrong type: compare the line with the input in the schema."
+                .to_owned()
+        });
+        return Err(Refusal::malformed(path.join("."), &message));
     };
     let back = serde_json::to_value(&read).unwrap_or_default();
     match ignored(&json, &back, scope) {
         Some(path) => Err(unknown(&path)),
         None => Ok(read),
+    }
+}
+
+/// The form of a member whose values have one of their own, or its choices.
+fn form(member: &str) -> Option<String> {
+    let choices = |names: Vec<&str>| Some(format!("{member} must be one of {}.", names.join(", ")));
+    match member {
+        "birthDate" | "validUntil" => Some(format!("{member} must be a date, such as 1990-04-17.")),
+        "gender" => choices(Gender::items().iter().map(|item| item.name).collect()),
+        "preferredLanguage" => choices(Language::items().iter().map(|item| item.name).collect()),
+        _ => None,
     }
 }
 

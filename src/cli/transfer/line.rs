@@ -341,8 +341,13 @@ fn id_of(line: &Map<String, Json>) -> Option<String> {
 fn client_of(mut line: Map<String, Json>) -> Result<ImportedClient, Refusal> {
     let mut keys = LISTS.map(|_| Vec::new());
     for (list, keys) in LISTS.into_iter().zip(&mut keys) {
-        let Some(Json::Array(members)) = line.get_mut(list) else {
-            continue;
+        let members = match line.get_mut(list) {
+            Some(Json::Array(members)) => members,
+            Some(Json::Object(_)) => {
+                let message = format!("{list} must be a list: [{{…}}].");
+                return Err(Refusal::malformed(list, &message));
+            }
+            _ => continue,
         };
         for (index, member) in members.iter_mut().enumerate() {
             keys.push(
@@ -369,7 +374,13 @@ fn client_of(mut line: Map<String, Json>) -> Result<ImportedClient, Refusal> {
         for name in names {
             let column = snake(&name);
             if !columns.contains(&&*column) || PLACES.contains(&&*column) {
-                return Err(unknown(&format!("client.{name}")));
+                return Err(match name.as_str() {
+                    "id" => {
+                        let message = "A client has no member id here: its id is clientId, its key encodedKey.";
+                        Refusal::new(ProblemCode::Invalid, "client.id", message)
+                    }
+                    _ => unknown(&format!("client.{name}")),
+                });
             }
             if let Some(value) = own.remove(&name).filter(|value| !value.is_null()) {
                 row.insert(column, value);

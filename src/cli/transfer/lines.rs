@@ -86,6 +86,8 @@ fn part(reader: &mut impl BufRead) -> io::Result<Part> {
 }
 
 fn parsed(text: &str) -> Option<Result<Line, Refusal>> {
+    // Some editors begin a file with a byte order mark.
+    let text = text.trim_start_matches('\u{feff}');
     (!text.trim().is_empty()).then(|| parse(text))
 }
 

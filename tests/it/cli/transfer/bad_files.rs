@@ -424,3 +424,69 @@ fn members_of_the_last_line_are_checked() {
         assert_eq!(read(&directory, "report"), format!("{expected}\n"));
     }
 }
+
+#[test]
+fn misplaced_members_are_named_with_their_remedy() {
+    let directory = directory();
+    let url = empty(&directory);
+    let with = |name: &str, value: Value| {
+        let mut line = client("k1", "A");
+        match name {
+            "addresses" => line[name] = value,
+            _ => line["client"][name] = value,
+        }
+        line
+    };
+    let id = "A client has no member id here: its id is clientId, its key encodedKey.";
+    let list = "addresses must be a list: [{…}].";
+    for (line, code, path, message) in [
+        (with("id", json!("A")), "INVALID", "client.id", id),
+        (
+            with("addresses", json!({ "city": "C" })),
+            "MALFORMED",
+            "addresses",
+            list,
+        ),
+        (
+            with("birthDate", json!("17.04.1990")),
+            "MALFORMED",
+            "client.birthDate",
+            "birthDate must be a date, such as 1990-04-17.",
+        ),
+        (
+            with("gender", json!("F")),
+            "MALFORMED",
+            "client.gender",
+            "gender must be one of MALE, FEMALE.",
+        ),
+        (
+            with("createdAt", json!("2030-01-01")),
+            "MALFORMED",
+            "client.createdAt",
+            "createdAt must be a time such as 2026-01-31T09:30:00Z.",
+        ),
+        (
+            with("state", json!("active")),
+            "MALFORMED",
+            "client.state",
+            "state must be PENDING_APPROVAL, INACTIVE, ACTIVE, EXITED, BLACKLISTED or REJECTED.",
+        ),
+    ] {
+        file(&directory, "in", lines(&[line]));
+        let arguments = ["import", "in", "--report", "report", "--force"];
+        assert_eq!(run(&directory, &url, &arguments).2, Some(1));
+        let expected = entry(2, code, path, message, json!("k1"));
+        assert_eq!(read(&directory, "report"), format!("{expected}\n"));
+    }
+}
+
+#[test]
+fn byte_order_mark_before_the_first_line_is_ignored() {
+    let directory = directory();
+    let url = empty(&directory);
+    file(&directory, "in", format!("\u{feff}{}", lines(&[client("k1", "A")])));
+    assert_eq!(
+        run(&directory, &url, &["import", "in"]),
+        (summary(1, 0, 0), String::new(), Some(0))
+    );
+}

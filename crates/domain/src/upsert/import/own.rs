@@ -18,7 +18,40 @@ use clientele_core::{
     scalar::is_key,
 };
 
+const STATES: &str = "state must be PENDING_APPROVAL, INACTIVE, ACTIVE, EXITED, BLACKLISTED or REJECTED.";
+
 impl ImportedClient {
+    /// The problem of the member whose value doesn't fit its column.
+    fn misfit(&self, client: &client::Model) -> Problem {
+        let time = " must be a time such as 2026-01-31T09:30:00Z.";
+        let forms = [
+            ("created_at", "createdAt", time),
+            ("updated_at", "updatedAt", time),
+            ("approved_at", "approvedAt", time),
+            ("activated_at", "activatedAt", time),
+            ("closed_at", "closedAt", time),
+            ("version", "version", " must be a whole number."),
+            ("state", "state", " must be a text."),
+            ("encoded_key", "encodedKey", " must be a text."),
+            ("merged_into_key", "mergedIntoKey", " must be a text."),
+        ];
+        let is_misfit = |column: &str| {
+            let alone = |value: &Value| Map::from_iter([(column.to_owned(), value.clone())]);
+            let value = self.row.get(column);
+            value.is_some_and(|value| overlaid(client, &alone(value)).is_none())
+        };
+        match forms.into_iter().find(|(column, ..)| is_misfit(column)) {
+            Some((_, name, form)) => {
+                let message = format!("{name}{form}");
+                Problem::new(ProblemCode::Malformed, path!["client", name], message)
+            }
+            None => {
+                let message = "A member of the client has the wrong form.";
+                Problem::new(ProblemCode::Malformed, path!["client"], message)
+            }
+        }
+    }
+
     /// Puts the client's own keys, dates, state and version into the rows of a new client.
     pub(super) fn with_own(&self, rows: Aggregate) -> Result<Aggregate, Problem> {
         let Aggregate {
@@ -31,10 +64,7 @@ impl ImportedClient {
             // The dates of its states are those of the file, not those of a new client.
             (client.approved_at, client.activated_at) = (None, None);
         }
-        let client: client::Model = overlaid(&client, &self.row).ok_or_else(|| {
-            let message = "A date, the version or another member of the client has the wrong form.";
-            Problem::new(ProblemCode::Malformed, path!["client"], message)
-        })?;
+        let client: client::Model = overlaid(&client, &self.row).ok_or_else(|| self.misfit(&client))?;
         let refuse = |name: &'static str, message: &'static str| {
             Err(Problem::new(ProblemCode::Malformed, path!["client", name], message))
         };
@@ -42,7 +72,7 @@ impl ImportedClient {
             return refuse("encodedKey", "encodedKey must have 1 to 32 letters and digits.");
         }
         if ClientState::parse(&client.state).is_none() {
-            return refuse("state", "There is no client state of this name.");
+            return refuse("state", STATES);
         }
         let dates = [
             ("createdAt", Some(client.created_at)),
