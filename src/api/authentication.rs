@@ -31,7 +31,7 @@ pub(super) use self::{
 pub use self::{
     guard::Guard,
     issuer::PublishedKeys,
-    sessions::{Begun, SignIn, SignInRequest},
+    sessions::{Begun, SignIn, SignInRefusal, SignInRequest},
     settings::{AuthenticationSettings, JwtSettings},
 };
 use super::{
@@ -110,13 +110,22 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
             Err(error) => return refuse(gate.api, &error, headers, &id),
         },
     };
-    if let Some(report) = extensions.get::<RequestReport>() {
+    report_caller(extensions.get(), &caller);
+    let refusal = SignInRefusal::default();
+    request.extensions_mut().insert(id);
+    request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(refusal.clone());
+    let mut response = next.run(request).await;
+    refusal.add_to(&mut response);
+    response
+}
+
+/// Records the caller for the log, without personal data.
+fn report_caller(report: Option<&RequestReport>, caller: &Caller) {
+    if let Some(report) = report {
         let key = matches!(caller.kind, CallerKind::User | CallerKind::Token).then(|| caller.id.clone());
         report.set_caller(caller.kind.as_str(), key);
     }
-    request.extensions_mut().insert(id);
-    request.extensions_mut().insert(caller);
-    next.run(request).await
 }
 
 impl Gate {
@@ -189,14 +198,20 @@ fn refuse(api: Api, error: &SignInError, headers: &HeaderMap, id: &RequestId) ->
         Api::Graphql => (graphql::refuse_caller(error, headers, id), &[BEARER, BASIC][..]),
         Api::Rest | Api::CommandLine => (rest::refuse_caller(error, id), &[BASIC][..]),
     };
+    if matches!(error, SignInError::Missing(_) | SignInError::Wrong) {
+        for challenge in challenges {
+            response.headers_mut().append(WWW_AUTHENTICATE, challenge.clone());
+        }
+    }
+    add_limit(error, &mut response);
+    response
+}
+
+/// Adds the time to wait to a response, and the limit that refused the sign-in for the log and the metrics.
+fn add_limit(error: &SignInError, response: &mut Response) {
     let headers = response.headers_mut();
     let mut report = ErrorReport::default();
     match error {
-        SignInError::Missing(_) | SignInError::Wrong => {
-            for challenge in challenges {
-                headers.append(WWW_AUTHENTICATE, challenge.clone());
-            }
-        }
         SignInError::TooMany(wait) => {
             headers.insert(RETRY_AFTER, seconds(*wait).into());
             report.refused = Some(Reason::SignInThrottle);
@@ -209,10 +224,9 @@ fn refuse(api: Api, error: &SignInError, headers: &HeaderMap, id: &RequestId) ->
             headers.insert(RETRY_AFTER, 1.into());
             report.refused = Some(Reason::SignInQueue);
         }
-        SignInError::Failed(_) => {}
+        SignInError::Missing(_) | SignInError::Wrong | SignInError::Failed(_) => {}
     }
-    report.add_to(&mut response);
-    response
+    report.add_to(response);
 }
 
 /// Whole seconds, rounded up, at least one.

@@ -5,21 +5,17 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicBool, Ordering::Relaxed},
 };
-use std::time::Duration;
 
 use axum::{
     extract::Request,
-    http::{
-        Method, StatusCode,
-        header::{CONTENT_LENGTH, RETRY_AFTER},
-    },
+    http::{Method, StatusCode, header::CONTENT_LENGTH},
     middleware::Next,
     response::Response,
 };
 
-use super::{Gate, credentials, refuse, seconds};
+use super::{Gate, SignInRefusal, credentials, refuse};
 use crate::api::{
     RequestId,
     metrics::{SignInMethod, SignInOutcome},
@@ -31,24 +27,16 @@ pub const MOST_BYTES: usize = 16 * 1024;
 
 /// Marks a request without credentials, in its extensions. Cloning shares the outcome.
 #[derive(Clone, Debug, Default)]
-pub struct Anonymous(Arc<Outcome>);
-
-#[derive(Debug, Default)]
-struct Outcome {
-    is_admitted: AtomicBool,
-    /// Zero if the caller need not wait.
-    retry_after: AtomicU64,
-}
+pub struct Anonymous(Arc<AtomicBool>);
 
 impl Anonymous {
     /// The request only signs in or refreshes a session.
     pub fn admit(&self) {
-        self.0.is_admitted.store(true, Relaxed);
+        self.0.store(true, Relaxed);
     }
 
-    /// There were too many failures: the time to wait.
-    pub fn wait(&self, time: Duration) {
-        self.0.retry_after.store(seconds(time), Relaxed);
+    pub fn is_admitted(&self) -> bool {
+        self.0.load(Relaxed)
     }
 }
 
@@ -64,20 +52,16 @@ pub fn is_possible(api: Api, request: &Request) -> bool {
 pub async fn answer(gate: &Gate, mut request: Request, next: Next, id: RequestId) -> Response {
     let missing = SignInError::Missing(credentials::NO_CREDENTIALS);
     let refused = refuse(gate.api, &missing, request.headers(), &id);
-    let anonymous = Anonymous::default();
+    let (anonymous, refusal) = (Anonymous::default(), SignInRefusal::default());
     request.extensions_mut().insert(id);
+    request.extensions_mut().insert(refusal.clone());
     request.extensions_mut().insert(anonymous.clone());
     let mut response = next.run(request).await;
     // The rate limit refuses a request before it is read.
-    if !anonymous.0.is_admitted.load(Relaxed) && response.status() != StatusCode::TOO_MANY_REQUESTS {
+    if !anonymous.is_admitted() && response.status() != StatusCode::TOO_MANY_REQUESTS {
         gate.metrics.signed_in(SignInMethod::None, SignInOutcome::Missing);
         return refused;
     }
-    match anonymous.0.retry_after.load(Relaxed) {
-        0 => {}
-        wait => {
-            response.headers_mut().insert(RETRY_AFTER, wait.into());
-        }
-    }
+    refusal.add_to(&mut response);
     response
 }

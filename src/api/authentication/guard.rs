@@ -17,7 +17,7 @@ use super::{
 use crate::api::RequestPermit;
 use clientele_core::{error::Error, flow::Flow};
 use clientele_domain::{
-    access::{Account, Accounts, SignInError},
+    access::{Account, Accounts, Attempt, SignInError},
     caller::{
         PasswordProof,
         throttle::{Charge, Throttle},
@@ -106,7 +106,7 @@ impl Guard {
     ///
     /// While verification waits in its queue, the request returns its permit: unauthenticated callers must not hold all
     /// permits. Afterwards it gets another one, charged to the caller.
-    pub(super) async fn user(
+    async fn user(
         &self,
         accounts: &Accounts,
         basic: &Basic,
@@ -118,11 +118,36 @@ impl Guard {
         if let Some(account) = accounts.known_user(&attempt, freshness).await? {
             return Ok(account);
         }
-        self.peek(from, Some(basic.name()))?;
+        self.verify(accounts, attempt, freshness, permit).await
+    }
+
+    /// Verifies the password of a user who begins a session, or who has one and changes the password. Compares it with
+    /// the stored hash, and is throttled even if the user has just signed in from the same address: such a user sends
+    /// the password rarely, so that none of it needs to be remembered.
+    pub(super) async fn prove(
+        &self,
+        accounts: &Accounts,
+        basic: &Basic,
+        from: IpAddr,
+        permit: Option<&RequestPermit>,
+    ) -> Result<Arc<Account>, SignInError> {
+        let attempt = accounts.unremembered_attempt(basic.name(), basic.password(), from);
+        self.verify(accounts, attempt, Duration::ZERO, permit).await
+    }
+
+    async fn verify(
+        &self,
+        accounts: &Accounts,
+        attempt: Attempt<'_>,
+        freshness: Duration,
+        permit: Option<&RequestPermit>,
+    ) -> Result<Arc<Account>, SignInError> {
+        let (name, from) = (attempt.name.to_owned(), attempt.from);
+        self.peek(from, Some(&name))?;
         if let Some(permit) = permit {
             permit.leave();
         }
-        let (throttle, name) = (self.throttle.clone(), basic.name().to_owned());
+        let throttle = self.throttle.clone();
         let charge = move || throttle.charge(from, Some(&name), Instant::now());
         accounts.verify(attempt, freshness, charge).await
     }

@@ -1,13 +1,18 @@
 //! Signs users in for sessions and refreshes these, with the throttle and the metrics of all other sign-ins.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 
-use super::{Authentication, Guard, credentials::Basic, outcome};
+use super::{Authentication, Guard, add_limit, credentials::Basic, outcome, report_caller};
 use crate::api::{
     RequestId, RequestPermit,
     metrics::{ApiMetrics, SignInMethod, SignInOutcome},
+    report::RequestReport,
 };
 use clientele_core::error::Error;
 use clientele_domain::{
@@ -30,8 +35,26 @@ pub struct SignInRequest<'a> {
     pub id: &'a RequestId,
     pub from: IpAddr,
     pub permit: Option<&'a RequestPermit>,
+    pub report: Option<&'a RequestReport>,
     /// True if the request has no credentials: its permit is charged to the user who signs in.
     pub is_anonymous: bool,
+}
+
+/// The refusal of a sign-in by a field, which writes no headers. In the extensions of each request; cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub struct SignInRefusal(Arc<OnceLock<SignInError>>);
+
+impl SignInRefusal {
+    pub fn set(&self, error: &SignInError) {
+        let _ = self.0.set(error.clone());
+    }
+
+    /// Adds the time to wait to the response, and the limit for the log and the metrics.
+    pub(super) fn add_to(&self, response: &mut Response) {
+        if let Some(error) = self.0.get() {
+            add_limit(error, response);
+        }
+    }
 }
 
 /// A session with its new tokens, and its user as the caller of a request with the access token.
@@ -78,13 +101,14 @@ impl SignIn {
         let settings = &self.guard()?.settings.sessions;
         let begun = self.accounts.begin_session(&caller, settings, now).await?;
         let (session, tokens) = begun.ok_or(SignInError::Wrong)?;
+        report_caller(request.report, &caller);
         Ok((session, tokens, caller))
     }
 
     /// Verifies a password as for a sign-in, and takes the permit again that the request has released meanwhile.
     async fn verify(&self, basic: &Basic, request: SignInRequest<'_>) -> Result<Arc<Account>, SignInError> {
         let guard = self.guard()?;
-        let verified = guard.user(&self.accounts, basic, request.from, request.permit).await;
+        let verified = guard.prove(&self.accounts, basic, request.from, request.permit).await;
         if let (Some(permit), false) = (request.permit, request.is_anonymous)
             && !permit.is_held()
             && !permit.resume().await
@@ -104,8 +128,10 @@ impl SignIn {
     ) -> Result<Caller, SignInError> {
         let basic = Basic::new(&caller.name, password);
         let account = self.verify(&basic, request).await?;
-        if account.id != caller.id {
-            return Err(SignInError::Wrong);
+        let proven = account.caller(caller.api, caller.request_id.clone());
+        if proven.id != caller.id || proven.password_hash != caller.password_hash {
+            // The password has changed since the session was read: the session has ended.
+            return Err(Error::Unauthenticated.into());
         }
         Ok(Caller {
             proof: Some(self.guard()?.proof(&self.accounts, &basic, request.from)),
@@ -128,6 +154,9 @@ impl SignIn {
             Err(_) => SignInOutcome::Failed,
         };
         self.metrics.signed_in(SignInMethod::RefreshToken, outcome);
+        if let Ok(Ok((_, _, caller))) = &refreshed {
+            report_caller(request.report, caller);
+        }
         refreshed
     }
 

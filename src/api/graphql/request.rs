@@ -20,7 +20,7 @@ use super::{
 };
 use crate::api::{
     PeerAddress, RequestId, RequestPermit,
-    authentication::{Anonymous, MOST_ANONYMOUS_BYTES},
+    authentication::{Anonymous, MOST_ANONYMOUS_BYTES, SignInRefusal},
     metrics::ApiMetrics,
     report::{ErrorReport, GraphqlOperation, LogCause, Reason, RequestReport},
 };
@@ -47,6 +47,7 @@ pub struct GraphqlRequest {
     /// Kept until the operation has ended: callers who hang up can't start more than the server can do.
     permit: Option<RequestPermit>,
     report: Option<RequestReport>,
+    sign_in_refusal: Option<SignInRefusal>,
     is_trusted_origin: bool,
 }
 
@@ -64,6 +65,7 @@ impl GraphqlRequest {
                 .unwrap_or(PeerAddress(Ipv4Addr::LOCALHOST.into())),
             permit: extensions.get().cloned(),
             report: extensions.get().cloned(),
+            sign_in_refusal: extensions.get().cloned(),
             is_trusted_origin: extensions.get::<http_server::origin::Allowed>().is_some(),
         }
     }
@@ -136,6 +138,12 @@ impl RequestContext for GraphqlRequest {
         data.insert(self.id.clone());
         if let Some(anonymous) = &self.anonymous {
             data.insert(anonymous.clone());
+        }
+        if let Some(refusal) = &self.sign_in_refusal {
+            data.insert(refusal.clone());
+        }
+        if let Some(report) = &self.report {
+            data.insert(report.clone());
         }
         // Without a caller, every field that needs one is refused.
         if let Some(caller) = &self.caller {

@@ -4,7 +4,8 @@ use async_graphql::{Context, Result};
 
 use crate::api::{
     PeerAddress, RequestId, RequestPermit,
-    authentication::{Anonymous, SignIn, SignInRequest},
+    authentication::{Anonymous, SignIn, SignInRefusal, SignInRequest},
+    report::RequestReport,
 };
 use clientele_core::{
     path,
@@ -19,14 +20,15 @@ pub(super) fn request<'a>(context: &Context<'a>) -> Result<SignInRequest<'a>> {
         id: context.data::<RequestId>()?,
         from: context.data::<PeerAddress>()?.0,
         permit: context.data_opt::<RequestPermit>(),
+        report: context.data_opt::<RequestReport>(),
         is_anonymous: context.data_opt::<Anonymous>().is_some(),
     })
 }
 
 /// The error of a sign-in that was refused before the credentials were checked, or failed.
 pub(super) fn refused(context: &Context<'_>, error: SignInError) -> GraphqlError {
-    if let (SignInError::TooMany(wait), Some(anonymous)) = (&error, context.data_opt::<Anonymous>()) {
-        anonymous.wait(*wait);
+    if let Some(refusal) = context.data_opt::<SignInRefusal>() {
+        refusal.set(&error);
     }
     let code = match &error {
         SignInError::TooMany(_) => Code::RateLimited,

@@ -55,10 +55,12 @@ impl fmt::Debug for Accounts {
 /// A name and a password, and the address that sent them.
 #[derive(Clone, Copy)]
 pub struct Attempt<'a> {
-    name: &'a str,
+    pub name: &'a str,
     password: &'a str,
-    from: IpAddr,
+    pub from: IpAddr,
     key: CredentialKey,
+    /// True if the credentials are remembered once they are verified.
+    is_remembered: bool,
 }
 
 impl Accounts {
@@ -82,6 +84,19 @@ impl Accounts {
             password,
             from,
             key: self.credentials.key(name, password, from),
+            is_remembered: true,
+        }
+    }
+
+    /// An attempt that is always verified and charged. Remembered credentials would let a caller on their network guess
+    /// past the throttle.
+    pub fn unremembered_attempt<'a>(&self, name: &'a str, password: &'a str, from: IpAddr) -> Attempt<'a> {
+        let attempt = self.attempt(name, password, from);
+        Attempt {
+            // Such an attempt must not share the outcome of one that may use an older read.
+            key: self.credentials.hasher().key(&[&attempt.key]),
+            is_remembered: false,
+            ..attempt
         }
     }
 
@@ -139,7 +154,12 @@ impl Accounts {
         freshness: Duration,
         charge: impl FnOnce() -> Result<Charge, Duration> + Send + 'static,
     ) -> Result<Arc<Account>, SignInError> {
-        let Attempt { from, key, .. } = attempt;
+        let Attempt {
+            from,
+            key,
+            is_remembered,
+            ..
+        } = attempt;
         let begin = || {
             // Another request may just have verified it.
             let known = self.credentials.get(&key).and_then(|read| read.found.clone());
@@ -155,7 +175,9 @@ impl Accounts {
             let charge = charge().map_err(SignInError::TooMany)?;
             let outcome = match accounts.compare(permit, &name, password, freshness).await {
                 Ok(Some((account, read))) => {
-                    accounts.credentials.keep(key, read);
+                    if is_remembered {
+                        accounts.credentials.keep(key, read);
+                    }
                     accounts.credentials.keep_network(from);
                     Ok(account)
                 }
