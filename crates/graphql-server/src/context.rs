@@ -43,6 +43,11 @@ pub trait RequestContext: Send + Sync + 'static {
     /// application answers any other request of such a caller.
     fn on_admitted(&self) {}
 
+    /// True after [`Self::on_admitted`], and for callers without a restriction.
+    fn is_admitted(&self) -> bool {
+        true
+    }
+
     /// True if pages of the request's origin may call this server without a preflight request.
     fn is_trusted_origin(&self) -> bool {
         false

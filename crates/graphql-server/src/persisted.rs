@@ -83,11 +83,10 @@ impl Persisted {
             return Ok(known.clone());
         }
         match (&self.registered, text) {
-            _ if self.only_trusted => Err(not_found()),
+            _ if self.only_trusted => Err(self.unknown_hash()),
             (None, Some(text)) if self.trusted.is_some() => Ok(text.into()),
-            (None, None) if self.trusted.is_some() => Err(not_found()),
-            (None, _) => Err(not_supported()),
-            (Some(registered), None) => registered.get(hash.as_str()).ok_or_else(not_found),
+            (None, _) => Err(self.unknown_hash()),
+            (Some(registered), None) => registered.get(hash.as_str()).ok_or_else(|| self.unknown_hash()),
             (Some(registered), Some(text)) => {
                 if sha256(&text) != hash {
                     let message = "\"sha256Hash\" is not the SHA-256 of \"query\".";
@@ -99,6 +98,14 @@ impl Persisted {
                 }
                 Ok(text)
             }
+        }
+    }
+
+    /// The error for a hash that no document has.
+    pub fn unknown_hash(&self) -> GraphqlError {
+        match (&self.registered, &self.trusted) {
+            (None, None) => not_supported(),
+            (_, _) => not_found(),
         }
     }
 

@@ -104,6 +104,10 @@ impl RequestContext for GraphqlRequest {
         }
     }
 
+    fn is_admitted(&self) -> bool {
+        self.anonymous.as_ref().is_none_or(Anonymous::is_admitted)
+    }
+
     fn is_trusted_origin(&self) -> bool {
         self.is_trusted_origin
     }

@@ -113,15 +113,21 @@ where
     pub async fn prepare(&self, params: Params) -> Result<Prepared, RequestError> {
         let is_restricted = self.context.restriction().is_some();
         let is_only_named = matches!(params.document, DocumentRef::Hash { text: None, .. });
-        let query = self.server.persisted.text(params.document, !is_restricted);
-        if query.is_err() && is_restricted && is_only_named {
-            // Clients of Apollo's protocol expect this error, and send the document then.
+        let prepared = match self.server.persisted.text(params.document, !is_restricted) {
+            Ok(query) => {
+                let name = params.operation_name.as_deref();
+                let prepared = self.server.prepare(&query, name, params.variables, &*self.context);
+                prepared.await
+            }
+            Err(error) => Err(error.into()),
+        };
+        if prepared.is_err() && is_only_named && !self.context.is_admitted() {
+            // Clients of Apollo's protocol expect this error, and send the document then. A document that others have
+            // registered must look unknown, too.
             self.context.on_admitted();
+            return Err(self.server.persisted.unknown_hash().into());
         }
-        let query = query?;
-        let name = params.operation_name.as_deref();
-        let prepared = self.server.prepare(&query, name, params.variables, &*self.context);
-        prepared.await
+        prepared
     }
 
     /// The answer to a request that isn't executed: with its price, which matters most when it is too high.
