@@ -24,8 +24,10 @@ use clientele_storage::db::{Dialect, Step, Transaction, Work};
 /// An input that changes a user or a token.
 pub(super) trait AccountInput: Sync {
     type Output: Send;
-    /// False if no cached account can be outdated by the change.
-    const FORGETS: bool = true;
+    /// Invalidates the cached accounts that the change may have outdated.
+    fn invalidate(&self, accounts: &Accounts) {
+        accounts.forget();
+    }
 
     /// Checks the input and writes what differs. `caller` has its present rights.
     ///
@@ -74,8 +76,8 @@ impl Record {
 }
 
 impl Accounts {
-    /// Applies `input` in one transaction. Forgets cached accounts if a commit may have happened or the caller's stored
-    /// rights differ from the cached ones. After any other failure, such as an outage, the last known accounts stay
+    /// Applies `input` in one transaction. Invalidates cached accounts if a commit may have happened or the caller's
+    /// stored rights differ from the cached ones. After any other failure, such as an outage, the last known accounts stay
     /// usable.
     pub(super) async fn change<I: AccountInput>(
         &self,
@@ -92,8 +94,10 @@ impl Accounts {
         };
         let outcome = self.db.write(&work).await;
         let is_outdated = matches!(outcome, Err(Error::Unauthenticated | Error::Forbidden(_)));
-        if is_outdated || I::FORGETS && work.may_commit.into_inner() {
+        if is_outdated {
             self.forget();
+        } else if work.may_commit.into_inner() {
+            input.invalidate(self);
         }
         outcome
     }

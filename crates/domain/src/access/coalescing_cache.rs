@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use moka::{policy::EvictionPolicy, sync::Cache};
+use moka::{ops::compute::Op, policy::EvictionPolicy, sync::Cache};
 use tokio::sync::Mutex;
 
 use clientele_core::error::{Cause, Error, Result};
@@ -83,9 +83,11 @@ impl<K: Clone + Hash + Eq + Send + Sync + 'static, T: Send + Sync + 'static> Coa
         self.changes.fetch_add(1, SeqCst);
     }
 
-    /// Drops the latest read of the key.
-    pub fn invalidate(&self, key: &K) {
-        self.values.invalidate(key);
+    /// Sets that the key has no value any more and never will. A read that began before can't replace this.
+    pub fn end(&self, key: K) {
+        let (at, changes) = (self.clock.now(), self.changes.load(SeqCst));
+        let found = None;
+        self.insert(key, Arc::new(Read { found, at, changes }));
     }
 
     /// Returns the latest read of the key, however old.
@@ -126,8 +128,16 @@ impl<K: Clone + Hash + Eq + Send + Sync + 'static, T: Send + Sync + 'static> Coa
         let (at, changes) = (self.clock.now(), self.changes.load(SeqCst));
         let found = load().await.inspect_err(|_| *failed = Some(at))?.map(Arc::new);
         let read = Arc::new(Read { found, at, changes });
-        self.values.insert(key.clone(), read.clone());
+        self.insert(key.clone(), read.clone());
         Ok(read)
+    }
+
+    /// Inserts a read, unless one that began later is there.
+    fn insert(&self, key: K, read: Arc<Read<T>>) {
+        self.values.entry(key).and_compute_with(|last| {
+            let is_outdated = last.is_some_and(|last| last.value().at > read.at);
+            if is_outdated { Op::Nop } else { Op::Put(read) }
+        });
     }
 
     fn is_unchanged(&self, read: &Read<T>) -> bool {
@@ -158,6 +168,19 @@ mod tests {
 
     fn new() -> CoalescingCache<&'static str, u64> {
         CoalescingCache::new(Clock::default())
+    }
+
+    #[tokio::test]
+    async fn read_that_began_before_the_end_of_its_key_is_not_kept() {
+        let cache = new();
+        let freshness = Duration::from_secs(5);
+        let read = cache.get(&"ana", freshness, async || {
+            cache.end("ana");
+            Ok(Some(1))
+        });
+        assert_eq!(read.await.expect("read").found.as_deref(), Some(&1));
+        let again = cache.get(&"ana", freshness, async || Ok(Some(2))).await;
+        assert_eq!(again.expect("read").found, None);
     }
 
     #[tokio::test]

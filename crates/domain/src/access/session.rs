@@ -168,8 +168,9 @@ struct NewSession<'a> {
 
 impl AccountInput for NewSession<'_> {
     type Output = Session;
+
     /// An access token that ends with the oldest session is read again soon.
-    const FORGETS: bool = false;
+    fn invalidate(&self, _accounts: &Accounts) {}
 
     async fn apply(
         &self,
@@ -188,7 +189,8 @@ impl AccountInput for NewSession<'_> {
              LIMIT {MOST_SESSIONS} OFFSET {})",
             MOST_SESSIONS - 1
         );
-        let mut records = end::end(transaction, &oldest, &user, EndReason::TooManySessions).await?;
+        let ended = end::end(transaction, &oldest, &user, &user, EndReason::TooManySessions).await?;
+        let mut records: Vec<Record> = ended.into_iter().map(|ended| ended.record).collect();
         let expires_at = now + seconds(self.settings.lifetime_seconds);
         let row = renewed(
             session::Model {

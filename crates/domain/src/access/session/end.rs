@@ -1,5 +1,7 @@
 //! The ends of sessions: sign-out, revocation, changes of their users, expiry.
 
+use std::sync::{Mutex, PoisonError};
+
 use async_graphql::InputObject;
 use chrono::{DateTime, Utc};
 use entity::{api_user, instant, session};
@@ -11,6 +13,7 @@ use crate::{
         Accounts,
         account::user_rights,
         change::{AccountInput, Applied, Record},
+        token_text::digest_of_hash,
     },
     audit::{Action, Members, Subject},
     caller::{Caller, Permission},
@@ -81,7 +84,7 @@ impl Accounts {
         input: &SignOut,
         now: DateTime<Utc>,
     ) -> Result<Result<i64, Vec<Problem>>> {
-        self.change(caller, input, now).await
+        self.change(caller, &Ending::new(input), now).await
     }
 
     /// Ends a session of the caller or, with MANAGE_USERS, of another user, and returns it.
@@ -91,7 +94,7 @@ impl Accounts {
         input: &RevokeSession,
         now: DateTime<Utc>,
     ) -> Result<Result<Session, Vec<Problem>>> {
-        self.change(caller, input, now).await
+        self.change(caller, &Ending::new(input), now).await
     }
 }
 
@@ -101,33 +104,70 @@ pub(in crate::access) async fn end_all(
     user_key: &str,
     reason: EndReason,
 ) -> Result<Vec<Record>> {
-    end(transaction, "user_key = $1", user_key, reason).await
+    let ended = end(transaction, "user_key = $1", user_key, user_key, reason).await?;
+    Ok(ended.into_iter().map(|ended| ended.record).collect())
 }
 
-/// Ends the sessions with this condition, which has the user as `$1`.
+/// A session that a transaction has ended.
+pub(super) struct Ended {
+    pub record: Record,
+    access_hash: String,
+}
+
+/// Ends the sessions of a user with this condition, which has the value as `$1`.
 pub(super) async fn end(
     transaction: &Transaction,
     condition: &str,
+    value: &str,
     user_key: &str,
     reason: EndReason,
-) -> Result<Vec<Record>> {
-    let sql = format!("DELETE FROM session WHERE {condition} RETURNING encoded_key");
-    let rows = transaction.all(sql, [user_key.into()]).await?;
-    let mut keys = Vec::with_capacity(rows.len());
+) -> Result<Vec<Ended>> {
+    let sql = format!("DELETE FROM session WHERE {condition} RETURNING encoded_key, access_hash");
+    let rows = transaction.all(sql, [value.into()]).await?;
+    let mut sessions = Vec::with_capacity(rows.len());
     for row in rows {
-        keys.push(row.try_get_by_index::<String>(0)?);
+        sessions.push((row.try_get_by_index::<String>(0)?, row.try_get_by_index(1)?));
     }
-    keys.sort_unstable();
-    Ok(keys.into_iter().map(|key| end_record(key, user_key, reason)).collect())
+    sessions.sort_unstable();
+    let ended = |(key, access_hash)| Ended {
+        record: end_record(key, user_key, reason),
+        access_hash,
+    };
+    Ok(sessions.into_iter().map(ended).collect())
 }
 
-/// Deletes a session. False if it has ended.
-pub(super) async fn delete(transaction: &Transaction, key: &str) -> Result<bool> {
-    let sql = "DELETE FROM session WHERE encoded_key = $1";
-    Ok(transaction.run(sql, [key.into()]).await? > 0)
+/// An input that ends some sessions. Other cached accounts stay valid.
+struct Ending<'a, I> {
+    input: &'a I,
+    /// The hashes of the access tokens that ended in the last attempt.
+    access_hashes: Mutex<Vec<String>>,
 }
 
-pub(super) fn end_record(key: String, user_key: &str, reason: EndReason) -> Record {
+impl<'a, I> Ending<'a, I> {
+    fn new(input: &'a I) -> Self {
+        Self {
+            input,
+            access_hashes: Mutex::default(),
+        }
+    }
+
+    /// Keeps the hashes for [`Self::end_cached`], and returns the records.
+    fn records(&self, ended: Vec<Ended>) -> Vec<Record> {
+        let parts = ended.into_iter().map(|ended| (ended.record, ended.access_hash));
+        let (records, hashes) = parts.unzip();
+        *self.access_hashes.lock().unwrap_or_else(PoisonError::into_inner) = hashes;
+        records
+    }
+
+    fn end_cached(&self, accounts: &Accounts) {
+        let hashes = self.access_hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        for digest in hashes.iter().filter_map(|hash| digest_of_hash(hash)) {
+            accounts.sessions.end(digest);
+        }
+    }
+}
+
+fn end_record(key: String, user_key: &str, reason: EndReason) -> Record {
     let mut members = Vec::new();
     let mut changed = Members::new(&mut members);
     changed.text("userKey", Some(user_key), None);
@@ -140,8 +180,12 @@ pub(super) fn end_record(key: String, user_key: &str, reason: EndReason) -> Reco
     }
 }
 
-impl AccountInput for SignOut {
+impl AccountInput for Ending<'_, SignOut> {
     type Output = i64;
+
+    fn invalidate(&self, accounts: &Accounts) {
+        self.end_cached(accounts);
+    }
 
     async fn apply(
         &self,
@@ -151,28 +195,35 @@ impl AccountInput for SignOut {
     ) -> Result<Result<Applied<i64>, Vec<Problem>>> {
         let refuse =
             |path: Vec<_>, message: &'static str| Ok(Err(vec![Problem::new(ProblemCode::Invalid, path, message)]));
-        let records = match (&caller.session, self.everywhere) {
-            (_, true) if is_user(caller) => end_all(transaction, &caller.id, EndReason::SignedOut).await?,
+        let (user, reason) = (&*caller.id, EndReason::SignedOut);
+        let ended = match (&caller.session, self.input.everywhere) {
+            (_, true) if is_user(caller) => end(transaction, "user_key = $1", user, user, reason).await?,
             (_, true) => return refuse(path!["everywhere"].into(), "Only a user has sessions."),
             (Some(key), false) => {
+                let ended = end(transaction, "encoded_key = $1", key, user, reason).await?;
                 // A replaced refresh token may have ended it just now.
-                if !delete(transaction, key).await? {
+                if ended.is_empty() {
                     return Err(Error::Unauthenticated);
                 }
-                vec![end_record(key.to_string(), &caller.id, EndReason::SignedOut)]
+                ended
             }
             (None, false) => {
                 let message = "This request has no session: send the access token of signIn, or everywhere as true.";
                 return refuse(Vec::new(), message);
             }
         };
+        let records = self.records(ended);
         let output = records.len() as i64;
         Ok(Ok(Applied { output, records }))
     }
 }
 
-impl AccountInput for RevokeSession {
+impl AccountInput for Ending<'_, RevokeSession> {
     type Output = Session;
+
+    fn invalidate(&self, accounts: &Accounts) {
+        self.end_cached(accounts);
+    }
 
     async fn apply(
         &self,
@@ -181,11 +232,12 @@ impl AccountInput for RevokeSession {
         now: DateTime<Utc>,
     ) -> Result<Result<Applied<Session>, Vec<Problem>>> {
         let refuse = |code, message: Message| Ok(Err(vec![Problem::new(code, path!["encodedKey"], message)]));
-        if has_control_characters(&self.encoded_key) {
+        let key = &*self.input.encoded_key;
+        if has_control_characters(key) {
             let message = "encodedKey must not contain control characters.";
             return refuse(ProblemCode::InvalidCharacter, message.into());
         }
-        let stored = session::Entity::find_by_id(&*self.encoded_key).one(transaction).await?;
+        let stored = session::Entity::find_by_id(key).one(transaction).await?;
         let is_own = |row: &session::Model| is_user(caller) && *row.user_key == *caller.id;
         let visible = stored.filter(|row| row.refresh_expires_at > now);
         let missing = || {
@@ -203,10 +255,11 @@ impl AccountInput for RevokeSession {
             let message = "This session's user has rights that you don't have: you can't revoke it.";
             return refuse(ProblemCode::Forbidden, message.into());
         }
-        if !delete(transaction, &row.encoded_key).await? {
+        let ended = end(transaction, "encoded_key = $1", key, &row.user_key, EndReason::Revoked).await?;
+        if ended.is_empty() {
             return missing();
         }
-        let records = vec![end_record(row.encoded_key.clone(), &row.user_key, EndReason::Revoked)];
+        let records = self.records(ended);
         let output = Session::of(row, &user, caller);
         Ok(Ok(Applied { output, records }))
     }

@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::{
     LEEWAY_SECONDS, Session, SessionSettings, Tokens,
-    end::{EndReason, delete, end_record},
+    end::{EndReason, end},
     renewed,
 };
 use crate::{
@@ -61,14 +61,17 @@ impl Accounts {
             request_id,
             now: now.trunc_subsecs(6),
         };
-        match self.db.write(&work).await? {
+        let refreshed = self.db.write(&work).await;
+        // The commit may have happened all the same.
+        let refreshed = refreshed.inspect_err(|_| self.sessions.forget())?;
+        match refreshed {
             Ok(Refreshed {
                 session,
                 caller,
                 replaced,
             }) => {
                 if let Some(digest) = digest_of_hash(&replaced) {
-                    self.sessions.invalidate(&digest);
+                    self.sessions.end(digest);
                 }
                 Ok(Ok((session, work.tokens, caller)))
             }
@@ -144,9 +147,18 @@ impl Work for Refresh<'_> {
         if is_previous && self.now - row.refreshed_at <= TimeDelta::seconds(LEEWAY_SECONDS) {
             return refused(RefreshError::Replaced);
         }
-        delete(transaction, &row.encoded_key).await?;
-        let record = end_record(row.encoded_key, &row.user_key, EndReason::RefreshTokenReused);
-        record.append(self.audit, transaction, &caller, self.now).await?;
+        let (key, user) = (&row.encoded_key, &row.user_key);
+        for ended in end(
+            transaction,
+            "encoded_key = $1",
+            key,
+            user,
+            EndReason::RefreshTokenReused,
+        )
+        .await?
+        {
+            ended.record.append(self.audit, transaction, &caller, self.now).await?;
+        }
         Ok(Step::Commit(Err(RefreshError::Reused)))
     }
 }
