@@ -122,10 +122,8 @@ pub fn guarded_fields() -> BTreeMap<String, Permission> {
 pub struct Queries(Query, AuditQuery, AccountQuery, SessionQuery);
 
 /// Changes clients, messages and definitions, users, sessions and API tokens. Mutations of one request run in order,
-/// each in its own transaction: one that fails doesn't undo or stop the others. Because payloads can't be null, an
-/// unexpected error in one mutation makes `data` null as a whole, although the others have been stored; the paths of
-/// the errors name the mutations that failed. Send one mutation in each request, or use `idempotencyKey`, which makes
-/// it safe to repeat it.
+/// each in its own transaction: one that fails is null, with an error at its path, and doesn't undo or stop the others.
+/// Send one mutation in each request, or use `idempotencyKey`, which makes it safe to repeat it.
 #[derive(MergedObject)]
 #[graphql(name = "Mutation")]
 pub struct Mutations(Mutation, LifecycleMutation, AccountMutation, SessionMutation);

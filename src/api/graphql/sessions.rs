@@ -103,10 +103,10 @@ impl SessionMutation {
         begun_answer(context, &begun, input.client_mutation_id.as_deref())
     }
 
-    /// Replaces the access token and the refresh token of a session: the previous ones are no longer valid. A refresh
-    /// token that was replaced before ends its session (WRONG_CREDENTIALS), except within 10 seconds: then another
-    /// request had just replaced it, and the session goes on (TOKEN_REPLACED). Needs no credentials, and must be the
-    /// only field of its operation.
+    /// Replaces the access token and the refresh token of a session. The previous refresh token is no longer valid;
+    /// within 10 seconds, no server accepts the previous access token any more. A refresh token that was replaced
+    /// before ends its session (WRONG_CREDENTIALS), except within 10 seconds: then another request had just replaced
+    /// it, and the session goes on (TOKEN_REPLACED). Needs no credentials, and must be the only field of its operation.
     async fn refresh_session(
         &self,
         context: &Context<'_>,
