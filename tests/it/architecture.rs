@@ -94,6 +94,7 @@ fn domain_entry_points_take_a_caller() {
         "any_user",
         "has_others",
         "known_user",
+        "refresh_session",
         "seed",
         "start",
         "token",

@@ -267,6 +267,9 @@ async fn refusals_of_fast_callers_and_of_wrong_passwords_are_counted() {
     for expected in [401, 401, 429] {
         assert_eq!(send(guess()).await.status(), expected);
     }
+    let query = "mutation { signIn(input: { name: \"guest\", password: \"a guess\" }) { accessToken } }";
+    let sign_in = Client::new().post(format!("{}/graphql", server.address));
+    assert_eq!(send(sign_in.json(&json!({ "query": query }))).await.status(), 429);
     add_user(&server.directory, &[], "hasty", "VIEW_CLIENT");
     for path in ["/api/clients", "/graphql?query={__typename}"] {
         let hasty = || {
@@ -278,12 +281,12 @@ async fn refusals_of_fast_callers_and_of_wrong_passwords_are_counted() {
     }
     let page = page(&server).await;
     let expected = BTreeSet::from([
-        "clientele_errors_total{api=\"graphql\",code=\"RATE_LIMITED\"} 1",
+        "clientele_errors_total{api=\"graphql\",code=\"RATE_LIMITED\"} 2",
         "clientele_errors_total{api=\"rest\",code=\"INVALID_CREDENTIALS\"} 2",
         "clientele_errors_total{api=\"rest\",code=\"INVALID_PARAMETERS\"} 2",
         "clientele_refused_total{reason=\"rate_limit\"} 2",
-        "clientele_refused_total{reason=\"sign_in_throttle\"} 1",
-        "clientele_sign_ins_total{method=\"password\",outcome=\"throttled\"} 1",
+        "clientele_refused_total{reason=\"sign_in_throttle\"} 2",
+        "clientele_sign_ins_total{method=\"password\",outcome=\"throttled\"} 2",
         "clientele_sign_ins_total{method=\"password\",outcome=\"wrong\"} 2",
     ]);
     let beginnings = [
@@ -300,7 +303,8 @@ async fn refusals_of_fast_callers_and_of_wrong_passwords_are_counted() {
     let lines = requests_of(&log);
     let refused = lines.iter().filter(|line| line["status"] == 429);
     let codes: Vec<&Value> = refused.map(|line| &line["code"]).collect();
-    assert_eq!(codes, ["INVALID_PARAMETERS", "INVALID_PARAMETERS", "RATE_LIMITED"]);
+    let [rest, graphql] = ["INVALID_PARAMETERS", "RATE_LIMITED"];
+    assert_eq!(codes, [rest, graphql, rest, graphql]);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::{io::Write, process::Stdio};
 
 use reqwest::{Client, StatusCode};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::harness::program::{Server, clientele, directory, text, without_time};
@@ -170,12 +171,22 @@ async fn first_start_prints_the_password_once_on_the_terminal() {
     for path in ["/health/live", "/health/ready", "/playground"] {
         assert_eq!(ask(None, path).await, StatusCode::OK, "{path}");
     }
+    let query = "mutation($input: SignInInput!) { signIn(input: $input) { userErrors { code } } }";
+    let input = json!({ "name": "admin", "password": password });
+    let signed_in = Client::new().post(format!("{}/graphql", server.address));
+    let signed_in = signed_in.json(&json!({ "query": query, "variables": { "input": input } }));
+    assert_eq!(signed_in.send().await.expect("an answer").status(), StatusCode::OK);
     server.signal("TERM");
     let (log, code) = server.wait();
     assert_eq!(code, Some(0));
     for secret in [password.as_str(), "wrong password", "argon2id"] {
         assert!(!log.contains(secret), "{log}");
     }
+    let signed_in = log
+        .lines()
+        .find(|line| line.contains("route=\"/graphql\""))
+        .expect("a line");
+    assert!(signed_in.contains("caller=\"USER\" caller_key=\"01"), "{signed_in}");
     // The caller is recorded as a kind and a key, not as a name.
     let requests: Vec<&str> = log
         .lines()

@@ -109,7 +109,7 @@ async fn session_has_the_rights_of_its_user(server: &TestServer) {
     let refresh_end = answer.body["data"]["signIn"]["refreshTokenExpiresAt"].clone();
     answer.data(
         json!({ "signIn": { "accessTokenExpiresAt": "<time>", "refreshTokenExpiresAt": refresh_end,
-        "session": { "encodedKey": "<key 1>", "userName": "ana", "isCurrent": false, "createdAt": "<time>",
+        "session": { "encodedKey": "<key 3>", "userName": "ana", "isCurrent": false, "createdAt": "<time>",
             "refreshedAt": "<time>" },
         "clientMutationId": "m1", "userErrors": [], "viewer": viewer } }),
     );

@@ -46,6 +46,8 @@ on_both!(
     only_sign_in_and_refresh_need_no_credentials,
     mutation_that_signs_in_is_the_only_one_of_its_operation,
     wrong_passwords_are_alike_and_throttled,
+    right_password_is_throttled_like_a_wrong_one,
+    skipped_and_validated_sign_ins_begin_no_session,
 );
 
 async fn only_sign_in_and_refresh_need_no_credentials(server: &TestServer) {
@@ -207,6 +209,49 @@ async fn wrong_passwords_are_alike_and_throttled(server: &TestServer) {
     strict.stop().await;
 }
 
+/// A caller on the network of a user who has just signed in can't find the password once the throttle is used up.
+async fn right_password_is_throttled_like_a_wrong_one(server: &TestServer) {
+    let settings = AuthenticationSettings {
+        failures_per_user: 2,
+        ..AuthenticationSettings::default()
+    };
+    let strict = server.another(Settings::authenticated(settings)).await;
+    user(server, "ana", &[]).await;
+    let tokens = sign_in(&strict, "ana").await;
+    for _ in 0..2 {
+        assert_eq!(ask_to_sign_in(&strict, "ana", "wrong").await.status, 200);
+    }
+    let change = "mutation($input: ChangePasswordInput!) { changePassword(input: $input) { changed } }";
+    for password in ["wrong", PASSWORD] {
+        assert_eq!(ask_to_sign_in(&strict, "ana", password).await.status, 429, "{password}");
+        let input = json!({ "oldPassword": password, "newPassword": "another good one" });
+        let bearer = strict.as_bearer(&*tokens.access);
+        let request = bearer.request(reqwest::Method::POST, "/graphql");
+        let request = request.json(&json!({ "query": change, "variables": { "input": input } }));
+        let throttled = request.send().await.expect("an answer");
+        assert_eq!(throttled.status().as_u16(), 429, "{password}");
+        let wait = throttled.headers()["retry-after"].to_str().expect("a text");
+        assert!((1..=150).contains(&wait.parse::<u64>().expect("seconds")), "{wait}");
+    }
+    strict.stop().await;
+}
+
+async fn skipped_and_validated_sign_ins_begin_no_session(server: &TestServer) {
+    let strict = server.another(Settings::signed_in()).await;
+    user(server, "ana", &[]).await;
+    for directive in ["@skip(if: true)", "@include(if: false)"] {
+        let query = format!("mutation($input: SignInInput!) {{ signIn(input: $input) {directive} {{ accessToken }} }}");
+        let (status, _, text) = answer(&strict, document(&query), &[JSON]).await;
+        assert_eq!((status, &*text), (200, r#"{"data":{}}"#), "{directive}");
+    }
+    let headers = [JSON, ("graphql-cost", "validate")];
+    let (status, _, text) = answer(&strict, document(SIGN_IN), &headers).await;
+    assert!(status == 200 && text.contains("\"cost\""), "{status} {text}");
+    assert!(!text.contains("accessToken"), "{text}");
+    assert_eq!(server.snapshot().await.rows("session"), [""; 0]);
+    strict.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invented_refresh_tokens_are_throttled() {
     let settings = AuthenticationSettings {
@@ -265,6 +310,18 @@ async fn documents_are_registered_only_by_authenticated_callers() {
         assert_eq!(bearer.post("/graphql", named(SIGN_IN, true)).await.status, 200);
         let (_, _, text) = answer(server, named(SIGN_IN, false).to_string(), &[JSON]).await;
         assert!(text.contains("\"accessToken\":\"cla_"), "{text}");
+        // An answer doesn't reveal which other documents are registered.
+        let unknown = answer(server, named(other, false).to_string(), &[JSON]).await;
+        assert!(
+            unknown.0 == 200 && unknown.2.contains("PersistedQueryNotFound"),
+            "{}",
+            unknown.2
+        );
+        for registered in [other, "{ viewer { name } }", "{ viewer {"] {
+            bearer.post("/graphql", named(registered, true)).await;
+            let found = answer(server, named(registered, false).to_string(), &[JSON]).await;
+            assert_eq!(found, unknown, "{registered}");
+        }
     })
     .await;
 }

@@ -1,10 +1,23 @@
 //! The ends of sessions: sign-out, revocation, changes of users, and the limit of sessions.
 
-use clientele::caller::{Permission, Rights};
+use std::time::Duration;
+
+use clientele::{
+    access::SignOut,
+    api::authentication::AuthenticationSettings,
+    caller::{Api, Permission, Rights},
+};
 use serde_json::{Value, json};
 
-use super::{PASSWORD, Tokens, UPSERT, refused, sign_in, status, user};
-use crate::harness::{Answer, Settings, TestServer};
+use super::{
+    PASSWORD, Tokens, UPSERT,
+    lifetimes::{ana, begin},
+    refused, sign_in, status, user,
+};
+use crate::{
+    harness::{Answer, Settings, TestServer},
+    sign_in::credentials::now,
+};
 
 const SIGN_OUT: &str = "mutation($input: SignOutInput!) { signOut(input: $input) { endedSessions \
     userErrors { code message path } } }";
@@ -30,10 +43,13 @@ async fn key(server: &TestServer, tokens: &Tokens) -> String {
 
 on_both!(
     signing_out_ends_one_session_or_all,
+    signing_out_keeps_other_cached_accounts,
     session_is_revoked_by_its_user_or_an_administrator,
     callers_see_their_own_sessions_and_administrators_all,
+    session_of_another_user_is_no_node,
     change_of_the_user_ends_the_sessions,
     signed_in_page_can_change_the_password,
+    new_password_is_right_at_once_on_every_server,
     oldest_of_more_than_a_hundred_sessions_ends,
 );
 
@@ -87,6 +103,21 @@ async fn signing_out_ends_one_session_or_all(server: &TestServer) {
     answer.data(json!({ "signOut": { "endedSessions": 0, "userErrors": errors } }));
     other.stop().await;
     strict.stop().await;
+}
+
+async fn signing_out_keeps_other_cached_accounts(server: &TestServer) {
+    let (caller, accounts) = (ana(server).await, &server.services.accounts);
+    let [first, second] = [begin(server, &caller, now()).await, begin(server, &caller, now()).await];
+    let find = async |tokens: &Tokens| {
+        let found = accounts.token(&tokens.access, Duration::from_secs(5), now(), || Ok(()));
+        found.await.expect("the database answers")
+    };
+    assert!(find(&second).await.is_some());
+    let caller = find(&first).await.expect("a session").caller(Api::Graphql, "".into());
+    let ended = accounts.sign_out(&caller, &SignOut::default(), now()).await;
+    assert_eq!(ended.expect("the database answers").ok(), Some(1));
+    assert!(accounts.last_known_token(&second.access, now()).is_some());
+    assert!(find(&first).await.is_none());
 }
 
 async fn session_is_revoked_by_its_user_or_an_administrator(server: &TestServer) {
@@ -251,6 +282,52 @@ async fn signed_in_page_can_change_the_password(server: &TestServer) {
         .await
         .data(json!({ "changePassword": { "changed": true, "userErrors": [] } }));
     assert_eq!(status(&strict, &tokens).await, 401);
+    strict.stop().await;
+}
+
+/// The password is compared with the stored hash, however fresh a cached account may be.
+async fn new_password_is_right_at_once_on_every_server(server: &TestServer) {
+    let lax = AuthenticationSettings::default();
+    let other = server.another(Settings::authenticated(lax)).await;
+    user(server, "ana", &[]).await;
+    let tokens = sign_in(&other, "ana").await;
+    assert_eq!(status(&other, &tokens).await, 200);
+    let input = json!({ "name": "ana", "password": "another good one" });
+    server.graphql(UPSERT, json!({ "input": input })).await;
+    // The session has ended, although its account may still be cached.
+    let query = "mutation($input: ChangePasswordInput!) { changePassword(input: $input) { changed } }";
+    let input = json!({ "oldPassword": "another good one", "newPassword": "a third good one" });
+    let refused = ask(&other, &tokens, query, input).await;
+    assert!(
+        refused.text.contains("\"code\":\"UNAUTHENTICATED\""),
+        "{}",
+        refused.text
+    );
+    for (password, is_right) in [(PASSWORD, false), ("another good one", true)] {
+        let answer = super::ask_to_sign_in(&other, "ana", password).await;
+        assert_eq!(Tokens::of(&answer, "signIn").is_some(), is_right, "{}", answer.text);
+    }
+    other.stop().await;
+}
+
+async fn session_of_another_user_is_no_node(server: &TestServer) {
+    let strict = server.another(Settings::signed_in()).await;
+    let mut signed_in = Vec::new();
+    for (name, permissions) in [("ana", &[][..]), ("bo", &[]), ("boss", &[Permission::ManageUsers])] {
+        user(server, name, permissions).await;
+        signed_in.push(sign_in(&strict, name).await);
+    }
+    let bearer = strict.as_bearer(&*signed_in[0].access);
+    let listed = bearer.graphql("{ sessions { nodes { id } } }", json!({})).await;
+    let listed: Value = serde_json::from_str(&listed.text).expect("JSON");
+    let id = listed["data"]["sessions"]["nodes"][0]["id"].clone();
+    let query = "query($id: ID!) { node(id: $id) { ... on Session { userName } } }";
+    let found = json!({ "userName": "ana" });
+    for (tokens, expected) in signed_in.iter().zip([found.clone(), Value::Null, found]) {
+        let bearer = strict.as_bearer(&*tokens.access);
+        let answer = bearer.graphql(query, json!({ "id": id })).await;
+        answer.data(json!({ "node": expected }));
+    }
     strict.stop().await;
 }
 

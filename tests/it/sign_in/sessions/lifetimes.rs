@@ -19,7 +19,7 @@ const SETTINGS: SessionSettings = SessionSettings {
 const MOMENT: TimeDelta = TimeDelta::microseconds(1);
 
 /// The user, as signed in with the password.
-async fn ana(server: &TestServer) -> Caller {
+pub(super) async fn ana(server: &TestServer) -> Caller {
     user(server, "ana", &[]).await;
     let accounts = &server.services.accounts;
     let here = std::net::Ipv4Addr::LOCALHOST.into();
@@ -32,7 +32,7 @@ async fn ana(server: &TestServer) -> Caller {
     account.caller(Api::Graphql, "".into())
 }
 
-async fn begin(server: &TestServer, caller: &Caller, at: DateTime<Utc>) -> Tokens {
+pub(super) async fn begin(server: &TestServer, caller: &Caller, at: DateTime<Utc>) -> Tokens {
     let begun = server.services.accounts.begin_session(caller, &SETTINGS, at).await;
     let (_, tokens) = begun.expect("the database answers").expect("the user is active");
     Tokens {

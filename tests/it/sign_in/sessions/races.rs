@@ -6,12 +6,20 @@ use clientele::caller::Permission;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::{Tokens, UPSERT, ask_to_refresh, refresh, sign_in, status, user};
-use crate::harness::{Settings, TestServer};
+use super::{
+    Tokens, UPSERT, ask_to_refresh,
+    lifetimes::{ana, begin},
+    refresh, sign_in, status, user,
+};
+use crate::{
+    harness::{Settings, TestServer},
+    sign_in::credentials::now,
+};
 
 on_both!(
     one_of_concurrent_refreshes_succeeds,
-    refresh_never_survives_the_end_of_the_session
+    refresh_never_survives_the_end_of_the_session,
+    concurrent_sign_ins_keep_to_the_limit_of_sessions,
 );
 
 async fn one_of_concurrent_refreshes_succeeds(server: &TestServer) {
@@ -37,6 +45,15 @@ async fn one_of_concurrent_refreshes_succeeds(server: &TestServer) {
     for server in servers {
         server.stop().await;
     }
+}
+
+async fn concurrent_sign_ins_keep_to_the_limit_of_sessions(server: &TestServer) {
+    let caller = ana(server).await;
+    for _ in 0..98 {
+        begin(server, &caller, now()).await;
+    }
+    join_all((0..8).map(|_| begin(server, &caller, now()))).await;
+    assert_eq!(server.snapshot().await.rows("session").len(), 100);
 }
 
 async fn refresh_never_survives_the_end_of_the_session(server: &TestServer) {
