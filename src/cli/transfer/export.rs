@@ -40,7 +40,11 @@ impl Target {
     /// Reports the number of clients in a file. A closed standard error doesn't make the export fail.
     pub fn report(&self, clients: u64) {
         if self.file != Path::new("-") {
-            let _ = writeln!(io::stderr().lock(), "clients written to {}: {clients}", self.file.display());
+            let _ = writeln!(
+                io::stderr().lock(),
+                "clients written to {}: {clients}",
+                self.file.display()
+            );
         }
     }
 }
