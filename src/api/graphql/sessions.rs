@@ -54,7 +54,6 @@ pub struct SessionQuery;
 impl SessionQuery {
     /// A page of sessions that haven't expired, ordered by their start: your own or, with MANAGE_USERS, those of all
     /// users.
-    #[expect(clippy::too_many_arguments, reason = "they are those of every connection")]
     async fn sessions(
         &self,
         context: &Context<'_>,

@@ -380,7 +380,7 @@ fn refused_lines_are_reported_and_the_others_are_stored() {
             (7, "MALFORMED", "client.version", &keys[4]),
             (8, "MALFORMED", "client.state", &keys[5]),
             (9, "MALFORMED", "client.encodedKey", &keys[6]),
-            (10, "MALFORMED", "client", &keys[7]),
+            (10, "MALFORMED", "client.createdAt", &keys[7]),
             (11, "INVALID", "matchOn", &keys[8]),
             (12, "MALFORMED", "idDocuments.0.encodedKey", &keys[9]),
             (13, "MALFORMED", "", &Value::Null),
