@@ -67,12 +67,7 @@ impl Behind {
         let fields = answer.body["data"].as_object();
         let has_data = fields.is_some_and(|fields| fields.values().any(|field| !field.is_null()));
         assert_eq!(
-            (
-                answer.status,
-                has_data,
-                &error["message"],
-                &error["extensions"]["code"]
-            ),
+            (answer.status, has_data, &error["message"], &error["extensions"]["code"]),
             (status, false, &json!(sentence), &json!(code)),
             "{query}: {}",
             answer.text
