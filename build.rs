@@ -29,8 +29,9 @@ fn set_version() {
         None => number,
     };
     let commit = commit.as_deref().and_then(|commit| commit.split_whitespace().next());
-    println!("cargo::rustc-env=CLIENTELE_VERSION={version}");
-    println!("cargo::rustc-env=CLIENTELE_COMMIT={}", commit.unwrap_or("unknown"));
+    // Test runners pass these on to the tests: names that begin with CLIENTELE_ would be settings.
+    println!("cargo::rustc-env=PROGRAM_VERSION={version}");
+    println!("cargo::rustc-env=PROGRAM_COMMIT={}", commit.unwrap_or("unknown"));
 }
 
 /// None where the sources are a part of another repository, or of none.

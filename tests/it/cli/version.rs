@@ -74,8 +74,8 @@ fn build(script: &str, root: &Path, profile: &str, commit: &str) -> (Vec<String>
 
 fn variables(version: &str, commit: &str) -> Vec<String> {
     vec![
-        format!("CLIENTELE_VERSION={version}"),
-        format!("CLIENTELE_COMMIT={commit}"),
+        format!("PROGRAM_VERSION={version}"),
+        format!("PROGRAM_COMMIT={commit}"),
     ]
 }
 
@@ -104,7 +104,7 @@ fn build_script_names_the_commit_of_its_own_repository() {
     git(&root, &["init", "--quiet"]);
     git(&root, &["commit", "--quiet", "--allow-empty", "--message", "its own"]);
     let (set, files) = build(&script, &root, "release", "");
-    let version = set[0].strip_prefix("CLIENTELE_VERSION=1.2.3 (").expect("the number");
+    let version = set[0].strip_prefix("PROGRAM_VERSION=1.2.3 (").expect("the number");
     let (commit, date) = version.split_once(' ').expect("a commit and a date");
     assert!(
         commit.len() == 12 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()),
@@ -112,7 +112,7 @@ fn build_script_names_the_commit_of_its_own_repository() {
     );
     assert_eq!(
         (date, &*set[1]),
-        ("2026-11-30)", &*format!("CLIENTELE_COMMIT={commit}"))
+        ("2026-11-30)", &*format!("PROGRAM_COMMIT={commit}"))
     );
     assert_eq!(files, ["build.rs", ".git/logs/HEAD", "playground/dist"]);
     let debug = (variables("1.2.3 (debug build)", "unknown"), without_git);
