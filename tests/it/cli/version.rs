@@ -73,10 +73,7 @@ fn build(script: &str, root: &Path, profile: &str, commit: &str) -> (Vec<String>
 }
 
 fn variables(version: &str, commit: &str) -> Vec<String> {
-    vec![
-        format!("PROGRAM_VERSION={version}"),
-        format!("PROGRAM_COMMIT={commit}"),
-    ]
+    vec![format!("PROGRAM_VERSION={version}"), format!("PROGRAM_COMMIT={commit}")]
 }
 
 #[test]
@@ -110,10 +107,7 @@ fn build_script_names_the_commit_of_its_own_repository() {
         commit.len() == 12 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()),
         "{commit}"
     );
-    assert_eq!(
-        (date, &*set[1]),
-        ("2026-11-30)", &*format!("PROGRAM_COMMIT={commit}"))
-    );
+    assert_eq!((date, &*set[1]), ("2026-11-30)", &*format!("PROGRAM_COMMIT={commit}")));
     assert_eq!(files, ["build.rs", ".git/logs/HEAD", "playground/dist"]);
     let debug = (variables("1.2.3 (debug build)", "unknown"), without_git);
     assert_eq!(build(&script, &root, "debug", ""), debug);

@@ -341,7 +341,11 @@ async fn signal_at_any_instant_leaves_one_complete_file() {
             Some(code) => matches!(code, 0 | 130 | 143),
         };
         assert!(is_expected, "{command:?}: {status}");
-        assert_eq!(names(&directory), ["clientele.db"], "{command:?}: {status}, {has_opened}");
+        assert_eq!(
+            names(&directory),
+            ["clientele.db"],
+            "{command:?}: {status}, {has_opened}"
+        );
         assert_eq!(complete(&directory).await.rows("client").len(), 10, "{command:?}");
     }
 }
