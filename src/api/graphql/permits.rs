@@ -1,8 +1,8 @@
 //! The permissions that fields of the root require before anything runs.
 //!
-//! A mutation must not run when a later one of its document is forbidden, and lists are refused before anything is read:
-//! the request is refused as a whole. Other fields are refused one by one, by the domain, which checks every permission
-//! again in any case.
+//! A mutation must not run when a later one of its document is forbidden, and lists are refused before anything is
+//! read: the request is refused as a whole. Other fields are refused one by one, by the domain, which checks every
+//! permission again in any case.
 
 use async_graphql::parser::types::OperationType;
 use clientele_domain::caller::{

@@ -77,8 +77,8 @@ impl Record {
 
 impl Accounts {
     /// Applies `input` in one transaction. Invalidates cached accounts if a commit may have happened or the caller's
-    /// stored rights differ from the cached ones. After any other failure, such as an outage, the last known accounts stay
-    /// usable.
+    /// stored rights differ from the cached ones. After any other failure, such as an outage, the last known accounts
+    /// stay usable.
     pub(super) async fn change<I: AccountInput>(
         &self,
         caller: &Caller,

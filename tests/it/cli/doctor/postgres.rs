@@ -210,6 +210,10 @@ async fn pooler_is_recognised(server: &TestServer) {
     let ignored = "ignore_startup_parameters = options,extra_float_digits";
     let session = format!("pool_mode = session\n{ignored}");
     let Some(pooler) = PgBouncer::start(server, &session) else {
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "PgBouncer isn't installed"
+        );
         println!("left out: PgBouncer isn't installed");
         return;
     };
