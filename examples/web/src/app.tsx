@@ -18,7 +18,7 @@ export function App() {
   const [notice, setNotice] = useState<string>();
 
   function begin(session: Session): void {
-    // Each session has its own cache, so that nobody sees what somebody else was shown before.
+    // Each session has its own cache, so that a user doesn't see what another user was shown before.
     const api = createApi(session, () => end('Your session has ended. Sign in again.'));
     setSignedIn({ session, api });
   }

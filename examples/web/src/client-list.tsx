@@ -113,7 +113,7 @@ function ClientRows({ search, after, onMore }: RowsProps) {
   );
 }
 
-/** Loads the next page when it is scrolled into view, or pressed by somebody who can't scroll. */
+/** Loads the next page when it is scrolled into view, or when its button is pressed. */
 function MoreButton({ onMore }: { onMore: () => void }) {
   const button = useRef<HTMLButtonElement>(null);
   useEffect(() => {

@@ -7,7 +7,7 @@ interface Props {
   onTakeStored: () => void;
 }
 
-/** Shows what somebody else has stored since the form was opened, and asks whose values to keep. */
+/** Shows the changes that were stored since the form was opened, and asks whose values to keep. */
 export function Conflict({ differences, onKeepMine, onTakeStored }: Props) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {

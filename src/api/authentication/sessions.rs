@@ -72,7 +72,7 @@ impl SignIn {
         }
     }
 
-    /// Returns true on a server without authentication, where nobody signs in.
+    /// Returns true on a server without authentication, which needs no sign-in.
     pub fn is_off(&self) -> bool {
         self.guard.is_none()
     }

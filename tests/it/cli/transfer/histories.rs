@@ -311,7 +311,7 @@ async fn client_without_its_further_records_is_completed_by_the_whole_file(serve
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
     assert_eq!(report, expected);
-    // What is stored is intact, and the whole file adds the rest.
+    // The stored records are intact, and the whole file adds the others.
     assert_intact(&directory, &to, &key);
     assert_ne!(chain_rows(&other).await, chain_rows(server).await);
     assert_eq!(

@@ -118,7 +118,8 @@ impl GrowingPart {
     }
 
     /// Returns true if the next record begins another part. Missing contents come with the record of their erasure, if
-    /// the part can have so many records: otherwise verification would report them until the next part is imported.
+    /// the part can have that number of records: otherwise verification would report them until the next part is
+    /// imported.
     pub fn is_full(&self) -> bool {
         let records = self.part.records.len();
         match self.lacks_contents {

@@ -15,7 +15,7 @@ const MOST_DAYS: u32 = 36_600;
 /// The kind of the values of a member.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    /// Texts of up to so many characters, compared without regard to case.
+    /// Texts with a maximum of characters, compared without regard to case.
     Text(usize),
     /// Texts that are compared exactly.
     Key,
@@ -252,7 +252,7 @@ impl Values<'_> {
     }
 }
 
-/// Returns a text that has at most so many characters.
+/// Returns a text that has no more characters than the limit.
 fn short(text: &str, most: usize) -> Option<String> {
     text.chars().nth(most).is_none().then(|| text.to_owned())
 }
