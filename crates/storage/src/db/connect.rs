@@ -327,6 +327,8 @@ fn from_driver(error: sqlx::Error) -> Error {
 mod tests {
     use std::time::{Duration, Instant};
 
+    use sea_orm::sqlx;
+
     use super::super::{Database, DatabaseSettings, Step, Transaction, Work};
     use clientele_core::error::{Error, Result};
 
@@ -379,6 +381,24 @@ mod tests {
         assert_eq!(files(&folder), ["clientele.db"]);
         assert!(matches!(reading.await.expect("no panic"), Err(Error::Unavailable(_))));
         writing.await.expect("no panic").expect_err("it was ended");
+    }
+
+    /// As a connection that was dropped while it was being opened, on a loaded machine.
+    #[tokio::test]
+    async fn closing_waits_for_a_connection_outside_the_pools() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = database(&folder).await;
+        let acquired = database.reader.inner.get_sqlite_connection_pool().acquire().await;
+        let mut connection = acquired.expect("a connection is free").detach();
+        let read = sqlx::raw_sql("SELECT count(*) FROM sqlite_schema").execute(&mut connection);
+        read.await.expect("it reads");
+        let dropping = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(500));
+            drop(connection);
+        });
+        database.close().await;
+        assert_eq!(files(&folder), ["clientele.db"]);
+        dropping.join().expect("no panic");
     }
 
     #[tokio::test]

@@ -25,6 +25,10 @@ pub(super) const PRIVATE: u32 = 0o600;
 
 /// The number of times a database is opened and closed to remove its write-ahead log.
 const ATTEMPTS: u32 = 5;
+/// The time that connections of this process have for closing after they were dropped, and how often they are looked
+/// for.
+const DROPPED_PERIOD: Duration = Duration::from_secs(2);
+const DROPPED_PAUSE: Duration = Duration::from_millis(2);
 
 /// The space of a file's disk, and the rights of this process on the file.
 #[derive(Clone, Copy, Debug)]
@@ -152,6 +156,12 @@ impl SqliteFile {
     /// The last connection does this when it closes, unless it was read-only, was dropped, or another process closed
     /// its last one at the same moment. While another process has the database open, the log stays.
     pub async fn remove_log(&self) {
+        let closed_here = async {
+            while self.has_log() && self.is_open_here() {
+                tokio::time::sleep(DROPPED_PAUSE).await;
+            }
+        };
+        let _ = tokio::time::timeout(DROPPED_PERIOD, closed_here).await;
         for attempt in 0..ATTEMPTS {
             if !self.has_log() {
                 return;
@@ -179,6 +189,16 @@ impl SqliteFile {
                 );
             }
         }
+    }
+
+    /// Returns true while this process has the file open: a connection that is dropped while it is being opened closes
+    /// later, on a thread of its own. Always false on systems without `/proc`.
+    fn is_open_here(&self) -> bool {
+        let Some(file) = self.identity() else { return false };
+        let opened = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+        opened
+            .map(|entry| entry.path())
+            .any(|path| identity(&path) == Some(file))
     }
 
     fn has_log(&self) -> bool {
