@@ -13,8 +13,7 @@ const config: CodegenConfig = {
         // The server knows a document by this hash, and the manifest src/gql/persisted-documents.json lists them.
         persistedDocuments: { mode: 'embedHashInDocument', hashAlgorithm: 'sha256' },
       },
-      // urql's cache needs the types' names, and a persisted document can't be changed when it is sent. The operation
-      // itself gets none: signIn must be its only field.
+      // urql's cache needs the types' names, and a persisted document can't be changed when it is sent.
       documentTransforms: [
         {
           transform: ({ documents }) =>

@@ -20,7 +20,7 @@ use crate::config::{Config, LogFormat};
 use crate::services::Services;
 use crate::version;
 use clientele_core::{error::Error, secret::Secret};
-use clientele_domain::idempotency;
+use clientele_domain::expiry;
 use clientele_domain::{
     access::{Accounts, FIRST},
     caller::Caller,
@@ -49,7 +49,7 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
     store::with_services_until_stopped(config, OpenMode::Create, interrupted, async |services| {
         audit::warn_of_missing_key(config);
         // Removes data whose retention has ended, even if this process doesn't send messages.
-        let removal = idempotency::keep_removing(services.db.clone(), Arc::new(store::now), stop.clone());
+        let removal = expiry::keep_removing(services.db.clone(), Arc::new(store::now), stop.clone());
         let removal = tokio::spawn(removal);
         let sending = config.notifications.worker;
         let worker =

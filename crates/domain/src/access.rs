@@ -26,9 +26,10 @@ pub use grant::MOST_PLACES;
 pub use in_flight::SignInError;
 pub use listing::Listing;
 pub use password::PausablePermit;
+pub(crate) use session::removal_of_expired_sessions;
 pub use session::{
     BY_START, LEEWAY_SECONDS, MOST_SESSIONS, RefreshError, RevokeSession, Session, SessionSettings, SignOut, Tokens,
-    check_sign_in, remove_expired_sessions,
+    check_sign_in,
 };
 pub use token::{BY_CREATION, CreateToken, MOST_DAYS, RevokeToken, Token};
 pub use token_text::{ACCESS_PREFIX, PREFIX};

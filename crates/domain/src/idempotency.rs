@@ -3,8 +3,6 @@
 //!
 //! Compares requests by their fingerprints, and treats outcomes as opaque texts.
 
-mod expiry;
-
 use std::{collections::HashSet, fmt};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,7 +11,6 @@ use ring::digest::{Context, Digest, SHA256};
 use sea_orm::Value;
 use serde::{Deserialize, Serialize};
 
-pub use self::expiry::{BATCH, Clock, keep_removing, remove_expired};
 use crate::caller::Caller;
 use clientele_core::{
     error::{Error, Result},
@@ -352,6 +349,18 @@ fn names(entries: &[&IdempotencyEntry]) -> Result<Option<[Value; 2]>> {
     let keys: Vec<&str> = entries.iter().map(|entry| entry.key()).collect();
     let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
     Ok(Some([(&first.record.caller).into(), keys.into()]))
+}
+
+/// The statement that removes some of the outcomes that have expired by the time `$1`.
+pub(crate) fn removal_of_expired(dialect: Dialect, most: u64) -> String {
+    let now = dialect.cast("$1", "timestamptz");
+    // Checks the expiry again outside: an outcome that is taken over meanwhile is no longer expired when its lock is
+    // free.
+    format!(
+        "DELETE FROM idempotency_record WHERE {} <= {now} AND (caller, key) IN (\
+         SELECT caller, key FROM idempotency_record WHERE expires_at <= {now} ORDER BY expires_at LIMIT {most})",
+        dialect.unindexed("expires_at")
+    )
 }
 
 /// The problem of a repeated request whose outcome was erased, or whose client no longer exists for the caller.

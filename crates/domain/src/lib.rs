@@ -9,6 +9,7 @@ pub mod client_by;
 pub mod custom_field;
 pub mod definitions;
 pub mod enums;
+pub mod expiry;
 pub mod id_pattern;
 pub mod idempotency;
 pub mod member;

@@ -128,7 +128,10 @@ fn not_supported() -> GraphqlError {
     GraphqlError::new(Code::PersistedQueryNotSupported, "PersistedQueryNotSupported")
 }
 
-const PREFIX: &str = "sha256:";
+/// The name of a document without `sha256:`, which tools may write before a hash.
+pub fn without_prefix(name: &str) -> &str {
+    name.strip_prefix("sha256:").unwrap_or(name)
+}
 
 /// The operator's manifest of documents by name, as build tools of client applications write it. The
 /// SHA-256 of its text in hexadecimal is a name of each, too.
@@ -175,7 +178,7 @@ impl Manifest {
         let mut add = |id: &str, body: &str| {
             let body: Arc<str> = body.into();
             documents.insert(sha256(&body).into(), body.clone());
-            documents.insert(id.strip_prefix(PREFIX).unwrap_or(id).into(), body);
+            documents.insert(without_prefix(id).into(), body);
         };
         if let Some(operations) = members.get("operations").filter(|value| value.get().starts_with('[')) {
             let operations: Vec<Operation> =
@@ -199,7 +202,7 @@ impl Manifest {
 
     /// The document of this name, with or without the prefix `sha256:`.
     pub fn get(&self, id: &str) -> Option<&Arc<str>> {
-        self.documents.get(id.strip_prefix(PREFIX).unwrap_or(id))
+        self.documents.get(without_prefix(id))
     }
 
     /// Every name without its prefix.

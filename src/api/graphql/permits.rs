@@ -43,15 +43,15 @@ const MUTATIONS: &[(&str, &[Permission])] = &[
 ];
 
 /// The mutations that a caller without credentials may send. An operation with one of them has no other field in its
-/// root, so that one request can't try many passwords.
+/// root but `__typename`, so that one request can't try many passwords.
 pub const ALONE: &[&str] = &["signIn", "refreshSession"];
 
 /// # Errors
 /// One of the fields that must be sent alone is sent with others.
 pub fn admit_alone(operation: &Prepared) -> Result<(), RequestError> {
-    let mut fields = operation.root_fields();
-    match fields.find(|(name, _)| ALONE.contains(name)) {
-        Some((name, pos)) if operation.root_fields().count() > 1 => {
+    let fields = || operation.root_fields().filter(|(name, _)| *name != "__typename");
+    match fields().find(|(name, _)| ALONE.contains(name)) {
+        Some((name, pos)) if fields().count() > 1 => {
             let message = format!("{name} must be the only field of its operation.");
             Err(GraphqlError::new(Code::BadRequest, message).at(pos).into())
         }

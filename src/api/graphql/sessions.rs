@@ -81,8 +81,8 @@ pub struct SessionMutation;
 #[Root]
 impl SessionMutation {
     /// Begins a session of a user: returns an access token, which the application sends with each request, and a
-    /// refresh token. Needs no credentials, and must be the only field of its operation. A user has at most 100
-    /// sessions: with one more, the oldest ends.
+    /// refresh token. Needs no credentials, and must be the only field of its operation, `__typename` aside. A user
+    /// has at most 100 sessions: with one more, the oldest ends.
     async fn sign_in(
         &self,
         context: &Context<'_>,
@@ -105,7 +105,8 @@ impl SessionMutation {
     /// Replaces the access token and the refresh token of a session. The previous refresh token is no longer valid;
     /// within 10 seconds, no server accepts the previous access token any more. A refresh token that was replaced
     /// before ends its session (WRONG_CREDENTIALS), except within 10 seconds: then another request had just replaced
-    /// it, and the session goes on (TOKEN_REPLACED). Needs no credentials, and must be the only field of its operation.
+    /// it, and the session goes on (TOKEN_REPLACED). Needs no credentials, and must be the only field of its operation,
+    /// `__typename` aside.
     async fn refresh_session(
         &self,
         context: &Context<'_>,

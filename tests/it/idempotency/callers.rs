@@ -8,7 +8,7 @@ use clientele::{
     caller::{Caller, CallerKind, Permission, Rights},
     client::ClientParts,
     error::Error,
-    idempotency::remove_expired,
+    expiry::remove_expired_outcomes,
     problem::ProblemCode,
     upsert::{ClientInput, Outcome, UpsertClient, Upserted},
 };
@@ -127,7 +127,7 @@ async fn outcome_is_kept_for_a_day(server: &TestServer) {
         .client;
     assert_eq!(again.client, first.client);
     assert_eq!(
-        remove_expired(&server.services.db, almost)
+        remove_expired_outcomes(&server.services.db, almost)
             .await
             .expect("the database answers"),
         0
@@ -147,13 +147,13 @@ async fn outcome_is_kept_for_a_day(server: &TestServer) {
     assert_eq!((again.client, counts(server).await), (second.client, [2, 0, 1]));
 
     assert_eq!(
-        remove_expired(&server.services.db, over)
+        remove_expired_outcomes(&server.services.db, over)
             .await
             .expect("the database answers"),
         0
     );
     assert_eq!(
-        remove_expired(&server.services.db, over + TimeDelta::hours(24))
+        remove_expired_outcomes(&server.services.db, over + TimeDelta::hours(24))
             .await
             .expect("the database answers"),
         1

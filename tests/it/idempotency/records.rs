@@ -9,7 +9,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use clientele::{definitions::Kind, idempotency::keep_removing};
+use clientele::{definitions::Kind, expiry::keep_removing};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 

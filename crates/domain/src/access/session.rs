@@ -13,9 +13,10 @@ use entity::{api_user, instant, session};
 use sea_orm::EntityTrait;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::end::removal_of_expired_sessions;
 pub(super) use self::end::{EndReason, end_all};
 pub use self::{
-    end::{RevokeSession, SignOut, remove_expired_sessions},
+    end::{RevokeSession, SignOut},
     refresh::RefreshError,
 };
 use super::{

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     error::{Code, GraphqlError},
-    persisted::DocumentRef,
+    persisted::{DocumentRef, without_prefix},
 };
 use clientele_core::json_check::{self, DEEPEST, JsonFault, Limits, PathStep, ShownPath};
 
@@ -273,6 +273,7 @@ fn persisted(extensions: &RawValue) -> Result<Option<String>, GraphqlError> {
         return Err(bad("\"persistedQuery\" must be of version 1."));
     }
     let hash = persisted.and_then(|persisted| serde_json::from_str::<String>(persisted.sha256_hash?.get()).ok());
+    let hash = hash.map(|hash| without_prefix(&hash).to_owned());
     let hash = hash.filter(|hash| hash.len() <= 64);
     hash.map(Some)
         .ok_or_else(|| bad("\"sha256Hash\" must be 64 hexadecimal digits."))

@@ -40,7 +40,8 @@ pub(super) fn before(document: &ExecutableDocument, registry: &Registry) -> Vec<
 }
 
 /// Returns true if the operation of this name has exactly one field in its root, which is one of these mutations.
-/// Fragments in the root are none: expanding them needs the checks that come later.
+/// `__typename`, which code generators add, doesn't count. Fragments in the root are none: expanding them needs the
+/// checks that come later.
 pub(crate) fn is_only(document: &ExecutableDocument, name: Option<&str>, mutations: &[&str]) -> bool {
     let mut operations = document.operations.iter();
     let operation = match (name, &document.operations) {
@@ -50,12 +51,17 @@ pub(crate) fn is_only(document: &ExecutableDocument, name: Option<&str>, mutatio
     };
     operation.is_some_and(|(_, operation)| {
         let is_mutation = operation.node.ty == OperationType::Mutation;
+        let selections = operation.node.selection_set.node.items.iter();
+        let mut others = selections.filter(|selection| !is_typename(&selection.node));
+        let first = others.next().map(|selection| &selection.node);
         is_mutation
-            && matches!(
-                operation.node.selection_set.node.items.as_slice(),
-                [Positioned { node: Selection::Field(field), .. }] if mutations.contains(&&*field.node.name.node)
-            )
+            && others.next().is_none()
+            && matches!(first, Some(Selection::Field(field)) if mutations.contains(&&*field.node.name.node))
     })
+}
+
+fn is_typename(selection: &Selection) -> bool {
+    matches!(selection, Selection::Field(field) if field.node.name.node == "__typename")
 }
 
 /// All selections of a document, as written.
@@ -74,7 +80,7 @@ fn selections(document: &ExecutableDocument) -> impl Iterator<Item = &Positioned
                 continue;
             };
             match &item.node {
-                Selection::Field(field) if field.node.name.node == "__typename" => {}
+                selection if is_typename(selection) => {}
                 Selection::Field(field) => open.push(field.node.selection_set.node.items.iter()),
                 Selection::InlineFragment(part) => open.push(part.node.selection_set.node.items.iter()),
                 Selection::FragmentSpread(_) => {}

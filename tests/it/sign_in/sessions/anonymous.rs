@@ -76,6 +76,7 @@ async fn only_sign_in_and_refresh_need_no_credentials(server: &TestServer) {
         "{ clients { nodes { clientId } } }",
         "{ signIn }",
         "mutation { __typename }",
+        "mutation { ... on Mutation { __typename } signIn { accessToken } }",
         "mutation { signOut { endedSessions } }",
         "mutation { signin }",
         "subscription { signIn }",
@@ -123,7 +124,13 @@ async fn only_sign_in_and_refresh_need_no_credentials(server: &TestServer) {
     assert_eq!(answer(&strict, document(SIGN_IN), &wrong).await.0, 401);
     assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
 
-    for body in [named(Some("Enter")), of_length(16 * 1024), document(SIGN_IN)] {
+    let generated = SIGN_IN.replacen('{', "{ __typename", 1);
+    for body in [
+        named(Some("Enter")),
+        of_length(16 * 1024),
+        document(SIGN_IN),
+        document(&generated),
+    ] {
         let (status, headers, text) = answer(&strict, body, &[JSON]).await;
         assert_eq!(
             (status, &headers["cache-control"]),

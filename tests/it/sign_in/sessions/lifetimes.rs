@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use clientele::{
-    access::{RefreshError, SessionSettings, remove_expired_sessions},
+    access::{RefreshError, SessionSettings},
     caller::{Api, Caller},
+    expiry::remove_expired_sessions,
 };
 
 use super::{Tokens, user};

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_graphql::InputObject;
 use chrono::{DateTime, Utc};
-use entity::{api_user, instant, session};
+use entity::{api_user, session};
 use sea_orm::EntityTrait;
 
 use super::{Session, is_user};
@@ -24,10 +24,7 @@ use clientele_core::{
     problem::{Message, Problem, ProblemCode},
     text::has_control_characters,
 };
-use clientele_storage::db::{Database, Dialect, Step, Transaction, Work};
-
-/// The number of expired sessions removed at once.
-const BATCH: u64 = 1_000;
+use clientele_storage::db::{Dialect, Transaction};
 
 /// Ends the caller's session, or all sessions of the user.
 #[derive(InputObject, Clone, Debug, Default)]
@@ -265,31 +262,16 @@ impl AccountInput for Ending<'_, RevokeSession> {
     }
 }
 
-/// Removes some of the sessions that have expired by `now`, and returns their number. If it is a thousand, there may be
-/// more.
-pub async fn remove_expired_sessions(db: &Database, now: DateTime<Utc>) -> Result<u64> {
-    db.write(&RemoveExpired { now }).await
-}
-
-struct RemoveExpired {
-    now: DateTime<Utc>,
-}
-
-impl Work for RemoveExpired {
-    type Output = u64;
-
-    async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
-        let now = transaction.dialect.cast("$1", "timestamptz");
-        // A session that a request has locked is removed the next time.
-        let lock = match transaction.dialect {
-            Dialect::Postgres => " FOR UPDATE SKIP LOCKED",
-            Dialect::Sqlite => "",
-        };
-        let sql = format!(
-            "DELETE FROM session WHERE encoded_key IN (SELECT encoded_key FROM session \
-             WHERE refresh_expires_at <= {now} ORDER BY refresh_expires_at LIMIT {BATCH}{lock})"
-        );
-        let now = instant::to_text(&self.now);
-        Ok(Step::Commit(transaction.run(sql, [now.into()]).await?))
-    }
+/// The statement that removes some of the sessions that have expired by the time `$1`.
+pub(crate) fn removal_of_expired_sessions(dialect: Dialect, most: u64) -> String {
+    let now = dialect.cast("$1", "timestamptz");
+    // A session that a request has locked is removed the next time.
+    let lock = match dialect {
+        Dialect::Postgres => " FOR UPDATE SKIP LOCKED",
+        Dialect::Sqlite => "",
+    };
+    format!(
+        "DELETE FROM session WHERE encoded_key IN (SELECT encoded_key FROM session \
+         WHERE refresh_expires_at <= {now} ORDER BY refresh_expires_at LIMIT {most}{lock})"
+    )
 }

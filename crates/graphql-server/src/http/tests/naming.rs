@@ -32,6 +32,8 @@ async fn a_document_is_registered_once_and_then_named_by_post_and_get() {
     let answer = json!({"data": {"__typename": "Query"}});
     assert_eq!(send_to(&app, post(NEW, persisted(HASH, Some(QUERY)))).await.2, answer);
     assert_eq!(send_to(&app, post(NEW, persisted(HASH, None))).await.2, answer);
+    let with_prefix = persisted(&format!("sha256:{HASH}"), None);
+    assert_eq!(send_to(&app, post(NEW, with_prefix)).await.2, answer);
     let by_get =
         format!("extensions=%7B%22persistedQuery%22%3A%7B%22version%22%3A1%2C%22sha256Hash%22%3A%22{HASH}%22%7D%7D");
     assert_eq!(send_to(&app, get(&by_get)).await.2, answer);

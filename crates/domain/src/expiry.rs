@@ -1,4 +1,4 @@
-//! Removes expired outcomes, as they hold personal data.
+//! Removes expired outcomes of requests and expired sessions, as they hold personal data and hashes of tokens.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,17 +6,17 @@ use chrono::{DateTime, Utc};
 use entity::instant;
 use tokio::{sync::watch, time::sleep};
 
-use crate::access::remove_expired_sessions;
+use crate::{access, idempotency};
 use clientele_core::error::Result;
-use clientele_storage::db::{Database, Step, Transaction, Work};
+use clientele_storage::db::{Database, Dialect, Step, Transaction, Work};
 
 /// The wall clock.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
-/// The number of outcomes removed at once, so that their locks are short.
+/// The number of rows removed at once, so that their locks are short.
 pub const BATCH: u64 = 1_000;
 
-/// The time between two removals of expired outcomes.
+/// The time between two removals.
 const EVERY: Duration = Duration::from_secs(600);
 
 /// Removes expired outcomes and sessions periodically, until `stop` is true. Any number of servers can do so on one
@@ -25,7 +25,7 @@ pub async fn keep_removing(db: Database, clock: Clock, mut stop: watch::Receiver
     while !*stop.borrow() {
         let now = clock();
         let removed = async {
-            let outcomes = remove_expired(&db, now).await?;
+            let outcomes = remove_expired_outcomes(&db, now).await?;
             Ok(outcomes.max(remove_expired_sessions(&db, now).await?))
         };
         match removed.await {
@@ -46,26 +46,28 @@ pub async fn keep_removing(db: Database, clock: Clock, mut stop: watch::Receiver
 
 /// Removes some of the outcomes that have expired by `now`, and returns their number. If it is [`BATCH`], there may be
 /// more.
-pub async fn remove_expired(db: &Database, now: DateTime<Utc>) -> Result<u64> {
-    db.write(&RemoveExpired { now }).await
+pub async fn remove_expired_outcomes(db: &Database, now: DateTime<Utc>) -> Result<u64> {
+    let statement = idempotency::removal_of_expired;
+    db.write(&Removal { statement, now }).await
 }
 
-struct RemoveExpired {
+/// As [`remove_expired_outcomes`], for sessions.
+pub async fn remove_expired_sessions(db: &Database, now: DateTime<Utc>) -> Result<u64> {
+    let statement = access::removal_of_expired_sessions;
+    db.write(&Removal { statement, now }).await
+}
+
+struct Removal {
+    /// A statement that removes at most as many rows as the number, with the time as `$1`.
+    statement: fn(Dialect, u64) -> String,
     now: DateTime<Utc>,
 }
 
-impl Work for RemoveExpired {
+impl Work for Removal {
     type Output = u64;
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
-        let now = transaction.dialect.cast("$1", "timestamptz");
-        // Checks the expiry again outside: an outcome that is taken over meanwhile is no longer expired when its lock
-        // is free.
-        let sql = format!(
-            "DELETE FROM idempotency_record WHERE {} <= {now} AND (caller, key) IN (\
-             SELECT caller, key FROM idempotency_record WHERE expires_at <= {now} ORDER BY expires_at LIMIT {BATCH})",
-            transaction.dialect.unindexed("expires_at")
-        );
+        let sql = (self.statement)(transaction.dialect, BATCH);
         let now = instant::to_text(&self.now);
         Ok(Step::Commit(transaction.run(sql, [now.into()]).await?))
     }
