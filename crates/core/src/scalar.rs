@@ -113,7 +113,7 @@ impl Decimal {
     }
 }
 
-/// A decimal number of up to 30 digits. It is a string, so that it keeps its precision.
+/// A decimal number of up to 30 digits in a string, so that it keeps its precision: for example `"12.5"`.
 #[Scalar(name = "Decimal", specified_by_url = "https://www.w3.org/TR/xmlschema11-2/#decimal")]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
