@@ -28,7 +28,7 @@ pub(super) async fn all(database: &Database, config: &Config) -> Vec<Finding> {
 /// The finding about a pooler by which a database can't be opened, if it is the reason.
 pub(super) async fn pooler(config: &Config) -> Option<Finding> {
     let sharing = sharing(config).await.ok()?;
-    (sharing != Pooling::Sessions).then(|| sessions(sharing, None))
+    (sharing == Pooling::UnpreparedTransactions).then(|| sessions(sharing, None))
 }
 
 async fn sharing(config: &Config) -> Result<Pooling, Finding> {
@@ -137,39 +137,37 @@ fn encryption(required: Encryption, is_encrypted: bool) -> Finding {
 
 fn sessions(sharing: Pooling, session: Option<&PostgresSession>) -> Finding {
     let (check, link) = ("sessions", link::POSTGRESQL);
-    let of_pooler = "Set pool_mode = session in PgBouncer.";
-    match sharing {
-        Pooling::UnpreparedTransactions => Finding::problem(
+    if sharing == Pooling::UnpreparedTransactions {
+        return Finding::problem(
             check,
             link,
             "a pooler gives sessions to other connections after each transaction, and loses prepared statements.",
-            of_pooler,
-        ),
-        Pooling::Transactions => Finding::warning(
+            "Set max_prepared_statements in PgBouncer 1.21 or later, or pool_mode = session.",
+        );
+    }
+    match session.filter(|session| !session.changed_options.is_empty()) {
+        None if sharing == Pooling::Transactions => Finding::ok(
             check,
             link,
-            "a pooler gives sessions to other connections after each transaction.",
-            of_pooler,
+            "connections share sessions through a pooler, with prepared statements and the options that the server sets.",
         ),
-        Pooling::Sessions => match session.filter(|session| !session.changed_options.is_empty()) {
-            None => Finding::ok(
-                check,
-                link,
-                "each connection has its own session, with the options that the server sets.",
+        None => Finding::ok(
+            check,
+            link,
+            "each connection has its own session, with the options that the server sets.",
+        ),
+        Some(session) => Finding::warning(
+            check,
+            link,
+            format!(
+                "sessions lack options that the server sets: {}.",
+                session.changed_options.join(", ")
             ),
-            Some(session) => Finding::warning(
-                check,
-                link,
-                format!(
-                    "sessions lack options that the server sets: {}.",
-                    session.changed_options.join(", ")
-                ),
-                format!(
-                    "Let the pooler pass them on, or set them with ALTER ROLE {} SET ….",
-                    session.role
-                ),
+            format!(
+                "Let the pooler pass them on, or set them with ALTER ROLE {} SET ….",
+                session.role
             ),
-        },
+        ),
     }
 }
 
