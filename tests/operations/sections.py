@@ -1,4 +1,4 @@
-"""What surrounds the blocks of each section: services that run before, load meanwhile, and what must hold afterwards."""
+"""What surrounds the blocks of each section: what runs before, load meanwhile, and what must hold afterwards."""
 
 import json
 import re
@@ -8,14 +8,8 @@ from load import Load
 
 USER = "clientele user add admin --permissions ALL <<<'a password of this test' >/dev/null"
 SEEDED = 200
-NEW_CLIENT = (
-    'mutation { upsertClient(input: { client: { clientId: \\"C-1\\", firstName: \\"Ines\\", lastName: \\"Okafor\\" }, '
-    'addresses: [{ city: \\"Oslo\\" }] }) { userErrors { message } } }'
-)
-CLIENT = (
-    "curl -sSf -u 'admin:a password of this test' http://127.0.0.1:8080/graphql -H 'content-type: application/json' "
-    f"""-d '{{"query":"{NEW_CLIENT}"}}'"""
-)
+CLIENT = """mutation { upsertClient(input: { client: { clientId: "C-1", firstName: "Ines", lastName: "Okafor" },
+  addresses: [{ city: "Oslo" }] }) { userErrors { message } } }"""
 WITH_CONFIG = "export CLIENTELE_CONFIG=/etc/clientele/config.toml; clientele() { /usr/bin/clientele \"$@\"; };"
 CONFIG = """listen = "127.0.0.1:8080"
 database_url = "sqlite:/var/lib/clientele/clientele.db"
@@ -47,8 +41,25 @@ def furnish(machine, url_file=None):
     token = f"{WITH_CONFIG}{url} clientele token create operations --permissions VIEW_CLIENT,CREATE_CLIENT,EDIT_CLIENT"
     machine.run(f"{token} 2>/dev/null >/root/token; {url} systemctl start clientele")
     machine.tokens[url_file] = machine.read("/root/token")
-    answer = machine.run(CLIENT)
-    assert answer == '{"data":{"upsertClient":{"userErrors":[]}}}', answer
+    graphql(machine, CLIENT)
+
+
+WELCOME = """mutation { upsertMessageTemplate(input: { templateId: "welcome", name: "Welcome", event: CLIENT_CREATED,
+  channel: EMAIL, conditions: { states: [PENDING_APPROVAL, INACTIVE, ACTIVE] }, variants: [{ language: ENGLISH,
+  subject: "Welcome", text: "Welcome." }] }) { userErrors { message } } }"""
+RECIPIENT = """mutation { upsertClient(input: { client: { clientId: "BO-1", firstName: "Bo", lastName: "Lin",
+  emailAddress: "bo@example.test" } }) { userErrors { message } } }"""
+SIGN_IN = 'mutation { signIn(input: { name: "admin", password: "a password of this test" }) { accessToken } }'
+SQLITE = "sqlite3 /var/lib/clientele/clientele.db '.timeout 5000'"
+
+
+def graphql(machine, query, credentials="-u 'admin:a password of this test'"):
+    """Runs an operation as the user admin."""
+    body = machine.write("/root/body", json.dumps({"query": query}))
+    answer = machine.run(f"curl -sS {credentials} http://127.0.0.1:8080/graphql -H 'content-type: application/json' "
+                         f"--data @{body}")
+    assert '"message"' not in answer, answer
+    return answer
 
 
 def use_postgres(machine):
@@ -137,7 +148,7 @@ class Roles(Section):
         sql = "DELETE FROM seaql_migrations WHERE version = (SELECT max(version) FROM seaql_migrations)"
         owner = 'psql -q "$(cat /etc/clientele/owner_url)" -c'
         kept = "CREATE TABLE kept AS SELECT * FROM seaql_migrations"
-        machine.run(f'{owner} "{kept}" {owner.split()[-1]} "{sql}"')
+        machine.run(f'{owner} "{kept}" -c "{sql}"')
         try:
             machine.run("DATABASE_URL_FILE=/etc/clientele/server_url /usr/bin/clientele serve --listen 127.0.0.1:0")
         except AssertionError as error:
@@ -186,7 +197,18 @@ def records(machine):
 
 
 class Backup(OnSqlite):
-    """The backup is made under load, and restored without."""
+    """The backup is made under load, and restored without. Shows what the page says about the time after a restore."""
+
+    def before(self, machine):
+        super().before(machine)
+        machine.run("systemctl stop clientele")
+        machine.write("/etc/clientele/config.toml", CONFIG + "\n[notifications]\nworker = false\n")
+        machine.run("systemctl start clientele")
+        graphql(machine, WELCOME)
+        graphql(machine, RECIPIENT)
+        assert self.sent(machine) == "0\n"
+        created = machine.run(f"{WITH_CONFIG} clientele token create revoked --permissions VIEW_CLIENT 2>&1")
+        self.token, *_, self.key = created.split()
 
     def at(self, machine, number):
         if number == 0:
@@ -194,11 +216,36 @@ class Backup(OnSqlite):
             self.load.__enter__()
         if number == 2:
             self.load.__exit__(None, None, None)
+            machine.run("systemctl stop clientele")
+            machine.write("/etc/clientele/config.toml", CONFIG)
+            machine.run("systemctl start clientele")
+            machine.run(f"{WITH_CONFIG} clientele token revoke {self.key}; clientele client erase BO-1 --yes")
+            assert self.status(machine) == "401"
+            assert self.new_client(machine) == self.new_client(machine), "the repetition has another answer"
 
     def after(self, machine, state):
         no_warnings(machine, known=[NO_AUDIT_KEY])
         restored = machine.run("sqlite3 /var/lib/clientele/clientele.db 'PRAGMA integrity_check'")
         assert restored == "ok\n", restored
+        # The token is valid again, the erased client is back, and its message is sent now.
+        assert self.status(machine) == "200"
+        machine.run(f'until [ "$({SQLITE} "SELECT count(*) FROM message WHERE sent_at IS NOT NULL")" = 1 ]; do '
+                    "sleep 0.1; done")
+        # The idempotency key is unknown, and so is the client that was stored under it.
+        assert '"created":true' in self.new_client(machine)
+
+    @staticmethod
+    def sent(machine):
+        return machine.run(f"{SQLITE} 'SELECT count(*) FROM message WHERE sent_at IS NOT NULL'")
+
+    def status(self, machine):
+        return machine.run("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8080/api/clients/BO-1 "
+                           f"-H 'apiKey: {self.token}'")
+
+    @staticmethod
+    def new_client(machine):
+        return graphql(machine, """mutation { upsertClient(input: { idempotencyKey: "after the backup",
+          client: { clientId: "AFTER-1", firstName: "Ana", lastName: "Cruz" } }) { created client { encodedKey } } }""")
 
 
 class OnlineBackup(Section):
@@ -274,8 +321,8 @@ class AnyTime(OnPostgres):
         machine.values["2026-11-30 10:00:00+00"] = machine.run(now).strip()
         with load(machine):
             machine.run("sleep 1")
-        wrong = CLIENT.replace("Okafor", "Wrong").replace("input: { client", "input: { matchOn: CLIENT_ID, client")
-        machine.run(wrong)
+        wrong = CLIENT.replace("Okafor", "Wrong").replace("input: {", "input: { matchOn: CLIENT_ID,")
+        graphql(machine, wrong)
         read = machine.run("psql \"$(cat /etc/clientele/owner_url)\" -At -c \"SELECT last_name FROM client "
                            "WHERE client_id = 'C-1'\"")
         assert read == "Wrong\n", read
@@ -366,30 +413,20 @@ class Retention(OnSqlite):
         super().before(machine)
         with load(machine):
             machine.run("sleep 0.5")
-        query = """mutation { upsertMessageTemplate(input: { templateId: "welcome", name: "Welcome", event: CLIENT_CREATED,
-          channel: EMAIL, conditions: { states: [PENDING_APPROVAL, INACTIVE, ACTIVE] }, variants: [{ language: ENGLISH,
-          subject: "Welcome", text: "Welcome." }] }) { userErrors { message } }
-          upsertClient(input: { client: { firstName: "Bo", lastName: "Lin", emailAddress: "bo@example.test" } }) {
-          userErrors { message } }
-          }"""
-        sign_in = 'mutation { signIn(input: { name: "admin", password: "a password of this test" }) { accessToken } }'
-        for query, credentials in [(query, "-u 'admin:a password of this test'"), (sign_in, "")]:
-            body = machine.write("/root/body", json.dumps({"query": query}))
-            answer = machine.run(f"curl -sS {credentials} http://127.0.0.1:8080/graphql "
-                                 f"-H 'content-type: application/json' --data @{body}")
-            assert '"message"' not in answer, answer
-        sql = "sqlite3 /var/lib/clientele/clientele.db '.timeout 5000'"
-        sent = f"until [ $({sql} 'SELECT count(*) FROM message WHERE sent_at IS NOT NULL') = 1 ]; do sleep 0.1; done"
-        machine.run(sent)
+        graphql(machine, WELCOME)
+        graphql(machine, RECIPIENT)
+        graphql(machine, SIGN_IN, credentials="")
+        machine.run(f"until [ $({SQLITE} 'SELECT count(*) FROM message WHERE sent_at IS NOT NULL') = 1 ]; do "
+                    "sleep 0.1; done")
         machine.run("systemctl stop clientele")
         past = "'2020-01-01T00:00:00.000000Z'"
-        machine.run(f'{sql} "UPDATE idempotency_record SET expires_at = {past}" "UPDATE session SET '
+        machine.run(f'{SQLITE} "UPDATE idempotency_record SET expires_at = {past}" "UPDATE session SET '
                     f'refresh_expires_at = {past}" "UPDATE message SET sent_at = {past}, created_at = {past}"')
         machine.run("systemctl start clientele")
         left = ("SELECT (SELECT count(*) FROM idempotency_record) + (SELECT count(*) FROM session) + "
                 "(SELECT count(*) FROM message WHERE placeholders IS NOT NULL)")
-        machine.run(f'until [ "$({sql} \'{left}\')" = 0 ]; do sleep 0.1; done')
-        kept = machine.run(f"{sql} 'SELECT count(*) FROM message'")
+        machine.run(f'until [ "$({SQLITE} \'{left}\')" = 0 ]; do sleep 0.1; done')
+        kept = machine.run(f"{SQLITE} 'SELECT count(*) FROM message'")
         assert kept == "1\n", kept
 
     def after(self, machine, state):
