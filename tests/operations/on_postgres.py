@@ -1,0 +1,176 @@
+"""Sections of PostgreSQL."""
+
+import re
+
+from fixtures import CLIENT, NO_AUDIT_KEY, SEEDED, Section, furnish, graphql, load, no_warnings
+
+
+def use_postgres(machine):
+    """The token of the clients on PostgreSQL."""
+    machine.write("/root/token", machine.tokens["/etc/clientele/server_url"])
+
+
+class OnPostgres(Section):
+    """Begins with a server that has the rights of the page."""
+
+    needs = "Roles"
+
+    def before(self, machine):
+        machine.run("systemctl stop clientele; rm -f /var/log/clientele.log")
+        machine.write("/etc/clientele/config.toml", 'listen = "127.0.0.1:8080"\n')
+        use_postgres(machine)
+        machine.run("DATABASE_URL_FILE=/etc/clientele/server_url systemctl start clientele")
+
+    def after(self, machine):
+        with load(machine):
+            machine.run("sleep 1")
+        machine.run("systemctl stop clientele")
+
+
+class Encryption(Section):
+    """Begins with a new PostgreSQL, as Debian's package makes it."""
+
+    needs = "TLS"
+
+    def before(self, machine):
+        data = "/var/lib/postgresql/15/main"
+        machine.run(f"runuser -u postgres -- initdb -D {data} -U postgres -A peer -E UTF8 --locale=C --no-sync")
+        settings = f"""listen_addresses = ''
+unix_socket_directories = '{machine.root}/run/postgresql'
+hba_file = '{machine.root}/etc/postgresql/15/main/pg_hba.conf'
+fsync = off
+"""
+        with open(machine.root / f"{data[1:]}/postgresql.conf", "a") as file:
+            file.write(settings)
+        machine.write("/etc/postgresql/15/main/pg_hba.conf", "local all postgres peer\n")
+        machine.run("systemctl start postgresql")
+
+
+class Roles(Section):
+    needs = "Encryption"
+
+    def before(self, machine):
+        machine.run("systemctl stop clientele; rm -f /var/log/clientele.log")
+        machine.write("/etc/clientele/config.toml", 'listen = "127.0.0.1:8080"\n')
+
+    def at(self, machine, number):
+        # The rights are those of the page, so that a server of them must be able to do all of this.
+        if number == 4:
+            self.refused(machine)
+            furnish(machine, "/etc/clientele/server_url")
+            with load(machine):
+                machine.run("sleep 1")
+            machine.run("systemctl stop clientele")
+
+    def refused(self, machine):
+        """A server can't migrate, and says so."""
+        sql = "DELETE FROM seaql_migrations WHERE version = (SELECT max(version) FROM seaql_migrations)"
+        owner = 'psql -q "$(cat /etc/clientele/owner_url)" -c'
+        kept = "CREATE TABLE kept AS SELECT * FROM seaql_migrations"
+        machine.run(f'{owner} "{kept}" -c "{sql}"')
+        try:
+            machine.run("DATABASE_URL_FILE=/etc/clientele/server_url /usr/bin/clientele serve --listen 127.0.0.1:0")
+        except AssertionError as error:
+            expected = "permission denied for schema public: grant the right to the role, or run `clientele migrate`"
+            assert expected in str(error), error
+        else:
+            raise AssertionError("the server has migrated")
+        back = "INSERT INTO seaql_migrations SELECT * FROM kept ON CONFLICT DO NOTHING"
+        machine.run(f"{owner} '{back}' -c 'DROP TABLE kept'")
+
+    def after(self, machine):
+        with load(machine):
+            machine.run("sleep 2")
+        known = [NO_AUDIT_KEY]
+        no_warnings(machine, known=known)
+        machine.run("systemctl stop clientele")
+
+
+class PgBouncer(Section):
+    needs = "Roles"
+
+    def before(self, machine):
+        version = machine.run("pgbouncer --version").splitlines()[0]
+        self.shares = [int(part) for part in re.findall(r"\d+", version)[:2]] >= [1, 21]
+        if not self.shares:
+            print(f"    LEFT OUT: transaction mode: {version} has no max_prepared_statements")
+
+    def adapt(self, text):
+        if self.shares:
+            return text
+        text = text.replace("pool_mode = transaction", "pool_mode = session")
+        return text.replace("max_prepared_statements = 200\n", "").replace("pool_size = 8", "pool_size = 20")
+
+    def after(self, machine):
+        with load(machine):
+            machine.run("sleep 3")
+        no_warnings(machine, known=[NO_AUDIT_KEY])
+        machine.run("systemctl stop clientele pgbouncer")
+        verified = machine.run('psql "$(cat /etc/clientele/owner_url)" -At -c "SELECT count(*) FROM client"')
+        assert int(verified) > SEEDED, verified
+
+
+class Dump(OnPostgres):
+    def at(self, machine, number):
+        if number == 0:
+            self.load = load(machine)
+            self.load.__enter__()
+            machine.run("sleep 1")
+        if number == 1:
+            self.load.__exit__(None, None, None)
+
+
+class AnyTime(OnPostgres):
+    def at(self, machine, number):
+        if number != 3:
+            return
+        with load(machine):
+            machine.run("sleep 1")
+        now = "psql \"$(cat /etc/clientele/owner_url)\" -At -c 'SELECT clock_timestamp()'"
+        machine.values["2026-11-30 10:00:00+00"] = machine.run(now).strip()
+        with load(machine):
+            machine.run("sleep 1")
+        wrong = CLIENT.replace("Okafor", "Wrong").replace("input: {", "input: { matchOn: CLIENT_ID,")
+        graphql(machine, wrong)
+        read = machine.run("psql \"$(cat /etc/clientele/owner_url)\" -At -c \"SELECT last_name FROM client "
+                           "WHERE client_id = 'C-1'\"")
+        assert read == "Wrong\n", read
+
+
+class Upgrade(Section):
+    needs = "Roles"
+
+    def before(self, machine):
+        machine.run("systemctl stop clientele")
+        use_postgres(machine)
+        machine.use(machine.older, "a", "b")
+        machine.environment["DATABASE_URL_FILE"] = str(machine.root / "etc/clientele/server_url")
+
+    def at(self, machine, number):
+        if number == 2:
+            machine.run("ssh a.bank.test systemctl start clientele; ssh b.bank.test systemctl start clientele")
+        if number == 4:
+            self.load = load(machine, "http://lb.bank.test:8080")
+            self.load.__enter__()
+            # What steps of a later version do to servers that run.
+            owner = 'psql -q "$(cat /etc/clientele/owner_url)"'
+            machine.run(f"{owner} -c 'ALTER TABLE client ADD COLUMN of_later text' -c \"ALTER TABLE address ADD COLUMN "
+                        "of_later text NOT NULL DEFAULT ''\" -c 'CREATE TABLE of_later (client_key text)'")
+        if number == 6:
+            self.load.__exit__(None, None, None)
+
+    def after(self, machine):
+        for host in "ab":
+            no_warnings(machine, f"/var/log/clientele-{host}.log", [NO_AUDIT_KEY])
+            link = (machine.root / f"usr/bin/clientele-{host}").readlink()
+            assert str(link) == machine.program, link
+        owner = 'psql -q "$(cat /etc/clientele/owner_url)"'
+        machine.run(f"{owner} -c 'ALTER TABLE client DROP COLUMN of_later' -c 'DROP TABLE of_later' "
+                    "-c 'ALTER TABLE address DROP COLUMN of_later'")
+        machine.run("systemctl stop haproxy; ssh a.bank.test systemctl stop clientele")
+        machine.run("ssh b.bank.test systemctl stop clientele")
+        del machine.environment["DATABASE_URL_FILE"]
+
+
+class Password(OnPostgres):
+    pass
