@@ -84,6 +84,7 @@ const RANGES: &[(&str, RangeInclusive<u64>)] = &[
     ("notifications.breaker_failures", 1..=1_000),
     ("notifications.breaker_pause_seconds", 1..=HOUR),
     ("notifications.keep_sent_bodies_days", 0..=36_500),
+    ("notifications.keep_messages_days", 0..=36_500),
     ("notifications.email.port", 1..=65_535),
     ("notifications.email.timeout_seconds", 1..=10 * MINUTE),
     ("notifications.sms.timeout_seconds", 1..=10 * MINUTE),

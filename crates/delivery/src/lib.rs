@@ -13,7 +13,7 @@ mod retry;
 pub mod settings;
 mod worker;
 
-pub use outbox::remove_bodies;
+pub use outbox::{remove_bodies, remove_messages};
 pub use settings::NotificationSettings;
 pub use worker::Worker;
 

@@ -154,3 +154,29 @@ impl Work for RemoveBodies {
         Ok(Step::Commit(transaction.run(sql, [before.into()]).await?))
     }
 }
+
+/// Removes up to [`REMOVAL_BATCH`] messages created before `before` that aren't to be sent any more. Returns their
+/// number; if it equals [`REMOVAL_BATCH`], there may be more.
+pub async fn remove_messages(db: &Database, before: DateTime<Utc>) -> Result<u64> {
+    db.write(&RemoveMessages { before }).await
+}
+
+struct RemoveMessages {
+    before: DateTime<Utc>,
+}
+
+impl Work for RemoveMessages {
+    type Output = u64;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
+        // Checks the due time again outside: a message can be queued again meanwhile.
+        let sql = format!(
+            "DELETE FROM message WHERE due_at IS NULL AND (client_key, encoded_key) IN (\
+             SELECT client_key, encoded_key FROM message WHERE created_at < {} AND due_at IS NULL \
+             ORDER BY created_at, encoded_key LIMIT {REMOVAL_BATCH})",
+            transaction.dialect.cast("$1", "timestamptz")
+        );
+        let before = instant::to_text(&self.before);
+        Ok(Step::Commit(transaction.run(sql, [before.into()]).await?))
+    }
+}

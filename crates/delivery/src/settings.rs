@@ -36,6 +36,8 @@ pub struct NotificationSettings {
     pub breaker_longest_pause_seconds: u64,
     /// The retention of the text of a sent message.
     pub keep_sent_bodies_days: u32,
+    /// The retention of a message from its creation on, unless it is still to be sent. 0 keeps it as long as its client.
+    pub keep_messages_days: u32,
     pub email: EmailSettings,
     pub sms: SmsSettings,
 }
@@ -146,6 +148,7 @@ impl Default for NotificationSettings {
             breaker_pause_seconds: 30,
             breaker_longest_pause_seconds: 300,
             keep_sent_bodies_days: 30,
+            keep_messages_days: 0,
             email: EmailSettings::default(),
             sms: SmsSettings::default(),
         }

@@ -97,20 +97,33 @@ impl Worker {
     }
 }
 
-/// Removes the bodies of messages whose retention has ended.
+/// Removes messages, and the bodies of messages, whose retention has ended.
 async fn retain(db: Database, settings: Arc<NotificationSettings>, clock: Clock, mut stop: watch::Receiver<bool>) {
-    let keep = Duration::from_secs(u64::from(settings.keep_sent_bodies_days) * 86_400);
+    let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
     while !*stop.borrow() {
-        match outbox::remove_bodies(&db, clock() - keep).await {
-            Ok(0) => {}
-            Ok(removed) => {
-                tracing::info!(removed, "the bodies of sent messages are removed");
-                if removed == outbox::REMOVAL_BATCH {
+        let now = clock();
+        let removed = async {
+            let bodies = outbox::remove_bodies(&db, now - days(settings.keep_sent_bodies_days)).await?;
+            let messages = match settings.keep_messages_days {
+                0 => 0,
+                keep => outbox::remove_messages(&db, now - days(keep)).await?,
+            };
+            Ok((bodies, messages))
+        };
+        match removed.await {
+            Ok((0, 0)) => {}
+            Ok((bodies, messages)) => {
+                tracing::info!(
+                    bodies,
+                    messages,
+                    "bodies of sent messages, and old messages, are removed"
+                );
+                if bodies.max(messages) == outbox::REMOVAL_BATCH {
                     continue;
                 }
             }
             Err(error) if db.logs_outage_of(&error) => {}
-            Err(error) => tracing::warn!(error = error.kind(), "bodies of sent messages could not be removed"),
+            Err(error) => tracing::warn!(error = error.kind(), "old messages and bodies could not be removed"),
         }
         tokio::select! {
             () = sleep(REMOVAL_INTERVAL) => {}

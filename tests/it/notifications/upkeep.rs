@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clientele::{
     caller::Caller,
     db::Dialect,
-    delivery::{NotificationSettings, remove_bodies},
+    delivery::{NotificationSettings, remove_bodies, remove_messages},
 };
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::json;
@@ -37,6 +37,7 @@ async fn values(server: &TestServer, now: DateTime<Utc>) -> Vec<String> {
 on_both!(
     metrics_count_waiting_and_finished_messages,
     bodies_of_sent_messages_are_removed_and_records_stay,
+    old_messages_are_removed_unless_they_are_to_be_sent,
     released_message_is_not_counted,
     upkeep_and_sending_find_their_rows_by_their_indexes,
 );
@@ -137,6 +138,36 @@ async fn bodies_of_sent_messages_are_removed_and_records_stay(server: &TestServe
     );
 }
 
+async fn old_messages_are_removed_unless_they_are_to_be_sent(server: &TestServer) {
+    let mail = SmtpPeer::start(Mailing::Accept).await;
+    let mut worker = Hand::new(
+        server,
+        NotificationSettings {
+            concurrency: 1,
+            ..settings(&mail)
+        },
+    );
+    template(server, "hello", json!({})).await;
+    store_key(server, json!({ "client": reachable() })).await;
+    worker.finish().await;
+    mail.once([Mailing::Answer(Stage::Recipient, "550 no")]);
+    store_key(server, json!({ "client": reachable() })).await;
+    worker.finish().await;
+    store_key(server, json!({ "client": reachable() })).await;
+    let before = messages(server).await;
+    let states: Vec<_> = before.iter().map(|message| &*message.state).collect();
+    assert_eq!(states, ["SENT", "FAILED", "QUEUED"]);
+    let db = &server.services.db;
+    assert_eq!(remove_messages(db, before[0].created_at).await.expect("written"), 0);
+    assert_eq!(messages(server).await, before);
+    assert_eq!(remove_messages(db, before[1].created_at).await.expect("written"), 1);
+    assert_eq!(messages(server).await, before[1..]);
+    let later = before[2].created_at + TimeDelta::days(1);
+    assert_eq!(remove_messages(db, later).await.expect("written"), 1);
+    assert_eq!(messages(server).await, before[2..]);
+    assert_eq!(remove_messages(db, later).await.expect("written"), 0);
+}
+
 async fn released_message_is_not_counted(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Answer(Stage::Sender, "451 later")).await;
     let mut worker = Hand::new(
@@ -177,6 +208,9 @@ async fn upkeep_and_sending_find_their_rows_by_their_indexes(server: &TestServer
     server.statements();
     worker.finish().await;
     remove_bodies(&server.services.db, worker.now()).await.expect("written");
+    remove_messages(&server.services.db, worker.now())
+        .await
+        .expect("written");
     values(server, worker.now()).await;
     let mut found = Vec::new();
     for sql in server
@@ -207,6 +241,7 @@ async fn upkeep_and_sending_find_their_rows_by_their_indexes(server: &TestServer
         [
             "COVERING INDEX message_due",
             "COVERING INDEX sqlite_autoindex_message_1",
+            "INDEX message_by_creation",
             "INDEX message_due",
             "INDEX message_with_body",
             "INDEX sqlite_autoindex_message_1",
