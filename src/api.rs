@@ -52,7 +52,7 @@ pub struct Settings {
     pub rate_limit: RateLimitSettings,
 }
 
-/// The routes of both APIs and of `/metrics`.
+/// The routes of both APIs, of the description of the REST API, and of `/metrics`.
 pub fn router(services: &Services, settings: Settings) -> Router {
     let Settings {
         answers,
@@ -88,5 +88,7 @@ pub fn router(services: &Services, settings: Settings) -> Router {
     let graphql = graphql::router(services, graphql, persisted, metrics.clone(), sign_in, budgets.clone());
     let rest = rest::router(services, legacy, budgets);
     let apis = guard(graphql, Api::Graphql).merge(guard(rest, Api::Rest));
-    http_server::origin::allow(apis, cors.origins()).merge(measured)
+    http_server::origin::allow(apis, cors.origins())
+        .merge(rest::openapi::router())
+        .merge(measured)
 }

@@ -13,6 +13,7 @@ mod manual;
 mod migrate;
 mod notify;
 mod open_error;
+mod openapi;
 mod output;
 mod serve;
 mod service;
@@ -123,6 +124,8 @@ enum Command {
     Doctor(doctor::Options),
     /// Print the GraphQL schema.
     Schema,
+    /// Print the description of the legacy REST API, as an OpenAPI 3.1 document.
+    Openapi(openapi::Form),
     /// Print the script with which a shell completes the commands.
     Completions {
         /// The shell.
@@ -223,6 +226,7 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
     // These need no settings.
     match &command {
         Command::Schema => return print(&crate::api::graphql::sdl()),
+        Command::Openapi(form) => return openapi::run(form),
         Command::Completions { shell } => return manual::completions(Arguments::command(), *shell),
         Command::Man(target) => return manual::man(Arguments::command(), target),
         Command::Init(target) => return init::run(target),
@@ -255,9 +259,12 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
         Command::Health => health::run(&config).await,
         Command::Session(command) => session::run(&config, command).await,
         Command::Config => print(&settings::printed(&config, &origins)?),
-        Command::Schema | Command::Completions { .. } | Command::Man(_) | Command::Init(_) | Command::Doctor(_) => {
-            Ok(())
-        }
+        Command::Schema
+        | Command::Openapi(_)
+        | Command::Completions { .. }
+        | Command::Man(_)
+        | Command::Init(_)
+        | Command::Doctor(_) => Ok(()),
     }
 }
 

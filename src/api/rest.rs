@@ -1,7 +1,8 @@
 //! The legacy REST API: accepts and returns the JSON of another service's API v1.
 //!
 //! Converts requests to the domain's types, calls one domain function and writes the response. Contains no rules about
-//! clients. To add an endpoint, add a line to [`ROUTES`] and a handler that calls an existing domain function.
+//! clients. To add an endpoint, add a line to [`ROUTES`] with its description, and a handler that calls an existing
+//! domain function.
 
 mod answer;
 mod custom_values;
@@ -11,6 +12,7 @@ mod errors;
 #[doc(hidden)]
 pub mod fuzzing;
 mod lifecycle;
+pub mod openapi;
 mod parameters;
 mod read;
 mod request;
@@ -47,6 +49,7 @@ use clientele_domain::{
     definitions::DefinitionsCache,
 };
 use errors::{RestError, codes};
+use openapi::{Operation, operations};
 use parameters::{List, Parameters};
 
 /// The settings of the REST API.
@@ -88,42 +91,112 @@ pub struct Route {
     pub method: Method,
     pub path: &'static str,
     handler: fn() -> MethodRouter<Api>,
+    operation: &'static Operation,
 }
 
-const fn route(method: Method, path: &'static str, handler: fn() -> MethodRouter<Api>) -> Route {
-    Route { method, path, handler }
+const fn route(
+    method: Method,
+    path: &'static str,
+    handler: fn() -> MethodRouter<Api>,
+    operation: &'static Operation,
+) -> Route {
+    Route {
+        method,
+        path,
+        handler,
+        operation,
+    }
 }
 
 /// All routes. Each path is also accepted with a trailing slash.
-pub const ROUTES: &[Route] = &[
-    route(Method::GET, "/api/clients", || get(list)),
-    route(Method::POST, "/api/clients", || post(create)),
-    route(Method::POST, "/api/clients/search", || {
-        // A client that got this id before it was reserved can still be read, changed and deleted by it.
-        post(search::search)
-            .get(show_search)
-            .patch(lifecycle::change_search)
-            .delete(lifecycle::remove_search)
-    }),
-    route(Method::GET, "/api/clients/{id}", || get(show)),
-    route(Method::POST, "/api/clients/{id}", || post(change)),
-    route(Method::PATCH, "/api/clients/{id}", || patch(lifecycle::change)),
-    route(Method::DELETE, "/api/clients/{id}", || delete(lifecycle::remove)),
-    route(Method::PATCH, custom_values::LIST, || patch(custom_values::change_list)),
-    route(Method::PATCH, custom_values::ONE, || patch(custom_values::change)),
-    route(Method::DELETE, custom_values::ONE, || delete(custom_values::remove)),
-    route(Method::PATCH, custom_values::GROUPED, || {
-        patch(custom_values::change_grouped)
-    }),
-    route(Method::DELETE, custom_values::GROUPED, || {
-        delete(custom_values::remove_grouped)
-    }),
-    route(Method::GET, "/api/customfieldsets", || get(definitions::sets)),
-    route(Method::GET, "/api/customfields/{field}", || get(definitions::field)),
-    route(Method::GET, "/api/clienttypes", || get(definitions::roles)),
-    route(Method::GET, "/api/settings/iddocumenttemplates", || {
-        get(definitions::document_templates)
-    }),
+pub static ROUTES: &[Route] = &[
+    route(Method::GET, "/api/clients", || get(list), &operations::LIST),
+    route(Method::POST, "/api/clients", || post(create), &operations::CREATE),
+    route(
+        Method::POST,
+        "/api/clients/search",
+        || {
+            // A client that got this id before it was reserved can still be read, changed and deleted by it.
+            post(search::search)
+                .get(show_search)
+                .patch(lifecycle::change_search)
+                .delete(lifecycle::remove_search)
+        },
+        &operations::SEARCH_CLIENTS,
+    ),
+    route(Method::GET, "/api/clients/{id}", || get(show), &operations::SHOW),
+    route(
+        Method::POST,
+        "/api/clients/{id}",
+        || post(change),
+        &operations::CHANGE_CLIENT,
+    ),
+    route(
+        Method::PATCH,
+        "/api/clients/{id}",
+        || patch(lifecycle::change),
+        &operations::PATCH_CLIENT,
+    ),
+    route(
+        Method::DELETE,
+        "/api/clients/{id}",
+        || delete(lifecycle::remove),
+        &operations::DELETE,
+    ),
+    route(
+        Method::PATCH,
+        custom_values::LIST,
+        || patch(custom_values::change_list),
+        &operations::CHANGE_VALUES,
+    ),
+    route(
+        Method::PATCH,
+        custom_values::ONE,
+        || patch(custom_values::change),
+        &operations::CHANGE_VALUE,
+    ),
+    route(
+        Method::DELETE,
+        custom_values::ONE,
+        || delete(custom_values::remove),
+        &operations::REMOVE_VALUE,
+    ),
+    route(
+        Method::PATCH,
+        custom_values::GROUPED,
+        || patch(custom_values::change_grouped),
+        &operations::CHANGE_GROUPED_VALUE,
+    ),
+    route(
+        Method::DELETE,
+        custom_values::GROUPED,
+        || delete(custom_values::remove_grouped),
+        &operations::REMOVE_GROUPED_VALUE,
+    ),
+    route(
+        Method::GET,
+        "/api/customfieldsets",
+        || get(definitions::sets),
+        &operations::SETS,
+    ),
+    route(
+        Method::GET,
+        "/api/customfields/{field}",
+        || get(definitions::field),
+        &operations::FIELD,
+    ),
+    route(
+        Method::GET,
+        "/api/clienttypes",
+        || get(definitions::roles),
+        &operations::ROLES,
+    ),
+    route(
+        Method::GET,
+        "/api/settings/iddocumenttemplates",
+        || get(definitions::document_templates),
+        &operations::DOCUMENT_TEMPLATES,
+    ),
 ];
 
 /// The router for everything below `/api`.

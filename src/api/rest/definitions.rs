@@ -24,7 +24,7 @@ use clientele_domain::{
 };
 
 /// The types of custom fields in the legacy service. Only the first has fields here.
-const FIELD_TYPES: [&str; 12] = [
+pub const FIELD_TYPES: [&str; 12] = [
     CLIENT_INFO,
     "GROUP_INFO",
     "LOAN_ACCOUNT_INFO",
@@ -38,7 +38,11 @@ const FIELD_TYPES: [&str; 12] = [
     "CENTRE_INFO",
     "USER_INFO",
 ];
-const CLIENT_INFO: &str = "CLIENT_INFO";
+pub const CLIENT_INFO: &str = "CLIENT_INFO";
+
+/// The owners of roles in the legacy service. Only the first has roles here.
+pub const ROLE_OWNERS: [&str; 2] = [CLIENTS, "GROUPS"];
+pub const CLIENTS: &str = "CLIENTS";
 
 pub async fn sets(
     State(api): State<Api>,
@@ -109,13 +113,13 @@ impl Api {
 
     async fn roles(&self, uri: &Uri) -> Result<Vec<u8>, RestError> {
         let parameters = Parameters::parse(uri.query().unwrap_or_default())?;
-        let requested = parameters.only("for")?.unwrap_or("CLIENTS");
-        if !["CLIENTS", "GROUPS"].contains(&requested) {
+        let requested = parameters.only("for")?.unwrap_or(CLIENTS);
+        if !ROLE_OWNERS.contains(&requested) {
             return Err(invalid("for must be CLIENTS or GROUPS."));
         }
         let definitions = self.definitions.current().await?;
         // There are no groups, so they have no roles.
-        let roles = definitions.roles.iter().filter(|_| requested == "CLIENTS");
+        let roles = definitions.roles.iter().filter(|_| requested == CLIENTS);
         list(roles.map(Role))
     }
 

@@ -16,14 +16,14 @@ use clientele_storage::paging::Range;
 /// The maximum number of pairs in a query string or form, far above the number of a client's parameters.
 const MOST_PAIRS: usize = 100;
 const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 1_000;
+pub const MAX_LIMIT: u32 = 1_000;
 
 /// Accepted on every route, even without effect: callers send them everywhere. The public Java SDK adds `appkey` to
 /// every request.
-const EVERYWHERE: [&str; 4] = ["appkey", "fullDetails", "limit", "offset"];
+pub const EVERYWHERE: [&str; 4] = ["appkey", "fullDetails", "limit", "offset"];
 
 /// The scalars with which a client can be created.
-const SCALARS: [&str; 16] = [
+pub const SCALARS: [&str; 16] = [
     "id",
     "state",
     "firstName",
@@ -43,7 +43,7 @@ const SCALARS: [&str; 16] = [
 ];
 
 /// Older spellings of some of them.
-const OLD_SPELLINGS: [(&str, &str); 4] = [
+pub const OLD_SPELLINGS: [(&str, &str); 4] = [
     ("homephone", "homePhone"),
     ("mobilephone", "mobilePhone1"),
     ("birthdate", "birthDate"),

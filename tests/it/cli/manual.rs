@@ -31,6 +31,7 @@ const COMMANDS: &[&str] = &[
     "migrate-status",
     "notify",
     "notify-test",
+    "openapi",
     "schema",
     "seed",
     "serve",

@@ -1,0 +1,82 @@
+//! The description of one route.
+
+use super::{
+    json::Json,
+    schema::{Kind, Member},
+};
+use crate::api::rest::errors::codes::Code;
+
+/// Everything about a route but its method and its path.
+#[derive(Debug)]
+pub struct Operation {
+    pub id: &'static str,
+    pub summary: &'static str,
+    pub description: &'static str,
+    /// The permissions that it needs; empty for none.
+    pub permission: &'static str,
+    /// The counterpart in the GraphQL schema, such as `Query.clients`.
+    pub graphql: &'static str,
+    pub parameters: fn() -> Vec<Parameter>,
+    pub body: Option<Body>,
+    /// The forms of the answer, of which the first is usual.
+    pub answers: &'static [Answer],
+    /// The return codes of its refusals.
+    pub codes: &'static [&'static [Code]],
+}
+
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    pub place: Place,
+    pub member: Member,
+    pub is_deprecated: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Path,
+    Query,
+    Header,
+}
+
+impl Place {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Path => "path",
+            Self::Query => "query",
+            Self::Header => "header",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Body {
+    pub kind: Kind,
+    pub is_required: bool,
+    /// Also accepts its query parameters as a form.
+    pub or_form: bool,
+    /// The body of an example. None: the example of the object.
+    pub example: Option<fn() -> Json>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    pub name: &'static str,
+    pub summary: &'static str,
+    pub kind: Kind,
+}
+
+impl Body {
+    pub fn example(&self) -> Json {
+        self.example.map_or_else(|| self.kind.example(), |example| example())
+    }
+}
+
+impl Operation {
+    /// The return codes, ordered by status and number.
+    pub fn codes(&self) -> Vec<Code> {
+        let mut codes: Vec<Code> = self.codes.iter().copied().flatten().copied().collect();
+        codes.sort_by_key(|code| (code.status, code.number));
+        codes.dedup();
+        codes
+    }
+}
