@@ -54,6 +54,7 @@ pages! {
     graphql: "docs/graphql.md",
     legacy_rest: "docs/legacy-rest.md",
     metrics: "docs/metrics.md",
+    migrating: "docs/migrating.md",
     notifications: "docs/notifications.md",
     operations: "docs/operations.md",
     runbook: "docs/runbook.md",

@@ -25,6 +25,7 @@ pub use answer::Answer;
 pub use database::Backend;
 pub use definitions::{field, options};
 pub use held::HeldLock;
+pub use names::Names;
 pub use server::{Settings, TestServer};
 pub use signed_in::token_input;
 pub use snapshot::Snapshot;

@@ -11,6 +11,8 @@ mod empty_texts;
 mod examples;
 mod java_sdk;
 mod lists;
+mod migrating;
+mod openapi;
 mod parameters;
 mod patch;
 mod scalars;

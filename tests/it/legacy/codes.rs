@@ -1,6 +1,7 @@
 //! A table of all return codes: a request that is answered with each, and the same problem in the GraphQL API. A code
 //! without a row fails, and so does one that the documentation lacks.
 
+mod described;
 mod rows;
 
 use std::{collections::BTreeSet, path::Path};
@@ -128,6 +129,35 @@ const ELSEWHERE: [(Code, &str, &str); 7] = [
         "query_behind_a_lock_times_out_on_both_apis",
     ),
 ];
+
+/// Each return code with its counterpart in the GraphQL API.
+pub fn counterparts() -> Vec<(Code, String)> {
+    let of = |graphql: &Graphql| match graphql {
+        Problem(_, _, code, _) => format!("`UserErrorCode.{code}`"),
+        Error(_, code) => format!("error `{code}`"),
+        Without(reason) => format!("none: {reason}"),
+    };
+    let rows = rows::all();
+    let rows = rows.iter().map(|row| (row.code, of(&row.graphql)));
+    let elsewhere = ELSEWHERE.iter().map(|(code, ..)| (*code, of_the_server(code.0)));
+    let mut all: Vec<_> = rows.chain(elsewhere).collect();
+    all.sort();
+    all
+}
+
+/// The counterpart of a status that no request to a sound server gets.
+fn of_the_server(status: u16) -> String {
+    let code = match status {
+        408 => "TIMEOUT",
+        409 => "CONFLICT",
+        429 => "RATE_LIMITED",
+        500 => "INTERNAL",
+        503 => "UNAVAILABLE",
+        504 => "TIMEOUT",
+        other => panic!("{other}: add its code here"),
+    };
+    format!("error `{code}`")
+}
 
 #[test]
 fn every_code_has_a_row() {
