@@ -55,6 +55,7 @@ function target(href) {
   const [file, anchor] = href.split('#');
   if (/^https?:/.test(href) || file === '') return href;
   if (file.endsWith('schema.graphql')) return '/playground#schema';
+  if (file.endsWith('openapi.json')) return '/api/docs';
   return documents.includes(file) ? `docs-${file.replace('.md', '.html')}${anchor ? `#${anchor}` : ''}` : null;
 }
 const identifier = (title) => title.toLowerCase().replace(/[^\w -]/g, '').replaceAll(' ', '-');

@@ -4,6 +4,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
+import { furnish as furnishRest } from './schemathesis/furnish.mjs';
 import { startServer } from './server.mjs';
 
 const program = process.argv[2];
@@ -69,6 +70,8 @@ try {
     run('browser.mjs', `${address}/playground`, process.env.SCREENSHOT ?? join(folder, 'playground.png')),
     start(join(import.meta.dirname, 'mambupy', 'run'), address),
     run('monitoring/check.mjs', address),
+    // After the others: the generated requests change clients.
+    await furnishRest(server).then(() => start(join(import.meta.dirname, 'schemathesis', 'openapi'), address)),
     // Last: the generated requests also change the definitions that all clients follow.
     start(join(import.meta.dirname, 'schemathesis', 'run'), `${address}/graphql`),
   ];

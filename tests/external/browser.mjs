@@ -58,6 +58,14 @@ try {
     }
     await reader.close();
     console.log(`playground: ${read.size} pages of documentation`);
+    // The description of the legacy API: its policy admits its style sheet.
+    const description = await browser.newPage();
+    description.on('console', (message) => complaints.push(`/api/docs: ${message.text()}`));
+    assert.equal((await description.goto(`${origin}/api/docs`)).status(), 200);
+    assert.ok(await description.locator('h2').count() > 16);
+    assert.notEqual(await description.evaluate(() => getComputedStyle(document.body).maxWidth), 'none');
+    assert.deepEqual(complaints, []);
+    await description.close();
     await page.fill('#name', 'admin');
     await page.fill('#secret', 'not the password');
     await page.click('#sign-in');
