@@ -43,6 +43,8 @@ pub struct Model {
     pub sent_at: Option<DateTimeUtc>,
     #[serde(with = "crate::instant::option")]
     pub failed_at: Option<DateTimeUtc>,
+    /// The channel's provider that accepted it. None before, and for messages of earlier versions.
+    pub provider: Option<String>,
     /// The provider's id for it.
     pub provider_id: Option<String>,
     /// The reason why the last attempt failed.

@@ -30,6 +30,7 @@ mod m20261129_role_creation;
 mod m20261129_role_rules;
 mod m20261129_state_permissions;
 mod m20261129_unique_values;
+mod m20261130_delivery_policy;
 mod m20261130_sessions;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -64,6 +65,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_erased_requests::Migration),
             Box::new(m20261129_branches::Migration),
             Box::new(m20261130_sessions::Migration),
+            Box::new(m20261130_delivery_policy::Migration),
         ]
     }
 }

@@ -70,7 +70,9 @@ async fn all(checked: Checked) -> Vec<Finding> {
         start("tls", files::certificate(checked.clone())),
         start("issuer", network::issuer(checked.clone())),
         start("email", network::email(checked.clone())),
+        start("email_fallback", network::email_fallback(checked.clone())),
         start("sms", network::sms(checked.clone())),
+        start("sms_fallback", network::sms_fallback(checked.clone())),
         start(
             "listen",
             network::port(checked.clone(), "listen", checked.config.listen.clone().into()),

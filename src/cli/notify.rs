@@ -1,22 +1,43 @@
 //! `clientele notify test`: sends one message over a configured channel, and reports the outcome. Needs no database.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use uuid::Uuid;
 
 use super::{Failure, print, store, worker::channels};
 use crate::config::Config;
 use clientele_core::text::escaped;
 use clientele_delivery::channel::{self, Outcome, Outgoing};
-use clientele_domain::enums::{Channel, Reason};
+use clientele_delivery::quiet_hours::QuietHours;
+use clientele_domain::enums::{Channel, Provider, Reason};
 use clientele_domain::notify::Content;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Send one test message with the settings of the channel, and report the outcome.
     ///
+    /// It is sent at once, also in quiet hours, and doesn't count for the rate.
+    ///
     /// Exit codes: 0 if the provider has accepted the message; 1 if it was not sent; 2 if no provider is configured for
     /// the channel, or the configuration is wrong.
-    Test(Recipient),
+    Test(Test),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Test {
+    #[command(flatten)]
+    recipient: Recipient,
+    /// The provider that sends it.
+    #[arg(long, value_enum, default_value_t = Choice::Primary)]
+    provider: Choice,
+}
+
+/// A provider of a channel.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Choice {
+    /// The first one.
+    Primary,
+    /// The one that takes messages while the first one fails.
+    Fallback,
 }
 
 #[derive(Debug, Args)]
@@ -31,7 +52,10 @@ pub(super) struct Recipient {
 }
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
-    let Command::Test(Recipient { email, sms }) = command;
+    let Command::Test(Test {
+        recipient: Recipient { email, sms },
+        provider,
+    }) = command;
     let (channel, recipient) = match (email, sms) {
         (Some(address), _) => (Channel::Email, address),
         (None, Some(number)) => (Channel::Sms, number),
@@ -41,31 +65,39 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
     if !channels.sends(channel) {
         return Err(Failure::misconfigured(unconfigured(channel)));
     }
+    let provider = match provider {
+        Choice::Primary => Provider::Primary,
+        Choice::Fallback if channels.has_fallback(channel) => Provider::Fallback,
+        Choice::Fallback => return Err(Failure::misconfigured(without_fallback(channel))),
+    };
     let message = Outgoing {
         key: Uuid::now_v7().to_string(),
         recipient,
         content: content(channel),
     };
-    let outcome = channels.send(channel, &message, store::now()).await;
+    let outcome = channels.send(channel, provider, &message, store::now()).await;
     match outcome {
-        Outcome::Sent { provider_id: None } => print("sent: the provider has accepted it\n"),
-        Outcome::Sent { provider_id: Some(id) } => {
-            print(&format!("sent: the provider has accepted it as {}\n", escaped(&id)))
+        Outcome::Sent { provider_id } => {
+            let id = provider_id.map_or(String::new(), |id| format!(" as {}", escaped(&id)));
+            print(&format!("sent: the provider has accepted it{id}\n"))?;
+            print(&quiet_hours(config, channel))
         }
         Outcome::Deferred { failure, after, .. } => {
             let after = after.map_or(String::new(), |after| {
                 format!(" in {} s at the earliest", after.as_secs())
             });
             let later = format!("; the server would try again{after}");
-            Err(Failure::new(sentence(channel, &failure) + &later))
+            Err(Failure::new(sentence(channel, provider, &failure) + &later))
         }
-        Outcome::Refused(failure) | Outcome::Unusable(failure) => Err(Failure::new(sentence(channel, &failure))),
+        Outcome::Refused(failure) | Outcome::Unusable(failure) => {
+            Err(Failure::new(sentence(channel, provider, &failure)))
+        }
     }
 }
 
 /// Names the settings that a channel without a provider lacks.
 fn unconfigured(channel: Channel) -> String {
-    let Keys { section, server, .. } = Keys::of(channel);
+    let Keys { section, server, .. } = Keys::of(channel, Provider::Primary);
     let transport = match channel {
         Channel::Email => "smtp",
         Channel::Sms => "http",
@@ -74,6 +106,27 @@ fn unconfigured(channel: Channel) -> String {
         "not sent: no provider is configured. {section}.transport is \"log\", which only writes to the log: set it to \
          \"{transport}\", and set {section}.{server} and {section}.from"
     )
+}
+
+fn without_fallback(channel: Channel) -> String {
+    let Keys { section, server, .. } = Keys::of(channel, Provider::Fallback);
+    format!("not sent: no fallback is configured: set {section}.{server}, or leave out --provider")
+}
+
+/// A line about the quiet hours, during which the test doesn't show when clients get messages.
+fn quiet_hours(config: &Config, channel: Channel) -> String {
+    let settings = &config.notifications.sms.quiet_hours;
+    let hours = QuietHours::new(settings).ok().flatten();
+    match hours.filter(|_| channel == Channel::Sms) {
+        Some(hours) if hours.end(store::now()).is_some() => {
+            let zone = &settings.zone;
+            format!(
+                "these are quiet hours: messages to clients wait until {} {zone}\n",
+                settings.to
+            )
+        }
+        _ => String::new(),
+    }
 }
 
 fn content(channel: Channel) -> Content {
@@ -88,19 +141,19 @@ fn content(channel: Channel) -> Content {
     }
 }
 
-fn sentence(channel: Channel, failure: &channel::Failure) -> String {
-    let (reason, setting) = explain(channel, failure);
+fn sentence(channel: Channel, provider: Provider, failure: &channel::Failure) -> String {
+    let (reason, setting) = explain(channel, provider, failure);
     let check = setting.map_or(String::new(), |setting| format!("; check {setting}"));
     format!("not sent: {reason}{check}")
 }
 
 /// The reason of a failure, with the provider's text if there is one, and the setting to check first.
-pub(super) fn explain(channel: Channel, failure: &channel::Failure) -> (String, Option<String>) {
+pub(super) fn explain(channel: Channel, provider: Provider, failure: &channel::Failure) -> (String, Option<String>) {
     let Keys {
         section,
         server,
         encryption,
-    } = Keys::of(channel);
+    } = Keys::of(channel, provider);
     let (reason, check) = match failure.reason {
         Reason::Connection => ("there is no connection to the provider", Some(server)),
         Reason::Timeout => ("the provider didn't answer in time", Some(server)),
@@ -118,7 +171,7 @@ pub(super) fn explain(channel: Channel, failure: &channel::Failure) -> (String, 
     (format!("{reason}{detail}"), check.map(|key| format!("{section}.{key}")))
 }
 
-/// The names of a channel's settings.
+/// The names of a provider's settings.
 struct Keys {
     section: &'static str,
     server: &'static str,
@@ -126,18 +179,21 @@ struct Keys {
 }
 
 impl Keys {
-    fn of(channel: Channel) -> Self {
-        match channel {
-            Channel::Email => Self {
-                section: "notifications.email",
-                server: "host",
-                encryption: "encryption and ca_file",
-            },
-            Channel::Sms => Self {
-                section: "notifications.sms",
-                server: "url",
-                encryption: "ca_file",
-            },
+    fn of(channel: Channel, provider: Provider) -> Self {
+        let section = match (channel, provider) {
+            (Channel::Email, Provider::Primary) => "notifications.email",
+            (Channel::Email, Provider::Fallback) => "notifications.email.fallback",
+            (Channel::Sms, Provider::Primary) => "notifications.sms",
+            (Channel::Sms, Provider::Fallback) => "notifications.sms.fallback",
+        };
+        let (server, encryption) = match channel {
+            Channel::Email => ("host", "encryption and ca_file"),
+            Channel::Sms => ("url", "ca_file"),
+        };
+        Self {
+            section,
+            server,
+            encryption,
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::api::health::{NO_ANSWER, Ping};
 use crate::config::Config;
 use crate::services::{ServiceSettings, Services};
 use clientele_core::error::Error;
+use clientele_delivery::quiet_hours::QuietHours;
 use clientele_domain::client::fill_search_rows;
 use clientele_storage::db::{Database, Dialect, Version, is_of_database, missing_file};
 
@@ -237,6 +238,11 @@ async fn services(database: Database, config: &Config, mode: OpenMode) -> Result
         ..ServiceSettings::default()
     };
     let services = Services::new(database, settings);
+    // The configuration has refused invalid settings.
+    if let Ok(Some(hours)) = QuietHours::new(&config.notifications.sms.quiet_hours) {
+        let metrics = &services.messages.metrics;
+        metrics.watch_quiet_hours(move |now| hours.end(now).is_some());
+    }
     if mode != OpenMode::Look {
         let begun = services.audit.start(now()).await;
         begun.map_err(|error| Cause::Database("write", error))?;

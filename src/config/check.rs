@@ -12,10 +12,13 @@ use crate::api::authentication::{AuthenticationSettings, Guard};
 use crate::api::cors::{self, CorsSettings};
 use clientele_core::secret::Secret;
 use clientele_delivery::channel::{is_mailbox, is_region};
+use clientele_delivery::quiet_hours::QuietHours;
 use clientele_delivery::settings::{
-    EmailSettings, EmailTransport, Encryption, NotificationSettings, SmsSettings, SmsTransport,
+    EmailProviderSettings, EmailSettings, EmailTransport, Encryption, NotificationSettings, SmsProviderSettings,
+    SmsSettings, SmsTransport,
 };
 use clientele_domain::audit::AuditSettings;
+use clientele_domain::enums::Channel;
 use clientele_storage::db::check_address;
 use graphql_server::settings::{GraphqlSettings, TrustedDocuments};
 use http_server::HttpSettings;
@@ -87,7 +90,12 @@ const RANGES: &[(&str, RangeInclusive<u64>)] = &[
     ("notifications.keep_messages_days", 0..=36_500),
     ("notifications.email.port", 1..=65_535),
     ("notifications.email.timeout_seconds", 1..=10 * MINUTE),
+    ("notifications.email.rate_per_minute", 1..=1_000_000),
+    ("notifications.email.fallback.port", 1..=65_535),
+    ("notifications.email.fallback.timeout_seconds", 1..=10 * MINUTE),
     ("notifications.sms.timeout_seconds", 1..=10 * MINUTE),
+    ("notifications.sms.rate_per_minute", 1..=1_000_000),
+    ("notifications.sms.fallback.timeout_seconds", 1..=10 * MINUTE),
 ];
 
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
@@ -196,93 +204,148 @@ fn check_notifications(settings: &NotificationSettings) -> Result<(), ConfigErro
     let (pause, longest) = (settings.breaker_pause_seconds, settings.breaker_longest_pause_seconds);
     between("notifications.breaker_longest_pause_seconds", longest, pause..=DAY)?;
     // If a lease ended during its attempt, a second worker could send the same message.
-    let timeout = settings.email.timeout_seconds.max(settings.sms.timeout_seconds);
+    let timeouts = Channel::ALL.map(|channel| settings.timeout_seconds(channel));
+    let timeout = timeouts.into_iter().max().unwrap_or_default();
     let shortest = 2 * timeout + 11;
     between("notifications.lease_seconds", settings.lease_seconds, shortest..=DAY)
 }
 
 fn check_email(settings: &EmailSettings) -> Result<(), ConfigError> {
-    let (from, host, sends) = (
-        &settings.from,
-        &settings.host,
-        settings.transport != EmailTransport::Log,
-    );
+    let section = "notifications.email";
+    let sends = settings.transport != EmailTransport::Log;
+    check_mail_server(section, &settings.primary())?;
     require(
-        from.is_empty() || is_mailbox(from),
-        "notifications.email.from must be an e-mail address, or a name and one as in Bank <service@bank.test>",
-    )?;
-    require(
-        !sends || !host.is_empty(),
+        !sends || !settings.host.is_empty(),
         "notifications.email.host is missing: with transport = \"smtp\" there must be a mail server",
     )?;
     require(
+        !sends || !settings.from.is_empty(),
+        "notifications.email.from is missing: with transport = \"smtp\" there must be a sender",
+    )?;
+    let fallback = &settings.fallback;
+    check_mail_server("notifications.email.fallback", fallback)?;
+    if *fallback == EmailProviderSettings::default() {
+        return Ok(());
+    }
+    require(
+        !fallback.host.is_empty(),
+        "notifications.email.fallback.host is missing: other settings of the fallback are set",
+    )?;
+    require(
+        sends,
+        "notifications.email.fallback needs transport = \"smtp\" and a first mail server: without them, nothing is \
+         sent",
+    )?;
+    let account = |provider: &EmailProviderSettings| {
+        let host = provider.host.to_ascii_lowercase();
+        (host, provider.port(), provider.username.clone())
+    };
+    require(
+        account(fallback) != account(&settings.primary()),
+        "notifications.email.fallback must be another mail server than the first one, or another account there",
+    )
+}
+
+/// Checks the settings of a mail server. `section` is their name.
+fn check_mail_server(section: &str, settings: &EmailProviderSettings) -> Result<(), ConfigError> {
+    let (from, host) = (&settings.from, &settings.host);
+    require(
+        from.is_empty() || is_mailbox(from),
+        format!("{section}.from must be an e-mail address, or a name and one as in Bank <service@bank.test>"),
+    )?;
+    require(
         !host.contains([':', '/', '@', ' ']) || host.parse::<IpAddr>().is_ok(),
-        "notifications.email.host must be a name or an address alone, without a port or a scheme",
+        format!("{section}.host must be a name or an address alone, without a port or a scheme"),
     )?;
     require(
         settings.hello_name.chars().all(|letter| letter.is_ascii_graphic()),
-        "notifications.email.hello_name must be a host name",
+        format!("{section}.hello_name must be a host name"),
     )?;
-    check_credentials("email", &settings.username, &settings.password)?;
+    check_credentials(section, &settings.username, &settings.password)?;
     require(
         settings.username.is_empty() || settings.encryption != Encryption::None || is_this_machine(host),
-        "notifications.email.password would go over the network unencrypted: with encryption = \"none\", credentials \
-         are for a mail server on this machine only",
-    )?;
-    require(
-        !sends || !from.is_empty(),
-        "notifications.email.from is missing: with transport = \"smtp\" there must be a sender",
+        format!(
+            "{section}.password would go over the network unencrypted: with encryption = \"none\", credentials are for \
+             a mail server on this machine only"
+        ),
     )
 }
 
 fn check_sms(settings: &SmsSettings) -> Result<(), ConfigError> {
-    let (url, region) = (&settings.url, &settings.default_region);
+    let region = &settings.default_region;
     let sends = settings.transport == SmsTransport::Http;
     require(
-        !sends || !url.is_empty(),
+        !sends || !settings.url.is_empty(),
         "notifications.sms.url is missing: with transport = \"http\" there must be a gateway",
     )?;
     require(
         !sends || !settings.from.is_empty(),
         "notifications.sms.from is missing: with transport = \"http\" there must be a sender",
     )?;
-    check_credentials("sms", &settings.username, &settings.password)?;
-    if !url.is_empty() {
-        check_url(url, !settings.username.is_empty())?;
-    }
+    check_gateway("notifications.sms", &settings.primary())?;
     require(
         region.is_empty() || is_region(region),
         "notifications.sms.default_region must be a country's two letters, as in US",
+    )?;
+    QuietHours::new(&settings.quiet_hours)
+        .map_err(|reason| ConfigError(format!("notifications.sms.quiet_hours.{reason}")))?;
+    let fallback = &settings.fallback;
+    check_gateway("notifications.sms.fallback", fallback)?;
+    if *fallback == SmsProviderSettings::default() {
+        return Ok(());
+    }
+    require(
+        !fallback.url.is_empty(),
+        "notifications.sms.fallback.url is missing: other settings of the fallback are set",
+    )?;
+    require(
+        sends,
+        "notifications.sms.fallback needs transport = \"http\" and a first gateway: without them, nothing is sent",
+    )?;
+    require(
+        (&fallback.url, &fallback.username) != (&settings.url, &settings.username),
+        "notifications.sms.fallback must be another gateway than the first one, or another account there",
     )
 }
 
+/// Checks the settings of a gateway. `section` is their name.
+fn check_gateway(section: &str, settings: &SmsProviderSettings) -> Result<(), ConfigError> {
+    check_credentials(section, &settings.username, &settings.password)?;
+    match settings.url.is_empty() {
+        true => Ok(()),
+        false => check_url(section, &settings.url, !settings.username.is_empty()),
+    }
+}
+
 /// Errors never repeat the address: it may contain a password.
-fn check_url(text: &str, with_credentials: bool) -> Result<(), ConfigError> {
+fn check_url(section: &str, text: &str, with_credentials: bool) -> Result<(), ConfigError> {
     let url = Url::parse(text)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"));
     let Some((url, host)) = url.as_ref().and_then(|url| Some((url, url.host_str()?))) else {
-        return require(false, "notifications.sms.url must begin with https:// or http://");
+        return require(false, format!("{section}.url must begin with https:// or http://"));
     };
     require(
         !has_credentials(url),
-        "notifications.sms.url must not hold credentials: username and password are settings of their own",
+        format!("{section}.url must not hold credentials: username and password are settings of their own"),
     )?;
     require(
         url.scheme() == "https" || !with_credentials || is_this_machine(host.trim_matches(['[', ']'])),
-        "notifications.sms.password would go over the network unencrypted: with http://, credentials are for a gateway \
-         on this machine only",
+        format!(
+            "{section}.password would go over the network unencrypted: with http://, credentials are for a gateway on \
+             this machine only"
+        ),
     )
 }
 
-fn check_credentials(channel: &str, username: &str, password: &Secret) -> Result<(), ConfigError> {
+fn check_credentials(section: &str, username: &str, password: &Secret) -> Result<(), ConfigError> {
     require(
         username.is_empty() || !password.is_empty(),
-        format!("notifications.{channel}.password is missing: there is a username"),
+        format!("{section}.password is missing: there is a username"),
     )?;
     require(
         password.is_empty() || !username.is_empty(),
-        format!("notifications.{channel}.username is missing: there is a password"),
+        format!("{section}.username is missing: there is a password"),
     )
 }
 
@@ -331,6 +394,9 @@ mod tests {
     fn every_range_is_that_of_a_number_in_the_settings() {
         let mut config = Config::default();
         config.notifications.email.port = Some(25);
+        config.notifications.email.fallback.port = Some(25);
+        config.notifications.email.rate_per_minute = Some(1);
+        config.notifications.sms.rate_per_minute = Some(1);
         let values = serde_json::to_value(&config).expect("JSON");
         for (key, range) in RANGES {
             let number = values.pointer(&pointer(key)).and_then(serde_json::Value::as_u64);

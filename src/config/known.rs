@@ -17,7 +17,9 @@ const SECRETS: &[&str] = &[
     "database_url",
     "authentication.jwt.key",
     "notifications.email.password",
+    "notifications.email.fallback.password",
     "notifications.sms.password",
+    "notifications.sms.fallback.password",
     "audit.key",
     "audit.previous_keys",
 ];
@@ -142,6 +144,9 @@ mod tests {
             "http.key_file",
             "notifications.worker_listen",
             "notifications.email.port",
+            "notifications.email.rate_per_minute",
+            "notifications.email.fallback.port",
+            "notifications.sms.rate_per_minute",
             "graphql.roles",
             "playground.directory",
         ] {

@@ -2,17 +2,23 @@
 
 mod channels;
 mod erasure;
+mod fallback;
 mod killed;
 mod manual_worker;
 pub mod messages;
 mod queueing;
+mod quiet_hours;
+mod rate;
 mod sending;
 mod templates;
 mod test_command;
 mod upkeep;
 mod workers;
 
+use chrono::{DateTime, Utc};
+use clientele::caller::Caller;
 use entity::message;
+use prometheus_client::{encoding::text::encode, registry::Registry};
 use sea_orm::{EntityTrait, QueryOrder};
 use serde_json::{Value, json};
 
@@ -52,6 +58,23 @@ async fn queued(server: &TestServer) -> Vec<String> {
         )
     });
     texts.collect()
+}
+
+/// The metrics of messages that aren't 0, in order.
+async fn metrics(server: &TestServer, now: DateTime<Utc>) -> Vec<String> {
+    let messages = &server.services.messages;
+    let read = messages.read_outbox(&Caller::operator(), now).await;
+    read.expect("the database answers");
+    let mut registry = Registry::default();
+    messages.metrics.register(&mut registry);
+    let mut page = String::new();
+    encode(&mut page, &registry).expect("text");
+    let lines = page
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.ends_with(" 0"));
+    let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+    lines.sort_unstable();
+    lines
 }
 
 /// Defines a custom field of text.

@@ -13,9 +13,9 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use super::settings::{EmailTransport, NotificationSettings, SmsTransport};
+use super::settings::{EmailSettings, EmailTransport, NotificationSettings, SmsSettings, SmsTransport};
 use clientele_domain::{
-    enums::{Channel, Reason},
+    enums::{Channel, Provider, Reason},
     notify::Content,
 };
 use email::Email;
@@ -32,8 +32,28 @@ const LONGEST_TEXT: usize = 255;
 /// All channels as configured, with the connections they keep. A process has one of these.
 pub struct Channels {
     /// None: messages are only logged.
-    email: Option<Email>,
-    sms: Option<Sms>,
+    email: Option<Providers<Email>>,
+    sms: Option<Providers<Sms>>,
+}
+
+/// The providers of a channel.
+struct Providers<P> {
+    primary: P,
+    fallback: Option<P>,
+}
+
+impl<P> Providers<P> {
+    /// The first provider where there is no fallback.
+    fn of(&self, provider: Provider) -> &P {
+        match (provider, &self.fallback) {
+            (Provider::Fallback, Some(fallback)) => fallback,
+            (Provider::Fallback, None) | (Provider::Primary, _) => &self.primary,
+        }
+    }
+
+    fn each(&mut self) -> impl Iterator<Item = &mut P> {
+        [&mut self.primary].into_iter().chain(&mut self.fallback)
+    }
 }
 
 /// Invalid channel settings, as one sentence for the operator. Never holds a secret.
@@ -48,42 +68,44 @@ impl Channels {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let email = match settings.email.transport {
             EmailTransport::Log => None,
-            EmailTransport::Smtp => Some(Email::new(&settings.email, settings.concurrency)?),
+            EmailTransport::Smtp => Some(email(&settings.email, settings.concurrency)?),
         };
         let sms = match settings.sms.transport {
             SmsTransport::Log => None,
-            SmsTransport::Http => Some(Sms::new(&settings.sms)?),
+            SmsTransport::Http => Some(sms(&settings.sms)?),
         };
         Ok(Self { email, sms })
     }
 
     /// Replaces the time limit of an attempt: settings have whole seconds only.
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        if let Some(email) = &mut self.email {
-            email.set_timeout(timeout);
-        }
-        if let Some(sms) = &mut self.sms {
-            sms.set_timeout(timeout);
-        }
+        let (email, sms) = (&mut self.email, &mut self.sms);
+        email
+            .iter_mut()
+            .flat_map(Providers::each)
+            .for_each(|email| email.set_timeout(timeout));
+        sms.iter_mut()
+            .flat_map(Providers::each)
+            .for_each(|sms| sms.set_timeout(timeout));
         self
     }
 
-    /// Makes one attempt, within the channel's timeout. If it is dropped earlier, it is unknown whether the message was
-    /// sent. `now` is the date of an e-mail, and the base for the date of a provider's Retry-After.
-    pub async fn send(&self, channel: Channel, message: &Outgoing, now: DateTime<Utc>) -> Outcome {
+    /// Makes one attempt at a provider, within its timeout. If it is dropped earlier, it is unknown whether the message
+    /// was sent. `now` is the date of an e-mail, and the base for the date of a provider's Retry-After.
+    pub async fn send(&self, channel: Channel, provider: Provider, message: &Outgoing, now: DateTime<Utc>) -> Outcome {
         match (channel, &self.email, &self.sms) {
-            (Channel::Email, Some(email), _) => email.send(message, now).await,
-            (Channel::Sms, _, Some(sms)) => sms.send(message, now).await,
+            (Channel::Email, Some(email), _) => email.of(provider).send(message, now).await,
+            (Channel::Sms, _, Some(sms)) => sms.of(provider).send(message, now).await,
             (Channel::Email, None, _) | (Channel::Sms, _, None) => log::send(channel, message),
         }
     }
 
-    /// Reaches the provider of a channel as for a message, and sends none: signs in at the mail server, or gets any
+    /// Reaches a provider of a channel as for a message, and sends none: signs in at the mail server, or gets any
     /// answer of the SMS gateway's host to a request without credentials. Nothing to reach is no failure.
-    pub async fn probe(&self, channel: Channel) -> Result<(), Failure> {
+    pub async fn probe(&self, channel: Channel, provider: Provider) -> Result<(), Failure> {
         match (channel, &self.email, &self.sms) {
-            (Channel::Email, Some(email), _) => email.probe().await,
-            (Channel::Sms, _, Some(sms)) => sms.probe().await,
+            (Channel::Email, Some(email), _) => email.of(provider).probe().await,
+            (Channel::Sms, _, Some(sms)) => sms.of(provider).probe().await,
             (Channel::Email, None, _) | (Channel::Sms, _, None) => Ok(()),
         }
     }
@@ -95,6 +117,38 @@ impl Channels {
             Channel::Sms => self.sms.is_some(),
         }
     }
+
+    /// Returns true when this channel has a second provider.
+    pub fn has_fallback(&self, channel: Channel) -> bool {
+        let (email, sms) = (self.email.as_ref(), self.sms.as_ref());
+        match channel {
+            Channel::Email => email.is_some_and(|email| email.fallback.is_some()),
+            Channel::Sms => sms.is_some_and(|sms| sms.fallback.is_some()),
+        }
+    }
+}
+
+/// Both providers write the same Message-ID.
+fn email(settings: &EmailSettings, concurrency: u32) -> Result<Providers<Email>, SettingsError> {
+    let primary = Email::new(&settings.primary(), "notifications.email", concurrency)?;
+    let fallback = match settings.fallback() {
+        None => None,
+        Some(provider) => {
+            let fallback = Email::new(&provider, "notifications.email.fallback", concurrency)?;
+            Some(fallback.with_message_ids_of(&primary))
+        }
+    };
+    Ok(Providers { primary, fallback })
+}
+
+fn sms(settings: &SmsSettings) -> Result<Providers<Sms>, SettingsError> {
+    let region = &settings.default_region;
+    let fallback = settings.fallback();
+    let fallback = fallback.map(|provider| Sms::new(&provider, "notifications.sms.fallback", region));
+    Ok(Providers {
+        primary: Sms::new(&settings.primary(), "notifications.sms", region)?,
+        fallback: fallback.transpose()?,
+    })
 }
 
 impl fmt::Debug for Channels {

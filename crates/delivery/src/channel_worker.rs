@@ -3,25 +3,29 @@
 //! The clock is passed in. No transaction is open while a message is sent. If a worker dies, it leaves only leases,
 //! which expire.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use entity::message;
 use tokio::{
     sync::{Semaphore, watch},
     task::{Id, JoinError, JoinSet},
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 use super::{
     Clock, NotificationSettings,
     channel::{Channels, Failure, Outcome, Outgoing},
-    circuit_breaker::{Admission, CircuitBreaker},
-    outbox,
+    circuit_breaker::Admission,
+    outbox::{self, Claim, Claimed},
+    quiet_hours::QuietHours,
+    rate::Rate,
     retry::{after_attempt, release},
+    route::Route,
 };
 use clientele_core::error::Result;
 use clientele_domain::{
-    enums::{Channel, Reason},
+    enums::{Channel, Provider, Reason},
     notify::{Messages, content, render::Compiled},
 };
 
@@ -37,15 +41,25 @@ pub(super) struct ChannelWorker {
     settings: Arc<NotificationSettings>,
     channel: Channel,
     clock: Clock,
-    breaker: Arc<CircuitBreaker>,
-    /// Limits the attempts under way.
+    route: Arc<Route>,
+    quiet_hours: Option<QuietHours>,
+    rate: Option<Rate>,
+    /// Limits the attempts under way. Closed when no further attempt may begin.
     permits: Arc<Semaphore>,
     /// Each task returns None when it made no attempt.
-    sending: JoinSet<Option<Outcome>>,
+    sending: JoinSet<Option<Attempted>>,
     claimed: HashMap<Id, message::Model>,
     unsettled: Vec<Unsettled>,
     /// The last claim returned all due messages.
     none_due: bool,
+    /// No message is claimed before this time.
+    next_slot: Option<DateTime<Utc>>,
+}
+
+/// An attempt that was made.
+struct Attempted {
+    provider: Provider,
+    outcome: Outcome,
 }
 
 /// A message with the state to store.
@@ -63,10 +77,18 @@ impl ChannelWorker {
         channel: Channel,
         clock: Clock,
     ) -> Self {
-        let breaker = CircuitBreaker::new(messages.metrics.clone(), channel, settings.clone());
+        let route = Route::new(&messages.metrics, channel, channels.has_fallback(channel), &settings);
+        let rate = settings.rate_per_minute(channel).and_then(NonZeroU32::new);
+        // The configuration refuses invalid settings.
+        let quiet_hours = match channel {
+            Channel::Email => None,
+            Channel::Sms => QuietHours::new(&settings.sms.quiet_hours).ok().flatten(),
+        };
         Self {
             permits: Arc::new(Semaphore::new(settings.concurrency as usize)),
-            breaker: Arc::new(breaker),
+            route: Arc::new(route),
+            quiet_hours,
+            rate: rate.map(Rate::per_minute),
             messages,
             channels,
             settings,
@@ -76,6 +98,7 @@ impl ChannelWorker {
             claimed: HashMap::new(),
             unsettled: Vec::new(),
             none_due: false,
+            next_slot: None,
         }
     }
 
@@ -92,7 +115,9 @@ impl ChannelWorker {
                 }
                 self.none_due = true;
             }
+            let until_slot = self.until_next_slot();
             tokio::select! {
+                () = sleep(until_slot.unwrap_or_default()), if until_slot.is_some() => {}
                 Some(ended) = self.sending.join_next_with_id() => self.note(ended),
                 () = self.messages.outbox.received(self.channel) => self.none_due = false,
                 _ = poll.tick() => self.none_due = false,
@@ -100,7 +125,7 @@ impl ChannelWorker {
                 changed = stop.changed() => if changed.is_err() { break },
             }
         }
-        self.breaker.shut();
+        self.permits.close();
         if !matches!(timeout(grace, self.drain()).await, Ok(Ok(()))) {
             tracing::warn!(
                 channel = self.channel.as_str(),
@@ -139,21 +164,67 @@ impl ChannelWorker {
         if self.none_due {
             return Ok(0);
         }
-        let capacity = self.settings.concurrency as usize * CLAIMED_AHEAD;
-        let room = capacity - self.sending.len().min(capacity);
-        let most = match self.breaker.admits((self.clock)(), self.sending.len()) {
-            Admission::Any if room * 2 >= capacity => room,
-            Admission::One => 1,
-            Admission::Any | Admission::NoneBefore(_) => return Ok(0),
+        let now = (self.clock)();
+        if let Some(end) = self.quiet_hours.and_then(|hours| hours.end(now)) {
+            self.defer(now, end).await?;
+            return Ok(0);
+        }
+        if let (Some(rate), Some(next)) = (self.rate, self.next_slot)
+            && rate.free_slots(next, now) == 0
+        {
+            return Ok(0);
+        }
+        // A message with a slot needs a permit at that time.
+        let (ahead, least_share) = match self.rate {
+            None => (CLAIMED_AHEAD, 2),
+            Some(_) => (1, usize::MAX),
         };
-        self.claim(most).await
+        let capacity = self.settings.concurrency as usize * ahead;
+        let room = capacity - self.sending.len().min(capacity);
+        let most = match self.route.admits(now) {
+            Admission::Any if room > 0 && room.saturating_mul(least_share) >= capacity => room,
+            Admission::One if self.sending.is_empty() => 1,
+            Admission::Any | Admission::One | Admission::NoneBefore(_) => return Ok(0),
+        };
+        self.claim(most, now).await
     }
 
-    async fn claim(&mut self, most: usize) -> Result<usize> {
-        // A small set of limits keeps the prepared statements in the cache.
-        let most = 1 << most.ilog2();
-        let lease = Duration::from_secs(self.settings.lease_seconds);
-        let messages = outbox::claim(&self.messages.db, self.channel, most, (self.clock)(), lease).await?;
+    /// The time until the next message may be claimed; none if none waits for it.
+    fn until_next_slot(&self) -> Option<Duration> {
+        let next = self.next_slot.filter(|_| !self.none_due)?;
+        let wait = (next - (self.clock)()).to_std().ok()?;
+        (!wait.is_zero()).then_some(wait)
+    }
+
+    /// Makes the due messages due at the end of the quiet hours.
+    async fn defer(&mut self, now: DateTime<Utc>, end: DateTime<Utc>) -> Result<()> {
+        loop {
+            let deferred = outbox::defer(&self.messages.db, self.channel, now, end).await?;
+            self.messages.metrics.count_quiet_hours(self.channel, deferred);
+            if deferred > 0 {
+                tracing::info!(channel = self.channel.as_str(), deferred, until = %end, "quiet hours: messages wait");
+            }
+            if deferred < outbox::BATCH {
+                self.none_due = true;
+                return Ok(());
+            }
+        }
+    }
+
+    async fn claim(&mut self, most: usize, now: DateTime<Utc>) -> Result<usize> {
+        let claim = Claim {
+            channel: self.channel,
+            most,
+            now,
+            lease: Duration::from_secs(self.settings.lease_seconds),
+            rate: self.rate,
+        };
+        let Claimed {
+            messages,
+            most,
+            next_slot,
+        } = outbox::claim(&self.messages.db, &claim).await?;
+        self.next_slot = next_slot;
         let keys = messages.iter().map(|message| message.variant_key.as_str());
         let variants = match self.messages.variants(keys).await {
             Ok(variants) => variants,
@@ -168,8 +239,11 @@ impl ChannelWorker {
         };
         let claimed = messages.len();
         self.none_due = claimed < most;
-        for message in messages {
-            let attempt = self.attempt(message.clone(), variants.get(&message.variant_key).cloned());
+        for (number, message) in messages.into_iter().enumerate() {
+            let attempt = Attempt {
+                slot: self.rate.map(|rate| rate.slot(now, number)),
+                ..self.attempt(message.clone(), variants.get(&message.variant_key).cloned())
+            };
             let task = self.sending.spawn(attempt.make());
             self.claimed.insert(task.id(), message);
         }
@@ -182,7 +256,9 @@ impl ChannelWorker {
             channels: self.channels.clone(),
             channel: self.channel,
             clock: self.clock.clone(),
-            breaker: self.breaker.clone(),
+            route: self.route.clone(),
+            quiet_hours: self.quiet_hours,
+            slot: None,
             permits: self.permits.clone(),
             time_limit: Duration::from_secs(self.settings.timeout_seconds(self.channel)),
             message,
@@ -203,23 +279,31 @@ impl ChannelWorker {
     }
 
     /// Records a message's outcome, to be settled in a batch.
-    fn note(&mut self, ended: Result<(Id, Option<Outcome>), JoinError>) {
-        let (id, outcome) = match ended {
+    fn note(&mut self, ended: Result<(Id, Option<Attempted>), JoinError>) {
+        let (id, attempted) = match ended {
             Ok(ended) => ended,
             Err(error) if error.is_cancelled() => (error.id(), None),
             // A panic counts as an attempt, so that retries are limited.
-            Err(error) => (error.id(), Some(Failure::from(Reason::Internal).deferred(false))),
+            Err(error) => (
+                error.id(),
+                Some(Attempted::none(Failure::from(Reason::Internal).deferred(false))),
+            ),
         };
         let Some(message) = self.claimed.remove(&id) else {
             return;
         };
         let now = (self.clock)();
-        let attempted = outcome.is_some();
-        let message = match outcome {
-            Some(outcome) => after_attempt(message, outcome, now, &self.settings, &mut rand::rng()),
-            None => release(message, now),
+        let unsettled = match attempted {
+            Some(Attempted { provider, outcome }) => Unsettled {
+                message: after_attempt(message, provider, outcome, now, &self.settings, &mut rand::rng()),
+                attempted: true,
+            },
+            None => Unsettled {
+                message: release(message, now),
+                attempted: false,
+            },
         };
-        self.unsettled.push(Unsettled { message, attempted });
+        self.unsettled.push(unsettled);
     }
 
     /// Stores the recorded outcomes. A failed store is repeated later, while the lease lasts.
@@ -246,12 +330,25 @@ impl ChannelWorker {
     }
 }
 
+impl Attempted {
+    /// An attempt that failed before it reached a provider.
+    fn none(outcome: Outcome) -> Self {
+        Self {
+            provider: Provider::Primary,
+            outcome,
+        }
+    }
+}
+
 /// One attempt at sending one message.
 struct Attempt {
     channels: Arc<Channels>,
     channel: Channel,
     clock: Clock,
-    breaker: Arc<CircuitBreaker>,
+    route: Arc<Route>,
+    quiet_hours: Option<QuietHours>,
+    /// The time before which it must not begin.
+    slot: Option<DateTime<Utc>>,
     permits: Arc<Semaphore>,
     time_limit: Duration,
     /// Claimed under a lease that ends when the message is due again.
@@ -261,21 +358,31 @@ struct Attempt {
 }
 
 impl Attempt {
-    /// Waits for a permit, and sends if the attempt can end and be recorded before the lease ends.
-    async fn make(self) -> Option<Outcome> {
+    /// Waits for a permit and for its slot, and sends if the attempt can end and be recorded before the lease ends.
+    async fn make(self) -> Option<Attempted> {
         let lease_end = self.message.due_at.unwrap_or_default();
-        let _permit = self.permits.acquire().await;
+        let _permit = self.permits.acquire().await.ok()?;
+        if let Some(slot) = self.slot {
+            sleep((slot - (self.clock)()).to_std().unwrap_or_default()).await;
+        }
         let now = (self.clock)();
-        if self.breaker.is_shut() || now + self.time_limit + TO_SETTLE > lease_end {
+        let is_quiet = self.quiet_hours.is_some_and(|hours| hours.end(now).is_some());
+        if is_quiet || self.permits.is_closed() || now + self.time_limit + TO_SETTLE > lease_end {
             return None;
         }
+        let attempts = self.message.attempts;
+        let running = self.route.begin(attempts, now)?;
         // Rendered here, so that memory holds only the texts of messages being sent.
         let outgoing = match outgoing(&self.message, self.variant.as_deref()) {
             Ok(outgoing) => outgoing,
-            Err(outcome) => return Some(outcome),
+            Err(outcome) => return Some(Attempted::none(outcome)),
         };
-        let outcome = self.channels.send(self.channel, &outgoing, now).await;
-        Some(self.breaker.note(&outgoing.key, outcome, (self.clock)()))
+        let provider = running.provider();
+        let outcome = self.channels.send(self.channel, provider, &outgoing, now).await;
+        let now = (self.clock)();
+        let outcome = running.note(&outgoing.key, outcome, now);
+        let outcome = self.route.without_needless_wait(attempts, provider, outcome, now);
+        Some(Attempted { provider, outcome })
     }
 }
 

@@ -1,5 +1,5 @@
-//! The circuit breaker of a channel, shared by its attempts. It stops a worker from sending to a provider that is down
-//! or refuses the server's credentials, and stops attempts when the worker shuts down.
+//! The circuit breaker of a provider, shared by the attempts at it. It stops a worker from sending to a provider that
+//! is down or refuses the server's credentials.
 
 use std::{
     collections::HashSet,
@@ -14,7 +14,7 @@ use super::{
     channel::{Failure, Outcome},
 };
 use clientele_domain::{
-    enums::{Channel, Reason},
+    enums::{Channel, Provider, Reason},
     notify::Metrics,
 };
 
@@ -24,59 +24,85 @@ const MOST_REFUSED: usize = 1_000;
 pub(super) struct CircuitBreaker {
     metrics: Metrics,
     channel: Channel,
+    provider: Provider,
     state: Mutex<State>,
 }
 
 struct State {
     circuit: Circuit,
-    /// No further attempts may begin.
-    shut: bool,
+    /// The number of attempts under way.
+    running: usize,
     /// The messages with which the provider refused the channel. If one of them is refused again after others were
     /// accepted, that message itself is the cause.
     refused: HashSet<String>,
 }
 
+/// An attempt under way. Dropping it ends the attempt.
+pub(super) struct Running(Arc<CircuitBreaker>);
+
+impl Running {
+    pub(super) fn provider(&self) -> Provider {
+        self.0.provider()
+    }
+
+    /// See [`CircuitBreaker::note`].
+    pub(super) fn note(&self, key: &str, outcome: Outcome, now: DateTime<Utc>) -> Outcome {
+        self.0.note(key, outcome, now)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.state().running -= 1;
+    }
+}
+
 impl CircuitBreaker {
-    pub(super) fn new(metrics: Metrics, channel: Channel, settings: Arc<NotificationSettings>) -> Self {
+    pub(super) fn new(
+        metrics: Metrics,
+        channel: Channel,
+        provider: Provider,
+        settings: Arc<NotificationSettings>,
+    ) -> Self {
+        metrics.breaker(channel, provider, false);
         Self {
             metrics,
             channel,
+            provider,
             state: Mutex::new(State {
                 circuit: Circuit {
                     settings,
                     failures: 0,
                     open: None,
                 },
-                shut: false,
+                running: 0,
                 refused: HashSet::new(),
             }),
         }
     }
 
-    /// The number of messages that may be claimed while `running` are under way. Claimed messages may be sent.
-    pub(super) fn admits(&self, now: DateTime<Utc>, running: usize) -> Admission {
+    pub(super) fn provider(&self) -> Provider {
+        self.provider
+    }
+
+    /// The number of messages that may be claimed for this provider.
+    pub(super) fn admits(&self, now: DateTime<Utc>) -> Admission {
+        self.state().admits(now)
+    }
+
+    /// Begins an attempt. None while the provider must not be used.
+    pub(super) fn begin(self: &Arc<Self>, now: DateTime<Utc>) -> Option<Running> {
         let mut state = self.state();
-        let admission = match state.circuit.admits(now) {
-            // Only one at a time.
-            Admission::One if running > 0 => Admission::NoneBefore(now),
-            admission => admission,
-        };
-        state.shut = matches!(admission, Admission::NoneBefore(_));
-        admission
-    }
-
-    /// Stops further attempts.
-    pub(super) fn shut(&self) {
-        self.state().shut = true;
-    }
-
-    pub(super) fn is_shut(&self) -> bool {
-        self.state().shut
+        if matches!(state.admits(now), Admission::NoneBefore(_)) {
+            return None;
+        }
+        state.running += 1;
+        Some(Running(self.clone()))
     }
 
     /// Records how the provider treated the message of this key, before another attempt can take the free permit.
     /// Returns the outcome for the message.
-    pub(super) fn note(&self, key: &str, outcome: Outcome, now: DateTime<Utc>) -> Outcome {
+    fn note(&self, key: &str, outcome: Outcome, now: DateTime<Utc>) -> Outcome {
         let mut state = self.state();
         let was_open = state.circuit.is_open();
         let outcome = match outcome {
@@ -107,21 +133,36 @@ impl CircuitBreaker {
                 None
             }
         };
-        let (channel, open) = (self.channel.as_str(), state.circuit.is_open());
-        state.shut |= open;
+        let open = state.circuit.is_open();
+        let (channel, provider) = (self.channel.as_str(), self.provider.as_str());
         if let Some(failure) = opened {
             let reason = failure.reason.as_str();
-            tracing::warn!(channel, reason, "the channel pauses: its provider can't be used");
+            tracing::warn!(
+                channel,
+                provider,
+                reason,
+                "the provider can't be used and is left out for a while"
+            );
         } else if was_open && !open {
-            tracing::info!(channel, "the provider is back");
+            tracing::info!(channel, provider, "the provider is back");
         }
-        self.metrics.breaker(self.channel, open);
+        self.metrics.breaker(self.channel, self.provider, open);
         drop(state);
         outcome
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn admits(&self, now: DateTime<Utc>) -> Admission {
+        match self.circuit.admits(now) {
+            // Only one at a time.
+            Admission::One if self.running > 0 => Admission::NoneBefore(now),
+            admission => admission,
+        }
     }
 }
 

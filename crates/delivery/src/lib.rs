@@ -9,7 +9,10 @@ pub mod channel;
 mod channel_worker;
 mod circuit_breaker;
 mod outbox;
+pub mod quiet_hours;
+mod rate;
 mod retry;
+mod route;
 pub mod settings;
 mod worker;
 

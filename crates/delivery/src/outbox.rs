@@ -9,6 +9,7 @@ use std::{collections::HashSet, time::Duration};
 use chrono::{DateTime, Utc};
 use entity::{Table, instant, message};
 
+use super::rate::Rate;
 use clientele_core::{
     error::{Error, Result},
     scalar::new_key,
@@ -20,51 +21,101 @@ use clientele_domain::{
 use clientele_storage::db::{Database, Dialect, Step, Transaction, Work};
 
 /// The maximum number of messages in one batch, so that others wait only briefly for its locks.
-pub const REMOVAL_BATCH: u64 = 1_000;
+pub const BATCH: u64 = 1_000;
 
-/// Claims up to `most` due messages of a channel, in the order of their due times. No other worker can claim them
-/// before `lease` ends.
-pub async fn claim(
-    db: &Database,
-    channel: Channel,
-    most: usize,
-    now: DateTime<Utc>,
-    lease: Duration,
-) -> Result<Vec<message::Model>> {
-    db.write(&Claim {
-        channel,
-        most,
-        now,
-        until: now + lease,
-    })
-    .await
+/// A claim of due messages of a channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    pub channel: Channel,
+    /// The maximum number of messages.
+    pub most: usize,
+    pub now: DateTime<Utc>,
+    /// No other worker can claim the messages for this long.
+    pub lease: Duration,
+    pub rate: Option<Rate>,
 }
 
-struct Claim {
-    channel: Channel,
-    most: usize,
-    now: DateTime<Utc>,
-    until: DateTime<Utc>,
+/// The result of a claim.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    /// In the order in which they were queued.
+    pub messages: Vec<message::Model>,
+    /// The number of messages that could have been claimed.
+    pub most: usize,
+    /// With a rate: the time of the first free slot after those of the messages.
+    pub next_slot: Option<DateTime<Utc>>,
+}
+
+/// Claims due messages of a channel in the order of their due times, and their slots in its rate.
+pub async fn claim(db: &Database, claim: &Claim) -> Result<Claimed> {
+    db.write(claim).await
 }
 
 impl Work for Claim {
-    type Output = Vec<message::Model>;
+    type Output = Claimed;
 
-    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
-        let dialect = transaction.dialect;
-        let skip_locked = match dialect {
-            Dialect::Postgres => "FOR UPDATE SKIP LOCKED",
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Claimed>> {
+        let mut most = self.most;
+        if let Some(rate) = &self.rate {
+            let next = self.lock_rate(transaction).await?;
+            match rate.free_slots(next, self.now) {
+                0 => {
+                    return Ok(Step::Discard(Claimed {
+                        next_slot: Some(next),
+                        ..Claimed::default()
+                    }));
+                }
+                free => most = most.min(free),
+            }
+        }
+        // A small set of limits keeps the prepared statements in the cache.
+        let most = 1 << most.ilog2();
+        let messages = self.claim(most, transaction).await?;
+        if messages.is_empty() {
+            return Ok(Step::Discard(Claimed {
+                most,
+                ..Claimed::default()
+            }));
+        }
+        let next_slot = self.rate.map(|rate| rate.slot(self.now, messages.len()));
+        if let Some(next) = next_slot {
+            let sql = format!(
+                "UPDATE channel_rate SET next_at = {} WHERE channel = $2",
+                transaction.dialect.cast("$1", "timestamptz")
+            );
+            let values = [instant::to_text(&next).into(), self.channel.as_str().into()];
+            transaction.run(sql, values).await?;
+        }
+        Ok(Step::Commit(Claimed {
+            messages,
+            most,
+            next_slot,
+        }))
+    }
+}
+
+impl Claim {
+    /// The time of the next free slot. No other worker gets slots before the transaction ends.
+    async fn lock_rate(&self, transaction: &Transaction) -> Result<DateTime<Utc>> {
+        let locking = match transaction.dialect {
+            Dialect::Postgres => "FOR UPDATE",
             Dialect::Sqlite => "",
         };
+        let sql = format!("SELECT next_at FROM channel_rate WHERE channel = $1 {locking}");
+        let row = transaction.one(sql, [self.channel.as_str().into()]).await?;
+        // The migration has added a row for each channel.
+        let row = row.ok_or_else(|| Error::internal("the table channel_rate lacks a channel"))?;
+        Ok(row.try_get_by_index(0)?)
+    }
+
+    async fn claim(&self, most: usize, transaction: &Transaction) -> Result<Vec<message::Model>> {
+        let dialect = transaction.dialect;
         // The limit is a literal because the query plan depends on it; workers use few different limits.
         let sql = format!(
-            "WITH due AS (SELECT client_key, encoded_key FROM message WHERE channel = $1 AND due_at <= {now} \
-             ORDER BY due_at LIMIT {most} {skip_locked}) \
-             UPDATE message SET state = $3, lease = $4, due_at = {until} \
+            "WITH due AS ({due}) UPDATE message SET state = $3, lease = $4, due_at = {until} \
              WHERE (client_key, encoded_key) IN (SELECT client_key, encoded_key FROM due) RETURNING {row}",
-            now = dialect.cast("$2", "timestamptz"),
+            due = due(most, dialect),
             until = dialect.cast("$5", "timestamptz"),
-            most = self.most,
             row = dialect.cast_to_text(&dialect.row::<message::Entity>("message")),
         );
         let values = [
@@ -72,15 +123,62 @@ impl Work for Claim {
             instant::to_text(&self.now).into(),
             MessageState::Sending.as_str().into(),
             new_key().into(),
-            instant::to_text(&self.until).into(),
+            instant::to_text(&(self.now + self.lease)).into(),
         ];
         let rows = transaction.all(sql, values).await?;
-        if rows.is_empty() {
-            return Ok(Step::Discard(Vec::new()));
-        }
         let mut messages: Vec<_> = rows.iter().map(decode).collect::<Result<_>>()?;
         messages.sort_by(|a, b| (a.queued_at, &a.encoded_key).cmp(&(b.queued_at, &b.encoded_key)));
-        Ok(Step::Commit(messages))
+        Ok(messages)
+    }
+}
+
+/// The query for the keys of up to `most` messages of the channel `$1` that are due at `$2`.
+fn due(most: usize, dialect: Dialect) -> String {
+    let skip_locked = match dialect {
+        Dialect::Postgres => "FOR UPDATE SKIP LOCKED",
+        Dialect::Sqlite => "",
+    };
+    format!(
+        "SELECT client_key, encoded_key FROM message WHERE channel = $1 AND due_at <= {} ORDER BY due_at LIMIT {most} \
+         {skip_locked}",
+        dialect.cast("$2", "timestamptz")
+    )
+}
+
+/// Makes up to [`BATCH`] due messages of a channel due at a later time. Returns their number; if it equals [`BATCH`],
+/// there may be more.
+pub async fn defer(db: &Database, channel: Channel, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<u64> {
+    db.write(&Defer { channel, now, until }).await
+}
+
+struct Defer {
+    channel: Channel,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+}
+
+impl Work for Defer {
+    type Output = u64;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
+        let dialect = transaction.dialect;
+        // A message that is due while it is being sent belongs to a worker that has died.
+        let sql = format!(
+            "WITH due AS ({due}) UPDATE message SET state = $3, lease = NULL, due_at = {until} \
+             WHERE (client_key, encoded_key) IN (SELECT client_key, encoded_key FROM due)",
+            due = due(BATCH as usize, dialect),
+            until = dialect.cast("$4", "timestamptz"),
+        );
+        let values = [
+            self.channel.as_str().into(),
+            instant::to_text(&self.now).into(),
+            MessageState::Queued.as_str().into(),
+            instant::to_text(&self.until).into(),
+        ];
+        match transaction.run(sql, values).await? {
+            0 => Ok(Step::Discard(0)),
+            deferred => Ok(Step::Commit(deferred)),
+        }
     }
 }
 
@@ -96,13 +194,14 @@ impl Work for Settle<'_> {
     type Output = HashSet<String>;
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
-        const SETTLED: [&str; 9] = [
+        const SETTLED: [&str; 10] = [
             "state",
             "attempts",
             "first_attempt_at",
             "due_at",
             "sent_at",
             "failed_at",
+            "provider",
             "provider_id",
             "reason",
             "detail",
@@ -130,8 +229,8 @@ impl Work for Settle<'_> {
     }
 }
 
-/// Removes the contents of up to [`REMOVAL_BATCH`] messages sent before `before`. Returns their number; if it equals
-/// [`REMOVAL_BATCH`], there may be more.
+/// Removes the contents of up to [`BATCH`] messages sent before `before`. Returns their number; if it equals
+/// [`BATCH`], there may be more.
 pub async fn remove_bodies(db: &Database, before: DateTime<Utc>) -> Result<u64> {
     db.write(&RemoveBodies { before }).await
 }
@@ -147,7 +246,7 @@ impl Work for RemoveBodies {
         let sql = format!(
             "UPDATE message SET placeholders = NULL WHERE (client_key, encoded_key) IN (\
              SELECT client_key, encoded_key FROM message WHERE sent_at < {} AND placeholders IS NOT NULL \
-             ORDER BY sent_at LIMIT {REMOVAL_BATCH})",
+             ORDER BY sent_at LIMIT {BATCH})",
             transaction.dialect.cast("$1", "timestamptz")
         );
         let before = instant::to_text(&self.before);
@@ -155,8 +254,8 @@ impl Work for RemoveBodies {
     }
 }
 
-/// Removes up to [`REMOVAL_BATCH`] messages created before `before` that aren't to be sent any more. Returns their
-/// number; if it equals [`REMOVAL_BATCH`], there may be more.
+/// Removes up to [`BATCH`] messages created before `before` that aren't to be sent any more. Returns their
+/// number; if it equals [`BATCH`], there may be more.
 pub async fn remove_messages(db: &Database, before: DateTime<Utc>) -> Result<u64> {
     db.write(&RemoveMessages { before }).await
 }
@@ -173,7 +272,7 @@ impl Work for RemoveMessages {
         let sql = format!(
             "DELETE FROM message WHERE due_at IS NULL AND (client_key, encoded_key) IN (\
              SELECT client_key, encoded_key FROM message WHERE created_at < {} AND due_at IS NULL \
-             ORDER BY created_at, encoded_key LIMIT {REMOVAL_BATCH})",
+             ORDER BY created_at, encoded_key LIMIT {BATCH})",
             transaction.dialect.cast("$1", "timestamptz")
         );
         let before = instant::to_text(&self.before);

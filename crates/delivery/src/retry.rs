@@ -10,11 +10,12 @@ use super::{
     NotificationSettings,
     channel::{Failure, Outcome},
 };
-use clientele_domain::enums::MessageState;
+use clientele_domain::enums::{MessageState, Provider};
 
-/// The message with its state after an attempt, still under the lease of its claim.
+/// The message with its state after an attempt at a provider, still under the lease of its claim.
 pub fn after_attempt(
     message: message::Model,
+    provider: Provider,
     outcome: Outcome,
     now: DateTime<Utc>,
     settings: &NotificationSettings,
@@ -27,6 +28,7 @@ pub fn after_attempt(
             due_at: None,
             sent_at: Some(now),
             failed_at: None,
+            provider: Some(provider.as_str().to_owned()),
             provider_id,
             reason: None,
             detail: None,

@@ -51,7 +51,7 @@ pub struct EmailSettings {
     pub from: String,
     /// The mail server's host name.
     pub host: String,
-    /// None: the default of the encryption, see [`EmailSettings::port`].
+    /// None: the default of the encryption, see [`EmailProviderSettings::port`].
     pub port: Option<u16>,
     pub encryption: Encryption,
     /// Empty: no authentication.
@@ -62,6 +62,26 @@ pub struct EmailSettings {
     /// The name that the server sends in EHLO. Empty: the machine's name.
     pub hello_name: String,
     /// The time limit of an attempt, including connecting.
+    pub timeout_seconds: u64,
+    /// The maximum number of attempts in a minute, of all processes together. None: no limit.
+    pub rate_per_minute: Option<u32>,
+    /// Takes messages while the first provider fails. Without a host, there is none.
+    pub fallback: EmailProviderSettings,
+}
+
+/// A mail server that messages can be sent to. The members have the meaning of those of [`EmailSettings`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EmailProviderSettings {
+    /// Of a fallback, empty: the sender of the first provider.
+    pub from: String,
+    pub host: String,
+    pub port: Option<u16>,
+    pub encryption: Encryption,
+    pub username: String,
+    pub password: Secret,
+    pub ca_file: Option<PathBuf>,
+    pub hello_name: String,
     pub timeout_seconds: u64,
 }
 
@@ -83,6 +103,36 @@ pub struct SmsSettings {
     pub ca_file: Option<PathBuf>,
     /// The time limit of an attempt, including connecting.
     pub timeout_seconds: u64,
+    /// The maximum number of attempts in a minute, of all processes together. None: no limit.
+    pub rate_per_minute: Option<u32>,
+    pub quiet_hours: QuietHoursSettings,
+    /// Takes messages while the first provider fails. Without a URL, there is none.
+    pub fallback: SmsProviderSettings,
+}
+
+/// An SMS gateway that messages can be sent to. The members have the meaning of those of [`SmsSettings`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SmsProviderSettings {
+    pub url: String,
+    pub username: String,
+    pub password: Secret,
+    /// Of a fallback, empty: the sender of the first provider.
+    pub from: String,
+    pub ca_file: Option<PathBuf>,
+    pub timeout_seconds: u64,
+}
+
+/// The hours of each day in which no attempt begins. All three are set, or none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuietHoursSettings {
+    /// The time at which they begin, as in `21:00`.
+    pub from: String,
+    /// The time at which they end. An earlier time than `from` is one of the next day.
+    pub to: String,
+    /// The time zone of both, as in `Europe/Berlin`.
+    pub zone: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,16 +162,56 @@ pub enum Encryption {
 }
 
 impl NotificationSettings {
-    /// The time limit of an attempt on this channel.
+    /// The longest time limit of an attempt on this channel.
     pub fn timeout_seconds(&self, channel: Channel) -> u64 {
+        let (primary, fallback) = match channel {
+            Channel::Email => (
+                self.email.timeout_seconds,
+                self.email.fallback().map(|provider| provider.timeout_seconds),
+            ),
+            Channel::Sms => (
+                self.sms.timeout_seconds,
+                self.sms.fallback().map(|provider| provider.timeout_seconds),
+            ),
+        };
+        primary.max(fallback.unwrap_or_default())
+    }
+
+    pub fn rate_per_minute(&self, channel: Channel) -> Option<u32> {
         match channel {
-            Channel::Email => self.email.timeout_seconds,
-            Channel::Sms => self.sms.timeout_seconds,
+            Channel::Email => self.email.rate_per_minute,
+            Channel::Sms => self.sms.rate_per_minute,
         }
     }
 }
 
 impl EmailSettings {
+    /// The first provider.
+    pub fn primary(&self) -> EmailProviderSettings {
+        EmailProviderSettings {
+            from: self.from.clone(),
+            host: self.host.clone(),
+            port: self.port,
+            encryption: self.encryption,
+            username: self.username.clone(),
+            password: self.password.clone(),
+            ca_file: self.ca_file.clone(),
+            hello_name: self.hello_name.clone(),
+            timeout_seconds: self.timeout_seconds,
+        }
+    }
+
+    /// The fallback with its sender, if it is configured.
+    pub fn fallback(&self) -> Option<EmailProviderSettings> {
+        let mut fallback = self.fallback.clone();
+        if fallback.from.is_empty() {
+            fallback.from.clone_from(&self.from);
+        }
+        (!fallback.host.is_empty()).then_some(fallback)
+    }
+}
+
+impl EmailProviderSettings {
     /// The configured port, or the default of the encryption: 587, 465, 25.
     pub fn port(&self) -> u16 {
         self.port.unwrap_or(match self.encryption {
@@ -129,6 +219,29 @@ impl EmailSettings {
             Encryption::Tls => 465,
             Encryption::None => 25,
         })
+    }
+}
+
+impl SmsSettings {
+    /// The first provider.
+    pub fn primary(&self) -> SmsProviderSettings {
+        SmsProviderSettings {
+            url: self.url.clone(),
+            username: self.username.clone(),
+            password: self.password.clone(),
+            from: self.from.clone(),
+            ca_file: self.ca_file.clone(),
+            timeout_seconds: self.timeout_seconds,
+        }
+    }
+
+    /// The fallback with its sender, if it is configured.
+    pub fn fallback(&self) -> Option<SmsProviderSettings> {
+        let mut fallback = self.fallback.clone();
+        if fallback.from.is_empty() {
+            fallback.from.clone_from(&self.from);
+        }
+        (!fallback.url.is_empty()).then_some(fallback)
     }
 }
 
@@ -157,8 +270,37 @@ impl Default for NotificationSettings {
 
 impl Default for EmailSettings {
     fn default() -> Self {
+        let EmailProviderSettings {
+            from,
+            host,
+            port,
+            encryption,
+            username,
+            password,
+            ca_file,
+            hello_name,
+            timeout_seconds,
+        } = EmailProviderSettings::default();
         Self {
             transport: EmailTransport::Log,
+            from,
+            host,
+            port,
+            encryption,
+            username,
+            password,
+            ca_file,
+            hello_name,
+            timeout_seconds,
+            rate_per_minute: None,
+            fallback: EmailProviderSettings::default(),
+        }
+    }
+}
+
+impl Default for EmailProviderSettings {
+    fn default() -> Self {
+        Self {
             from: String::new(),
             host: String::new(),
             port: None,
@@ -174,13 +316,37 @@ impl Default for EmailSettings {
 
 impl Default for SmsSettings {
     fn default() -> Self {
+        let SmsProviderSettings {
+            url,
+            username,
+            password,
+            from,
+            ca_file,
+            timeout_seconds,
+        } = SmsProviderSettings::default();
         Self {
             transport: SmsTransport::Log,
+            url,
+            username,
+            password,
+            from,
+            default_region: String::new(),
+            ca_file,
+            timeout_seconds,
+            rate_per_minute: None,
+            quiet_hours: QuietHoursSettings::default(),
+            fallback: SmsProviderSettings::default(),
+        }
+    }
+}
+
+impl Default for SmsProviderSettings {
+    fn default() -> Self {
+        Self {
             url: String::new(),
             username: String::new(),
             password: Secret::default(),
             from: String::new(),
-            default_region: String::new(),
             ca_file: None,
             timeout_seconds: 15,
         }

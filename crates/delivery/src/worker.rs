@@ -118,7 +118,7 @@ async fn retain(db: Database, settings: Arc<NotificationSettings>, clock: Clock,
                     messages,
                     "bodies of sent messages, and old messages, are removed"
                 );
-                if bodies.max(messages) == outbox::REMOVAL_BATCH {
+                if bodies.max(messages) == outbox::BATCH {
                     continue;
                 }
             }

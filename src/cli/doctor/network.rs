@@ -9,7 +9,7 @@ use super::limit::SHORT_PATIENCE;
 use super::{Checked, finding::Finding, link};
 use crate::api::authentication::Guard;
 use clientele_core::network::ListenAddress;
-use clientele_domain::enums::Channel;
+use clientele_domain::enums::{Channel, Provider};
 
 /// Fetches the issuer's keys as the server does.
 pub(super) async fn issuer(checked: Arc<Checked>) -> Vec<Finding> {
@@ -49,31 +49,31 @@ pub(super) async fn issuer(checked: Arc<Checked>) -> Vec<Finding> {
 
 /// Signs in at the mail server. Sends no message.
 pub(super) async fn email(checked: Arc<Checked>) -> Vec<Finding> {
-    vec![
-        provider(
-            &checked,
-            Channel::Email,
-            "email",
-            "the mail server accepts connections and the credentials.",
-        )
-        .await,
-    ]
+    vec![provider(&checked, Channel::Email, Provider::Primary, "email").await]
 }
 
 /// Reaches the SMS gateway's host. Sends no message and no credentials.
 pub(super) async fn sms(checked: Arc<Checked>) -> Vec<Finding> {
-    vec![
-        provider(
-            &checked,
-            Channel::Sms,
-            "sms",
-            "the gateway's host answers; the credentials weren't tried.",
-        )
-        .await,
-    ]
+    vec![provider(&checked, Channel::Sms, Provider::Primary, "sms").await]
 }
 
-async fn provider(checked: &Checked, channel: Channel, check: &'static str, reached: &str) -> Finding {
+/// The same for the second mail server, if there is one.
+pub(super) async fn email_fallback(checked: Arc<Checked>) -> Vec<Finding> {
+    match checked.config.notifications.email.fallback() {
+        Some(_) => vec![provider(&checked, Channel::Email, Provider::Fallback, "email_fallback").await],
+        None => Vec::new(),
+    }
+}
+
+/// The same for the second gateway, if there is one.
+pub(super) async fn sms_fallback(checked: Arc<Checked>) -> Vec<Finding> {
+    match checked.config.notifications.sms.fallback() {
+        Some(_) => vec![provider(&checked, Channel::Sms, Provider::Fallback, "sms_fallback").await],
+        None => Vec::new(),
+    }
+}
+
+async fn provider(checked: &Checked, channel: Channel, provider: Provider, check: &'static str) -> Finding {
     let link = link::SEND;
     let channels = match worker::channels(&checked.config) {
         Ok(channels) => channels.with_timeout(SHORT_PATIENCE),
@@ -83,10 +83,17 @@ async fn provider(checked: &Checked, channel: Channel, check: &'static str, reac
         let found = format!("notifications.{check}.transport is \"log\": messages are only written to the log.");
         return Finding::skipped(check, link, found);
     }
-    match channels.probe(channel).await {
-        Ok(()) => Finding::ok(check, link, reached),
+    match channels.probe(channel, provider).await {
+        Ok(()) => Finding::ok(
+            check,
+            link,
+            match channel {
+                Channel::Email => "the mail server accepts connections and the credentials.",
+                Channel::Sms => "the gateway's host answers; the credentials weren't tried.",
+            },
+        ),
         Err(failure) => {
-            let (reason, setting) = notify::explain(channel, &failure);
+            let (reason, setting) = notify::explain(channel, provider, &failure);
             let to_do = match setting {
                 Some(setting) => format!("Check {setting}."),
                 None => "Try again later, or ask the provider.".to_owned(),

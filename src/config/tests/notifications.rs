@@ -141,6 +141,16 @@ fn invalid_channel_is_one_sentence_without_the_secret() {
             vec!["notifications.sms.timeout_seconds=55"],
             "notifications.lease_seconds must be between 121 and 86400",
         ),
+        (
+            vec![
+                http,
+                from,
+                "notifications.sms.url=https://sms.test",
+                "notifications.sms.fallback.url=https://other.test",
+                "notifications.sms.fallback.timeout_seconds=55",
+            ],
+            "notifications.lease_seconds must be between 121 and 86400",
+        ),
     ] {
         assert_eq!(read(&[], &set).expect_err(sentence).to_string(), sentence);
     }
@@ -183,4 +193,237 @@ fn credentials_go_unencrypted_to_this_machine_only() {
         let printed = format!("{config:?}\n{}", toml::to_string(&config).expect("serialises"));
         assert_eq!(printed.matches("***").count(), 4, "{printed}");
     }
+}
+
+#[test]
+fn invalid_fallback_is_one_sentence_without_the_secret() {
+    let email = [
+        "notifications.email.transport=smtp",
+        "notifications.email.host=mail.test",
+        "notifications.email.from=service@bank.test",
+    ];
+    let sms = [
+        "notifications.sms.transport=http",
+        "notifications.sms.url=https://sms.test/send",
+        "notifications.sms.from=bank",
+    ];
+    let host = "notifications.email.fallback.host=other.test";
+    let url = "notifications.sms.fallback.url=https://other.test/send";
+    for (first, set, sentence) in [
+        (
+            &email[..],
+            vec!["notifications.email.fallback.from=service@bank.test"],
+            "notifications.email.fallback.host is missing: other settings of the fallback are set",
+        ),
+        (
+            &[],
+            vec![host],
+            "notifications.email.fallback needs transport = \"smtp\" and a first mail server: without them, nothing \
+             is sent",
+        ),
+        (
+            &email,
+            vec!["notifications.email.fallback.host=MAIL.test"],
+            "notifications.email.fallback must be another mail server than the first one, or another account there",
+        ),
+        (
+            &email,
+            vec!["notifications.email.fallback.host=https://other.test"],
+            "notifications.email.fallback.host must be a name or an address alone, without a port or a scheme",
+        ),
+        (
+            &email,
+            vec![host, "notifications.email.fallback.from=no-address"],
+            "notifications.email.fallback.from must be an e-mail address, or a name and one as in Bank \
+             <service@bank.test>",
+        ),
+        (
+            &email,
+            vec![host, "notifications.email.fallback.port=0"],
+            "notifications.email.fallback.port must be between 1 and 65535",
+        ),
+        (
+            &email,
+            vec![host, "notifications.email.fallback.timeout_seconds=601"],
+            "notifications.email.fallback.timeout_seconds must be between 1 and 600",
+        ),
+        (
+            &email,
+            vec![host, "notifications.email.fallback.hello_name=a b"],
+            "notifications.email.fallback.hello_name must be a host name",
+        ),
+        (
+            &email,
+            vec![host, "notifications.email.fallback.password=hunter2"],
+            "notifications.email.fallback.username is missing: there is a password",
+        ),
+        (
+            &email,
+            vec![
+                host,
+                "notifications.email.fallback.username=ana",
+                "notifications.email.fallback.password=hunter2",
+                "notifications.email.fallback.encryption=none",
+            ],
+            "notifications.email.fallback.password would go over the network unencrypted: with encryption = \"none\", \
+             credentials are for a mail server on this machine only",
+        ),
+        (
+            &email,
+            vec![host, "notifications.email.fallback.transport=smtp"],
+            "unknown setting `notifications.email.fallback.transport` in the command line: did you mean \
+             `notifications.email.fallback.port`?",
+        ),
+        (
+            &sms,
+            vec!["notifications.sms.fallback.from=bank"],
+            "notifications.sms.fallback.url is missing: other settings of the fallback are set",
+        ),
+        (
+            &[],
+            vec![url],
+            "notifications.sms.fallback needs transport = \"http\" and a first gateway: without them, nothing is sent",
+        ),
+        (
+            &sms,
+            vec!["notifications.sms.fallback.url=https://sms.test/send"],
+            "notifications.sms.fallback must be another gateway than the first one, or another account there",
+        ),
+        (
+            &sms,
+            vec!["notifications.sms.fallback.url=https://ana:hunter2@other.test"],
+            "notifications.sms.fallback.url must not hold credentials: username and password are settings of their own",
+        ),
+        (
+            &sms,
+            vec![url, "notifications.sms.fallback.username=ana"],
+            "notifications.sms.fallback.password is missing: there is a username",
+        ),
+        (
+            &sms,
+            vec![url, "notifications.sms.fallback.timeout_seconds=0"],
+            "notifications.sms.fallback.timeout_seconds must be between 1 and 600",
+        ),
+    ] {
+        let all: Vec<&str> = first.iter().copied().chain(set).collect();
+        assert_eq!(read(&[], &all).expect_err(sentence).to_string(), sentence);
+    }
+    let mut all: Vec<&str> = email.into_iter().chain(sms).collect();
+    // Another account of the same provider is a fallback, too.
+    all.extend([
+        "notifications.email.fallback.host=mail.test",
+        "notifications.email.fallback.username=ana",
+        "notifications.email.fallback.password=hunter2",
+        "notifications.sms.fallback.url=https://sms.test/send",
+        "notifications.sms.fallback.username=ana",
+        "notifications.sms.fallback.password=hunter2",
+    ]);
+    let config = read(&[], &all).expect("valid");
+    let printed = format!("{config:?}\n{}", toml::to_string(&config).expect("serialises"));
+    assert!(!printed.contains("hunter2"), "{printed}");
+    let (email, sms) = (
+        config.notifications.email.fallback(),
+        config.notifications.sms.fallback(),
+    );
+    assert_eq!(
+        email.map(|provider| provider.from),
+        Some("service@bank.test".to_owned())
+    );
+    assert_eq!(sms.map(|provider| provider.from), Some("bank".to_owned()));
+}
+
+#[test]
+fn password_of_a_fallback_can_be_in_a_file() {
+    let file = super::file("hunter2\n");
+    let name = file.path().display().to_string();
+    let config = read(
+        &[("CLIENTELE_NOTIFICATIONS__SMS__FALLBACK__PASSWORD_FILE", &name)],
+        &[
+            "notifications.sms.transport=http",
+            "notifications.sms.url=https://sms.test",
+            "notifications.sms.from=bank",
+            "notifications.sms.fallback.url=https://other.test",
+            "notifications.sms.fallback.username=ana",
+        ],
+    )
+    .expect("valid");
+    assert_eq!(config.notifications.sms.fallback.password.reveal(), "hunter2");
+}
+
+#[test]
+fn rate_is_between_one_and_a_million() {
+    for channel in ["email", "sms"] {
+        let key = format!("notifications.{channel}.rate_per_minute");
+        for rate in ["1", "1000000"] {
+            read(&[], &[&format!("{key}={rate}")]).expect("valid");
+        }
+        for rate in ["0", "1000001"] {
+            let error = read(&[], &[&format!("{key}={rate}")]).expect_err(rate).to_string();
+            assert_eq!(error, format!("{key} must be between 1 and 1000000"));
+        }
+        let error = read(&[], &[&format!("{key}=10/s")]).expect_err("no number").to_string();
+        assert_eq!(
+            error,
+            format!("`{key}` in the command line must be a whole number, 0 or more")
+        );
+    }
+}
+
+#[test]
+fn invalid_quiet_hours_are_one_sentence() {
+    let section = "notifications.sms.quiet_hours";
+    for (from, to, zone, reason) in [
+        (
+            "9 pm",
+            "08:00",
+            "UTC",
+            "from must be a time from 00:00 to 23:59, as in 21:00",
+        ),
+        (
+            "21:00",
+            "24:00",
+            "UTC",
+            "to must be a time from 00:00 to 23:59, as in 21:00",
+        ),
+        (
+            "21:00",
+            "08:00",
+            "",
+            "zone is missing: quiet hours need from, to and zone",
+        ),
+        (
+            "21:00",
+            "08:00",
+            "Europe/Berln",
+            "zone must be a time zone of the IANA database, as in Europe/Berlin: did you mean Europe/Berlin?",
+        ),
+        (
+            "21:00",
+            "21:00",
+            "UTC",
+            "to must be another time than from: remove quiet_hours for none, and set transport = \"log\" to send \
+             nothing at all",
+        ),
+    ] {
+        let set = [
+            format!("{section}.from={from}"),
+            format!("{section}.to={to}"),
+            format!("{section}.zone={zone}"),
+        ];
+        let set: Vec<&str> = set.iter().map(String::as_str).collect();
+        let error = read(&[], &set).expect_err(reason).to_string();
+        assert_eq!(error, format!("{section}.{reason}"));
+    }
+    let set = [
+        "notifications.sms.quiet_hours.from=21:00",
+        "notifications.sms.quiet_hours.to=08:00",
+        "notifications.sms.quiet_hours.zone=America/Argentina/Buenos_Aires",
+    ];
+    read(&[], &set).expect("valid");
+    let error = read(&[], &["notifications.sms.quiet_hours.until=08:00"]).expect_err("unknown");
+    assert_eq!(
+        error.to_string(),
+        "unknown setting `notifications.sms.quiet_hours.until` in the command line: did you mean \
+         `notifications.sms.quiet_hours.to`?"
+    );
 }

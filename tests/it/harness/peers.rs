@@ -13,7 +13,7 @@ mod smtp;
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -41,6 +41,8 @@ struct Script<B> {
 struct Book<B, R> {
     script: Mutex<Script<B>>,
     received: Mutex<Vec<R>>,
+    /// The times at which they were received.
+    arrivals: Mutex<Vec<SystemTime>>,
     count: watch::Sender<usize>,
     connections: watch::Sender<usize>,
     /// Set when every open connection must end.
@@ -55,6 +57,7 @@ impl<B: Clone, R: Clone> Book<B, R> {
                 always: behaviour,
             }),
             received: Mutex::default(),
+            arrivals: Mutex::default(),
             count: watch::Sender::new(0),
             connections: watch::Sender::new(0),
             hang_ups: watch::Sender::new(0),
@@ -83,6 +86,7 @@ impl<B: Clone, R: Clone> Book<B, R> {
 
     fn record(&self, received: R) {
         let mut all = locked(&self.received);
+        locked(&self.arrivals).push(SystemTime::now());
         all.push(received);
         self.count.send_replace(all.len());
     }

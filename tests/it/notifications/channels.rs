@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clientele::delivery::settings::{EmailSettings, NotificationSettings, SmsSettings};
-use clientele::enums::{Channel, Reason};
+use clientele::enums::{Channel, Provider, Reason};
 use clientele::{
     delivery::channel::{Channels, Failure, Outcome, Outgoing},
     notify::Content,
@@ -59,11 +59,15 @@ async fn email(channels: &Channels) -> Outcome {
 }
 
 async fn email_to(channels: &Channels, recipient: &str) -> Outcome {
-    channels.send(Channel::Email, &outgoing(recipient), now()).await
+    channels
+        .send(Channel::Email, Provider::Primary, &outgoing(recipient), now())
+        .await
 }
 
 async fn sms_to(channels: &Channels, recipient: &str) -> Outcome {
-    channels.send(Channel::Sms, &outgoing(recipient), now()).await
+    channels
+        .send(Channel::Sms, Provider::Primary, &outgoing(recipient), now())
+        .await
 }
 
 fn sent(provider_id: &str) -> Outcome {

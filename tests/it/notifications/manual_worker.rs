@@ -62,6 +62,17 @@ impl Hand {
         Self { worker, clock }
     }
 
+    /// A worker with the machine's clock, to be run.
+    pub fn with_system_clock(server: &TestServer, settings: NotificationSettings) -> Worker {
+        let channels = Channels::new(&settings).expect("the settings are sound");
+        Worker::new(
+            server.services.messages.clone(),
+            Arc::new(channels),
+            Arc::new(settings),
+            Arc::new(|| SystemTime::now().into()),
+        )
+    }
+
     pub fn now(&self) -> DateTime<Utc> {
         at(self.clock.load(Relaxed))
     }
@@ -69,6 +80,12 @@ impl Hand {
     /// Lets time pass.
     pub fn wait(&self, seconds: i64) {
         self.clock.fetch_add(seconds * 1_000_000, Relaxed);
+    }
+
+    /// Lets time pass until `instant`.
+    pub fn wait_until(&self, instant: DateTime<Utc>) {
+        assert!(instant >= self.now(), "the clock isn't set back");
+        self.clock.store(instant.timestamp_micros(), Relaxed);
     }
 
     /// Claims the due messages once and waits for them. Returns their number.
@@ -81,8 +98,21 @@ impl Hand {
         while self.step().await > 0 {}
     }
 
+    /// The clock, for changing the time while the worker works.
+    pub fn clock(&self) -> HandClock {
+        HandClock(self.clock.clone())
+    }
+
     pub fn into_worker(self) -> Worker {
         self.worker
+    }
+}
+
+pub struct HandClock(Arc<AtomicI64>);
+
+impl HandClock {
+    pub fn set(&self, instant: DateTime<Utc>) {
+        self.0.store(instant.timestamp_micros(), Relaxed);
     }
 }
 

@@ -68,6 +68,7 @@ async fn message_is_sent_and_recorded(server: &TestServer) {
         (None, &None, &None, None)
     );
     assert!(message.provider_id.is_some());
+    assert_eq!(message.provider.as_deref(), Some("PRIMARY"));
 }
 
 async fn transient_failure_is_retried_with_growing_delays(server: &TestServer) {

@@ -154,6 +154,96 @@ async fn sms_test_uses_the_settings() {
     );
 }
 
+/// The variables of a gateway and of a second one.
+fn two_gateways<'a>(primary: &'a str, fallback: &'a str) -> [(&'static str, &'a str); 5] {
+    [
+        ("CLIENTELE_NOTIFICATIONS__SMS__TRANSPORT", "http"),
+        ("CLIENTELE_NOTIFICATIONS__SMS__URL", primary),
+        ("CLIENTELE_NOTIFICATIONS__SMS__FROM", "+15550001111"),
+        ("CLIENTELE_NOTIFICATIONS__SMS__FALLBACK__URL", fallback),
+        ("CLIENTELE_NOTIFICATIONS__SMS__FALLBACK__FROM", "bank"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn either_provider_can_be_tested() {
+    let primary = GatewayPeer::start(Answering::Accept).await;
+    let fallback = GatewayPeer::start(Answering::Accept).await;
+    let (first, second) = (primary.settings().url, fallback.settings().url);
+    let command = |provider| ["notify", "test", "--sms", "+15551234567", "--provider", provider];
+    let sent = (
+        "sent: the provider has accepted it as SM17\n".to_owned(),
+        String::new(),
+        Some(0),
+    );
+    for provider in ["primary", "fallback"] {
+        assert_eq!(run(&command(provider), &two_gateways(&first, &second)), sent);
+    }
+    let sender = |peer: &GatewayPeer| {
+        let requests: Vec<_> = peer
+            .messages()
+            .iter()
+            .map(|request| request.form()[1].1.clone())
+            .collect();
+        requests
+    };
+    assert_eq!(
+        (sender(&primary), sender(&fallback)),
+        (vec!["+15550001111".into()], vec!["bank".into()])
+    );
+
+    fallback.set(Answering::status(401));
+    assert_eq!(
+        run(&command("fallback"), &two_gateways(&first, &second)),
+        stopped(
+            "not sent: the provider doesn't accept the credentials (HTTP 401); check \
+             notifications.sms.fallback.username",
+            1
+        )
+    );
+    assert_eq!(
+        run(&command("fallback"), &two_gateways(&first, &second)[..3]),
+        stopped(
+            "not sent: no fallback is configured: set notifications.sms.fallback.url, or leave out --provider",
+            2
+        )
+    );
+    let mail = SmtpPeer::start(Mailing::Accept).await;
+    assert_eq!(
+        run_with(
+            &[&TO_INES[..], &["--provider", "fallback"]].concat(),
+            &mail_server(&mail, "none"),
+            &[]
+        ),
+        stopped(
+            "not sent: no fallback is configured: set notifications.email.fallback.host, or leave out --provider",
+            2
+        )
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sms_test_is_sent_in_quiet_hours_and_says_so() {
+    let peer = GatewayPeer::start(Answering::Accept).await;
+    let url = peer.settings().url;
+    let now = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now());
+    let time = |hours| (now + chrono::TimeDelta::hours(hours)).format("%H:%M").to_string();
+    let run_between = |from: i64, to: i64| {
+        let (from, to) = (time(from), time(to));
+        let quiet = |key: &str, value: &str| format!("--set=notifications.sms.quiet_hours.{key}={value}");
+        let flags = [quiet("from", &from), quiet("to", &to), quiet("zone", "UTC")];
+        let command = ["notify", "test", "--sms", "+15551234567"];
+        let (output, log, code) = run_with(&command, &flags, &two_gateways(&url, "")[..3]);
+        assert_eq!((log, code), (String::new(), Some(0)));
+        (output, to)
+    };
+    let sent = "sent: the provider has accepted it as SM17\n";
+    let (output, to) = run_between(-2, 2);
+    let note = format!("these are quiet hours: messages to clients wait until {to} UTC\n");
+    assert_eq!(output, format!("{sent}{note}"));
+    assert_eq!(run_between(2, 4).0, sent);
+}
+
 #[test]
 fn wrong_setting_or_flag_is_one_line() {
     let hint = "(see clientele notify test --help)";
@@ -165,6 +255,10 @@ fn wrong_setting_or_flag_is_one_line() {
         (
             vec!["notify", "test"],
             format!("the following required arguments were not provided: <--email <ADDRESS>|--sms <NUMBER>> {hint}"),
+        ),
+        (
+            vec!["notify", "test", "--email", "a@b.test", "--provider", "second"],
+            format!("invalid value 'second' for '--provider <PROVIDER>' [possible values: primary, fallback] {hint}"),
         ),
         (
             vec!["notify", "test", "--email", "a@b.test", smtp[0]],

@@ -74,15 +74,16 @@ async fn metrics_count_waiting_and_finished_messages(server: &TestServer) {
     assert_eq!(
         values(server, queued_at + TimeDelta::seconds(90)).await,
         [
-            "messages_breaker_open{channel=\"EMAIL\"} 0",
-            "messages_breaker_open{channel=\"SMS\"} 0",
+            "messages_breaker_open{channel=\"EMAIL\",provider=\"PRIMARY\"} 0",
+            "messages_breaker_open{channel=\"SMS\",provider=\"PRIMARY\"} 0",
             "messages_deferred_total{channel=\"EMAIL\",reason=\"DEFERRED\"} 1",
             "messages_failed_total{channel=\"EMAIL\",reason=\"REFUSED\"} 1",
             "messages_oldest_queued_age_seconds{channel=\"EMAIL\"} 90",
             "messages_oldest_queued_age_seconds{channel=\"SMS\"} 0",
             "messages_queued{channel=\"EMAIL\"} 1",
             "messages_queued{channel=\"SMS\"} 0",
-            "messages_sent_total{channel=\"EMAIL\"} 2",
+            "messages_quiet_hours{channel=\"SMS\"} 0",
+            "messages_sent_total{channel=\"EMAIL\",provider=\"PRIMARY\"} 2",
         ]
     );
 }

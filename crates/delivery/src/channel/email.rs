@@ -16,7 +16,7 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
 
-use super::super::settings::EmailSettings;
+use super::super::settings::EmailProviderSettings;
 use super::{Failure, Outcome, Outgoing, SettingsError, cleaned, refused};
 use clientele_core::{
     mail_address::{ascii_domain, is_address},
@@ -31,6 +31,8 @@ const LONGEST_SUBJECT: usize = 255;
 
 pub(super) struct Email {
     from: Mailbox,
+    /// The domain of the Message-IDs.
+    id_domain: String,
     server: Server,
     idle: IdleConnections,
     timeout: Duration,
@@ -64,15 +66,27 @@ fn recipient(text: &str) -> Option<Address> {
 }
 
 impl Email {
-    pub(super) fn new(settings: &EmailSettings, concurrency: u32) -> Result<Self, SettingsError> {
+    /// `section` is the settings' name.
+    pub(super) fn new(
+        settings: &EmailProviderSettings,
+        section: &str,
+        concurrency: u32,
+    ) -> Result<Self, SettingsError> {
         let from = mailbox(&settings.from)
-            .ok_or_else(|| SettingsError("notifications.email.from must be an e-mail address".into()))?;
+            .ok_or_else(|| SettingsError(format!("{section}.from must be an e-mail address")))?;
         Ok(Self {
+            id_domain: from.email.domain().to_owned(),
             from,
-            server: Server::new(settings)?,
+            server: Server::new(settings, section)?,
             idle: IdleConnections::new(usize::try_from(concurrency).unwrap_or(usize::MAX)),
             timeout: Duration::from_secs(settings.timeout_seconds),
         })
+    }
+
+    /// Gives messages the Message-IDs that another provider gives them, so that recipients can drop repeats.
+    pub(super) fn with_message_ids_of(mut self, other: &Self) -> Self {
+        self.id_domain.clone_from(&other.id_domain);
+        self
     }
 
     pub(super) fn set_timeout(&mut self, timeout: Duration) {
@@ -83,7 +97,7 @@ impl Email {
         let Some(to) = recipient(&message.recipient) else {
             return refused(Reason::InvalidRecipient, "this is not an e-mail address");
         };
-        let Some(text) = rendered(&self.from, &to, message, now) else {
+        let Some(text) = rendered(&self.from, &self.id_domain, &to, message, now) else {
             return refused(Reason::InvalidRecipient, "no e-mail can be addressed so");
         };
         // Without this limit, a server that stops answering would block the attempt forever. A timeout drops the
@@ -168,7 +182,7 @@ fn parameters(connection: &AsyncSmtpConnection, to: &Address, text: &str) -> Res
 
 /// Renders the e-mail as sent over the wire, including the final dot. The same message at the same time gives the same
 /// text. None when it can't be built, which isn't known to happen.
-fn rendered(from: &Mailbox, to: &Address, message: &Outgoing, now: DateTime<Utc>) -> Option<String> {
+fn rendered(from: &Mailbox, id_domain: &str, to: &Address, message: &Outgoing, now: DateTime<Utc>) -> Option<String> {
     let Outgoing {
         key,
         recipient: _,
@@ -180,7 +194,7 @@ fn rendered(from: &Mailbox, to: &Address, message: &Outgoing, now: DateTime<Utc>
         .filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-')
         .collect();
     let builder = Message::builder()
-        .message_id(Some(format!("<{key}@{}>", from.email.domain())))
+        .message_id(Some(format!("<{key}@{id_domain}>")))
         .date(now.into())
         .from(from.clone())
         .to(Mailbox::new(None, to.clone()))
@@ -303,7 +317,7 @@ mod tests {
                 content: Content { subject: "Subject".to_owned(), text: "Text".to_owned(), html: None },
             };
             let from = mailbox("Bank <service@bank.test>").expect("a sender");
-            let written = rendered(&from, &to, &message, DateTime::UNIX_EPOCH).expect("an e-mail");
+            let written = rendered(&from, "bank.test", &to, &message, DateTime::UNIX_EPOCH).expect("an e-mail");
             let unfolded = written.replace("\r\n ", " ");
             let line = unfolded.lines().find(|line| line.starts_with("To: ")).expect("a header");
             prop_assert_eq!(line, format!("To: {to}"));

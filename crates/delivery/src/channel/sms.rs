@@ -16,7 +16,7 @@ use reqwest::{
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::super::settings::SmsSettings;
+use super::super::settings::SmsProviderSettings;
 use super::{Failure, Outcome, Outgoing, SettingsError, cleaned, is_tls, read_certificates, refused, root_cause};
 use clientele_core::secret::Secret;
 use clientele_domain::enums::Reason;
@@ -46,9 +46,10 @@ pub fn is_region(text: &str) -> bool {
 }
 
 impl Sms {
-    pub(super) fn new(settings: &SmsSettings) -> Result<Self, SettingsError> {
-        let key = "notifications.sms";
-        let wrong = |setting: &str, reason: &dyn std::fmt::Display| SettingsError(format!("{key}.{setting}: {reason}"));
+    /// `section` is the settings' name, `region` the country of numbers without a country code.
+    pub(super) fn new(settings: &SmsProviderSettings, section: &str, region: &str) -> Result<Self, SettingsError> {
+        let wrong =
+            |setting: &str, reason: &dyn std::fmt::Display| SettingsError(format!("{section}.{setting}: {reason}"));
         // A redirect would send message and password to a host that the settings don't name.
         let mut client = Client::builder()
             .redirect(Policy::none())
@@ -58,18 +59,21 @@ impl Sms {
             client = client.no_proxy();
         }
         if let Some(path) = &settings.ca_file {
-            let pem = read_certificates(path, &format!("{key}.ca_file"))?;
+            let pem = read_certificates(path, &format!("{section}.ca_file"))?;
             let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| wrong("ca_file", &error))?;
             client = client.tls_certs_merge(certificates);
         }
-        let region = match settings.default_region.as_str() {
+        let region = match region {
             "" => None,
-            text => Some(number::region(text).ok_or_else(|| wrong("default_region", &"no such country"))?),
+            text => {
+                let unknown = || SettingsError("notifications.sms.default_region: no such country".to_owned());
+                Some(number::region(text).ok_or_else(unknown)?)
+            }
         };
         Ok(Self {
             client: client.build().map_err(|_| {
                 SettingsError(format!(
-                    "{key}: no encryption is possible, as the system has no certificates"
+                    "{section}: no encryption is possible, as the system has no certificates"
                 ))
             })?,
             // The error would quote the address, which may contain a password.

@@ -45,6 +45,18 @@ text_enum! {
 }
 
 text_enum! {
+    /// A provider of a channel.
+    #[derive(Hash)]
+    #[graphql(name = "MessageProvider")]
+    Provider {
+        /// The channel's first provider, or the log where there is none.
+        Primary = "PRIMARY",
+        /// The provider that takes messages while the first one fails.
+        Fallback = "FALLBACK",
+    }
+}
+
+text_enum! {
     /// The state of a message.
     MessageState {
         /// Waiting to be sent, or for the next attempt.
@@ -90,6 +102,10 @@ text_enum! {
 
 impl Channel {
     pub const ALL: [Self; 2] = [Self::Email, Self::Sms];
+}
+
+impl Provider {
+    pub const ALL: [Self; 2] = [Self::Primary, Self::Fallback];
 }
 
 impl Reason {

@@ -78,6 +78,7 @@ pub fn messages(change: &Change<'_>, client: &Aggregate, definitions: &Definitio
             lease: None,
             sent_at: None,
             failed_at: None,
+            provider: None,
             provider_id: None,
             reason: None,
             detail: None,

@@ -5,7 +5,7 @@ use entity::message;
 use super::{client::Client, connection::listed, template::MessageTemplate};
 use crate::api::graphql::{global_id, loaded::LoadedData};
 use clientele_domain::{
-    enums::{Channel, Event, Language, MessageState, Reason},
+    enums::{Channel, Event, Language, MessageState, Provider, Reason},
     notify::MessagePage,
 };
 
@@ -44,7 +44,8 @@ object! {
     instant createdAt "The time at which the message was created." => |(row, _)| row.created_at;
     instant queuedAt "The time at which the message was last queued: later than `createdAt` if it was resent."
         => |(row, _)| row.queued_at;
-    maybe_instant nextAttemptAt "The earliest time of the next attempt; null unless the state is QUEUED."
+    maybe_instant nextAttemptAt "The earliest time of the next attempt, or the end of the quiet hours; null unless \
+        the state is QUEUED."
         => |(row, _)| row.due_at.filter(|_| row.state == MessageState::Queued.as_str());
     maybe_instant sentAt "The time at which the provider accepted the message; null before it."
         => |(row, _)| row.sent_at;
@@ -52,6 +53,8 @@ object! {
     maybe_enum<Reason> reason "The reason why the last attempt failed; null if none has failed, or if a later one \
         succeeded." => |(row, _)| row.reason.as_deref();
     maybe_text detail "The provider's description of the failure." => |(row, _)| row.detail.as_deref();
+    maybe_enum<Provider> provider "The provider that accepted the message; null before it, and if a server of an \
+        earlier version has sent it." => |(row, _)| row.provider.as_deref();
     maybe_text providerId "The ID that the provider gave the message on acceptance."
         => |(row, _)| row.provider_id.as_deref();
     maybe<Client> client "The client who receives the message. Requires VIEW_CLIENT: without it, null and an error."

@@ -147,6 +147,53 @@ async fn gateway_that_is_away_or_not_trusted_is_a_problem() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fallbacks_are_checked_as_well() {
+    let (first, second) = (
+        GatewayPeer::start(Answering::status(404)).await,
+        GatewayPeer::start(Answering::status(404)).await,
+    );
+    let mail = SmtpPeer::start(Mailing::Accept).await;
+    let port = mail.address.port().to_string();
+    let (first, second) = (first.settings().url, second.settings().url);
+    let examine_with = |url: &str, port: &str| {
+        let settings = [
+            "sms.transport=http".to_owned(),
+            "sms.from=bank".to_owned(),
+            format!("sms.url={first}"),
+            format!("sms.fallback.url={url}"),
+            "email.transport=smtp".to_owned(),
+            "email.from=service@bank.test".to_owned(),
+            "email.host=127.0.0.1".to_owned(),
+            "email.port=1".to_owned(),
+            "email.fallback.host=127.0.0.1".to_owned(),
+            "email.fallback.encryption=none".to_owned(),
+            format!("email.fallback.port={port}"),
+        ];
+        let settings = settings.map(|setting| format!("--set=notifications.{setting}"));
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        examine(&settings, &[])
+    };
+    let examined = examine_with(&second, &port);
+    let reached = "the gateway's host answers; the credentials weren't tried.";
+    examined.says("sms", &format!("OK       sms: {reached} {SEND}"));
+    examined.says("sms_fallback", &format!("OK       sms_fallback: {reached} {SEND}"));
+    examined.says(
+        "email_fallback",
+        &format!("OK       email_fallback: the mail server accepts connections and the credentials. {SEND}"),
+    );
+    let refused = "there is no connection to the provider (Connection refused (os error 111))";
+    let examined = examine_with("http://127.0.0.1:1/", "2");
+    examined.says(
+        "sms_fallback",
+        &format!("PROBLEM  sms_fallback: {refused}. Check notifications.sms.fallback.url. {SEND}"),
+    );
+    examined.says(
+        "email_fallback",
+        &format!("PROBLEM  email_fallback: {refused}. Check notifications.email.fallback.host. {SEND}"),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn issuer_must_publish_keys_for_the_algorithms() {
     let (url, published) = issuer().await;
     let examine_with = |url: &str, algorithms: &str| {

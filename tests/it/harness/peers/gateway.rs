@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use clientele::delivery::settings::{SmsSettings, SmsTransport};
 use clientele::secret::Secret;
@@ -13,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Book, Certificate, Stream};
+use super::{Book, Certificate, Stream, locked};
 
 /// The gateway's behaviour for the next request, which is recorded in any case.
 #[derive(Clone, Debug)]
@@ -100,6 +101,7 @@ impl GatewayPeer {
                 .as_ref()
                 .map(|certificate| certificate.authority().to_owned()),
             timeout_seconds: 5,
+            ..SmsSettings::default()
         }
     }
 
@@ -116,6 +118,11 @@ impl GatewayPeer {
     /// Every request so far.
     pub fn messages(&self) -> Vec<Submitted> {
         self.book.all()
+    }
+
+    /// The time at which each of them arrived.
+    pub fn arrivals(&self) -> Vec<SystemTime> {
+        locked(&self.book.arrivals).clone()
     }
 
     /// The request of this number, from 0, as soon as it is there.

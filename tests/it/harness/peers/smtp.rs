@@ -133,6 +133,7 @@ impl SmtpPeer {
             ca_file: Some(self.shared.certificate.authority().to_owned()),
             hello_name: "clientele.test".into(),
             timeout_seconds: 5,
+            ..EmailSettings::default()
         }
     }
 

@@ -1,6 +1,6 @@
 //! The exact bytes of an e-mail.
 
-use clientele::enums::Channel;
+use clientele::enums::{Channel, Provider};
 use clientele::{delivery::channel::Outgoing, notify::Content};
 
 use super::{by_email, now, outgoing};
@@ -13,7 +13,9 @@ async fn arrived(content: Content) -> String {
         content,
         ..outgoing("ines@example.test")
     };
-    by_email(peer.settings()).send(Channel::Email, &message, now()).await;
+    by_email(peer.settings())
+        .send(Channel::Email, Provider::Primary, &message, now())
+        .await;
     peer.message(0).await.data
 }
 

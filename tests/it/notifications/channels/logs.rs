@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use clientele::delivery::channel::{Channels, Outcome};
 use clientele::delivery::settings::NotificationSettings;
-use clientele::enums::Channel;
+use clientele::enums::{Channel, Provider};
 
 use super::{channels, now, outgoing};
 use crate::harness::peers::{Answering, GatewayPeer, Mailing, SmtpPeer, Stage};
@@ -52,9 +52,11 @@ async fn sending_logs_no_personal_data_at_any_level() {
     let channels = channels(mail.settings(), gateway.settings());
     for _ in 0..2 {
         channels
-            .send(Channel::Email, &outgoing("ines@example.test"), now())
+            .send(Channel::Email, Provider::Primary, &outgoing("ines@example.test"), now())
             .await;
-        channels.send(Channel::Sms, &outgoing("+1 555 123 4567"), now()).await;
+        channels
+            .send(Channel::Sms, Provider::Primary, &outgoing("+1 555 123 4567"), now())
+            .await;
         mail.set(Mailing::Answer(
             Stage::Recipient,
             "550 5.1.1 no mailbox ines@example.test",
@@ -78,7 +80,9 @@ async fn log_channel_masks_recipient_and_omits_the_text() {
         (Channel::Sms, "+1 555 123 4567"),
         (Channel::Sms, "neither\r\nof both"),
     ] {
-        let outcome = channels.send(channel, &outgoing(recipient), now()).await;
+        let outcome = channels
+            .send(channel, Provider::Primary, &outgoing(recipient), now())
+            .await;
         let provider_id = Some("log".to_owned());
         assert_eq!(outcome, Outcome::Sent { provider_id });
         assert!(!channels.sends(channel));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clientele::enums::{Channel, Reason};
+use clientele::enums::{Channel, Provider, Reason};
 use clientele::{
     delivery::channel::{Outcome, Outgoing},
     notify::Content,
@@ -26,7 +26,10 @@ async fn message_is_a_form_in_the_shape_of_twilio() {
         ..outgoing(NUMBER)
     };
 
-    assert_eq!(channels.send(Channel::Sms, &message, now()).await, sent("SM17"));
+    assert_eq!(
+        channels.send(Channel::Sms, Provider::Primary, &message, now()).await,
+        sent("SM17")
+    );
 
     let submitted = peer.message(0).await;
     assert_eq!(submitted.line, "POST /send HTTP/1.1");
@@ -166,7 +169,10 @@ async fn text_has_at_most_1600_characters() {
     ] {
         let mut message = outgoing(NUMBER);
         message.content.text = "ü".repeat(length);
-        assert_eq!(channels.send(Channel::Sms, &message, now()).await, outcome);
+        assert_eq!(
+            channels.send(Channel::Sms, Provider::Primary, &message, now()).await,
+            outcome
+        );
     }
     assert_eq!(peer.messages().len(), 1);
 }

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::super::super::settings::{EmailSettings, Encryption};
+use super::super::super::settings::{EmailProviderSettings, Encryption};
 use super::super::{Outcome, SettingsError, read_certificates, root_cause};
 use super::reply::{self, Stage};
 use clientele_domain::enums::Reason;
@@ -39,7 +39,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(settings: &EmailSettings) -> Result<Self, SettingsError> {
+    /// `section` is the settings' name.
+    pub(super) fn new(settings: &EmailProviderSettings, section: &str) -> Result<Self, SettingsError> {
         let hello = match settings.hello_name.as_str() {
             "" => ClientId::default(),
             name => ClientId::Domain(name.to_owned()),
@@ -50,8 +51,8 @@ impl Server {
             host: settings.host.clone(),
             port: settings.port(),
             tls: match settings.encryption {
-                Encryption::Starttls => Tls::Required(parameters(settings)?),
-                Encryption::Tls => Tls::Wrapper(parameters(settings)?),
+                Encryption::Starttls => Tls::Required(parameters(settings, section)?),
+                Encryption::Tls => Tls::Wrapper(parameters(settings, section)?),
                 Encryption::None => Tls::None,
             },
             hello,
@@ -112,8 +113,8 @@ impl Server {
     }
 }
 
-fn parameters(settings: &EmailSettings) -> Result<TlsParameters, SettingsError> {
-    let key = "notifications.email.ca_file";
+fn parameters(settings: &EmailProviderSettings, section: &str) -> Result<TlsParameters, SettingsError> {
+    let key = &format!("{section}.ca_file");
     let mut builder = TlsParameters::builder(settings.host.clone());
     if let Some(path) = &settings.ca_file {
         let certificate = Certificate::from_pem(&read_certificates(path, key)?)
@@ -122,7 +123,7 @@ fn parameters(settings: &EmailSettings) -> Result<TlsParameters, SettingsError> 
     }
     builder
         .build_rustls()
-        .map_err(|error| SettingsError(format!("notifications.email: no encryption is possible: {error}")))
+        .map_err(|error| SettingsError(format!("{section}: no encryption is possible: {error}")))
 }
 
 /// Connections without a message. A connection is added only after every command on it has been answered.

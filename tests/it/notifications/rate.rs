@@ -1,0 +1,178 @@
+//! The rate of a channel, which all workers of a database keep to together.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    time::{Duration, SystemTime},
+};
+
+use clientele::delivery::NotificationSettings;
+use serde_json::json;
+
+use super::{
+    manual_worker::{Hand, sms_settings},
+    messages, reachable, template,
+};
+use crate::harness::{
+    TestServer,
+    graphql::store_key,
+    peers::{Answering, GatewayPeer},
+};
+
+on_both!(
+    two_workers_share_the_slots,
+    failed_attempt_uses_its_slot,
+    slots_far_in_the_future_are_a_wrong_clock,
+    without_a_rate_there_is_no_statement,
+    running_worker_sends_each_message_at_its_slot,
+    two_processes_are_never_faster_than_the_rate,
+);
+
+fn limited(gateway: &GatewayPeer, rate: u32) -> NotificationSettings {
+    let mut settings = sms_settings(gateway);
+    settings.sms.rate_per_minute = Some(rate);
+    settings
+}
+
+/// Queues an SMS for each of so many clients.
+async fn owe(server: &TestServer, clients: usize) {
+    template(server, "text", json!({ "channel": "SMS" })).await;
+    for _ in 0..clients {
+        store_key(server, json!({ "client": reachable() })).await;
+    }
+}
+
+async fn two_workers_share_the_slots(server: &TestServer) {
+    let gateway = GatewayPeer::start(Answering::Accept).await;
+    let mut one = Hand::new(server, limited(&gateway, 60));
+    let mut other = Hand::new(server, limited(&gateway, 60));
+    other.wait_until(one.now().max(other.now()));
+    one.wait_until(other.now());
+    owe(server, 4).await;
+    assert_eq!((one.step().await, one.step().await, other.step().await), (1, 0, 0));
+    one.wait_until(one.now() + Duration::from_micros(999_999));
+    other.wait_until(one.now());
+    assert_eq!((one.step().await, other.step().await), (0, 0));
+    one.wait_until(one.now() + Duration::from_micros(1));
+    other.wait_until(one.now());
+    assert_eq!((other.step().await, one.step().await, other.step().await), (1, 0, 0));
+    // Slots that weren't used are lost: there is no burst.
+    one.wait(3_600);
+    assert_eq!((one.step().await, one.step().await), (1, 0));
+    assert_eq!(gateway.messages().len(), 3);
+}
+
+async fn failed_attempt_uses_its_slot(server: &TestServer) {
+    let gateway = GatewayPeer::start(Answering::status(408)).await;
+    let mut worker = Hand::new(server, limited(&gateway, 1));
+    owe(server, 1).await;
+    assert_eq!(worker.step().await, 1);
+    worker.wait(59);
+    assert_eq!(worker.step().await, 0);
+    worker.wait(1);
+    assert_eq!(worker.step().await, 1);
+    assert_eq!(gateway.messages().len(), 2);
+}
+
+async fn slots_far_in_the_future_are_a_wrong_clock(server: &TestServer) {
+    let gateway = GatewayPeer::start(Answering::Accept).await;
+    let (mut ahead, mut right) = (
+        Hand::new(server, limited(&gateway, 60)),
+        Hand::new(server, limited(&gateway, 60)),
+    );
+    owe(server, 2).await;
+    ahead.wait(3_600);
+    assert_eq!(ahead.step().await, 1);
+    assert_eq!(right.step().await, 1);
+}
+
+async fn without_a_rate_there_is_no_statement(server: &TestServer) {
+    let gateway = GatewayPeer::start(Answering::Accept).await;
+    let mut worker = Hand::new(server, sms_settings(&gateway));
+    owe(server, 1).await;
+    server.statements();
+    worker.finish().await;
+    let statements = server.statements();
+    assert!(
+        !statements.is_empty() && !statements.iter().any(|sql| sql.contains("channel_rate")),
+        "{statements:?}"
+    );
+}
+
+/// The requests arrive at their slots or later.
+#[track_caller]
+fn assert_rate(gateway: &GatewayPeer, begun: SystemTime, interval: Duration) {
+    for (number, arrival) in (0..).zip(gateway.arrivals()) {
+        let waited = arrival.duration_since(begun).expect("it arrives later");
+        assert!(waited >= interval * number, "{number}: {waited:?}");
+    }
+}
+
+async fn running_worker_sends_each_message_at_its_slot(server: &TestServer) {
+    let gateway = GatewayPeer::start(Answering::Accept).await;
+    // It would look again after an hour.
+    let settings = NotificationSettings {
+        poll_seconds: 3_600,
+        ..limited(&gateway, 600)
+    };
+    owe(server, 15).await;
+    let begun = SystemTime::now();
+    let worker = Hand::with_system_clock(server, settings);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let running = tokio::spawn(worker.run(stopped, Duration::from_secs(10)));
+    gateway.message(14).await;
+    stop.send_replace(true);
+    running.await.expect("it ends");
+    assert_rate(&gateway, begun, Duration::from_millis(100));
+    assert!(messages(server).await.iter().all(|message| message.state == "SENT"));
+}
+
+/// A process that doesn't outlive the test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `clientele worker` on the server's database, which sends in this name.
+fn start(server: &TestServer, gateway: &GatewayPeer, from: &str) -> Process {
+    let settings = [
+        "sms.transport=http".to_owned(),
+        format!("sms.url={}", gateway.settings().url),
+        format!("sms.from={from}"),
+        "sms.rate_per_minute=1200".to_owned(),
+        // Neither takes all slots.
+        "concurrency=1".to_owned(),
+    ];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_clientele"))
+        .args(["worker", "--database-url", &server.database_url()])
+        .args(settings.map(|setting| format!("--set=notifications.{setting}")))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("stdout is piped");
+    BufReader::new(stdout).read_line(&mut line).expect("it says something");
+    assert_eq!(line, "sending messages\n");
+    Process(child)
+}
+
+async fn two_processes_are_never_faster_than_the_rate(server: &TestServer) {
+    const MESSAGES: usize = 60;
+    let gateway = GatewayPeer::start(Answering::Accept).await;
+    owe(server, MESSAGES).await;
+    let begun = SystemTime::now();
+    let _processes = ["first", "second"].map(|from| start(server, &gateway, from));
+    gateway.message(MESSAGES - 1).await;
+    assert_rate(&gateway, begun, Duration::from_millis(50));
+    let requests = gateway.messages();
+    for from in ["first", "second"] {
+        let of_it = |form: Vec<(String, String)>| form.contains(&("From".to_owned(), from.to_owned()));
+        assert!(requests.iter().any(|request| of_it(request.form())), "{from}");
+    }
+    assert_eq!(requests.len(), MESSAGES);
+}
