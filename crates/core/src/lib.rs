@@ -1,5 +1,5 @@
 //! Types shared by all crates of clientele: errors, input problems, scalars, texts, secrets, the request budget and the
-//! fair queue. Knows no client, no SQL and no HTTP.
+//! fair queue, and tracing. Knows no client, no SQL and no HTTP.
 
 pub mod budget;
 pub mod deadline;
@@ -16,3 +16,4 @@ pub mod secret;
 pub mod spelling;
 pub mod text;
 mod text_enum;
+pub mod trace;
