@@ -31,6 +31,7 @@ impl Application for ApiMetrics {
         Form::Rest,
         Form::Text,
     ];
+    const OPERATION_ATTRIBUTES: [&'static str; 2] = ["graphql.operation.type", "graphql.operation.name"];
 
     fn form(path: &str, headers: &HeaderMap) -> Form {
         match path {

@@ -59,8 +59,9 @@ pub trait RequestContext: Send + Sync + 'static {
         "A request from another site must carry the header GraphQL-Require-Preflight."
     }
 
-    /// Called with the type of a valid operation before it runs.
-    fn on_operation(&self, _operation: OperationType) {}
+    /// Called with the type and the name of a valid operation before it runs. The name is the caller's choice; a batch
+    /// has none.
+    fn on_operation(&self, _operation: OperationType, _name: Option<&str>) {}
 
     /// Called when the request exceeds a limit. `is_observed`: the limit is only observed, so the request runs all the
     /// same.

@@ -68,7 +68,7 @@ where
         match read(&parts, body, &call).await? {
             Requests::Single(params) => {
                 let prepared = call.prepare(params).await?;
-                let budget = call.start(prepared.operation_type())?;
+                let budget = call.start(prepared.operation_type(), prepared.name())?;
                 Ok(call.run(prepared, &budget).await?.charged_to(&budget))
             }
             Requests::Batch(_) if call.context.restriction().is_some() => Err(not_admitted().into()),

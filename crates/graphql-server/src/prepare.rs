@@ -60,12 +60,14 @@ struct Operation {
 /// One operation with its coerced variables, which are not filled in yet: that can take much more memory, so the size
 /// of the operation is checked first.
 pub(super) struct Coerced {
+    name: Option<Name>,
     pub values: Values,
     pub flat: Arc<Positioned<OperationDefinition>>,
 }
 
 /// One operation with its variables' values in it.
 pub struct Prepared {
+    name: Option<Name>,
     pub(super) operation: OperationDefinition,
     /// The same selections for the writer of the answer, as async-graphql consumes the operation.
     pub(super) shape: Arc<Positioned<OperationDefinition>>,
@@ -77,6 +79,12 @@ impl Prepared {
     #[must_use]
     pub fn cost(&self) -> usize {
         self.cost
+    }
+
+    /// The name that the document gives the operation.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     #[must_use]
@@ -206,7 +214,11 @@ impl Document {
                 Arc::new(flat)
             }
         };
-        Ok(Coerced { values, flat })
+        Ok(Coerced {
+            name: operation.name.clone(),
+            values,
+            flat,
+        })
     }
 
     fn operation(&self, name: Option<&str>) -> Result<&Operation, GraphqlError> {
@@ -232,9 +244,10 @@ impl Coerced {
     /// # Errors
     /// Values that are too large for the number of places that use them.
     pub fn fill(self, limits: &Limits, cost: usize) -> Result<Prepared, GraphqlError> {
-        let Self { values, flat } = self;
+        let Self { name, values, flat } = self;
         limits.copies_within(values.copies())?;
         Ok(Prepared {
+            name,
             operation: values.fill(&flat.node),
             shape: flat,
             cost,

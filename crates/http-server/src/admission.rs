@@ -185,7 +185,9 @@ pub async fn admit<A: Application>(
     // A GET has no body to wait for.
     if !request.body().is_end_stream() {
         let (late, permit) = (is_late.insert(Arc::<AtomicBool>::default()).clone(), permit.clone());
-        request = request.map(|body| Body::new(RequestBody::new(body, admission.body_timeout, late, permit)));
+        let report = request.extensions().get().cloned();
+        let patience = admission.body_timeout;
+        request = request.map(|body| Body::new(RequestBody::new(body, patience, late, permit, report)));
     }
     let response = next.run(request).await;
     if is_late.is_some_and(|late| late.load(Ordering::Relaxed)) {

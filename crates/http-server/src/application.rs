@@ -24,6 +24,9 @@ pub trait Application: Clone + fmt::Debug + Send + Sync + 'static {
     /// All forms. An overloaded server refuses requests of these forms with responses that are written beforehand.
     const FORMS: &'static [Self::Form];
 
+    /// The attributes of a request's span that hold the kind and the name of its operation.
+    const OPERATION_ATTRIBUTES: [&'static str; 2] = ["operation.type", "operation.name"];
+
     /// The form for a request with this path and these headers.
     fn form(path: &str, headers: &HeaderMap) -> Self::Form;
 
@@ -113,6 +116,24 @@ pub struct EndedRequest<'a> {
     pub status: Option<StatusCode>,
     pub errors: Option<&'a ErrorReport>,
     pub duration: Duration,
+}
+
+impl<'a> EndedRequest<'a> {
+    /// The code of the first error.
+    pub(crate) fn code(&self) -> Option<&'static str> {
+        self.errors.and_then(|errors| errors.codes.first()).copied()
+    }
+
+    /// The fault of the server.
+    pub(crate) fn cause(&self) -> Option<&'a str> {
+        let cause = self.errors.and_then(|errors| errors.cause.as_ref());
+        cause.map(|cause| &*cause.text)
+    }
+
+    /// Returns true when the server is at fault.
+    pub(crate) fn is_failure(&self) -> bool {
+        self.cause().is_some() || self.status.is_some_and(|status| status.is_server_error())
+    }
 }
 
 impl Application for () {

@@ -30,6 +30,7 @@ pub mod report;
 mod request_body;
 mod request_id;
 mod request_log;
+mod request_span;
 mod send_backlog;
 mod settings;
 #[cfg(any(test, feature = "fuzzing"))]

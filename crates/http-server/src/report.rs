@@ -2,21 +2,30 @@
 
 use std::{
     borrow::Cow,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use axum::response::Response;
 
 use clientele_core::error::Error;
 
-/// The caller and operation of a request. In its extensions; cloning shares it.
+/// The most bytes of the name of an operation in the log.
+const LONGEST_NAME: usize = 64;
+/// More digits in a row could be the number of an account, a document or a telephone.
+const MOST_DIGITS: usize = 4;
+
+/// The caller, operation and size of a request. In its extensions; cloning shares it.
 #[derive(Debug, Clone, Default)]
 pub struct RequestReport(Arc<Report>);
 
 #[derive(Debug, Default)]
 struct Report {
     caller: OnceLock<(&'static str, Option<Arc<str>>)>,
-    operation: OnceLock<Operation>,
+    operation: OnceLock<(Operation, Option<Box<str>>)>,
+    received_bytes: AtomicU64,
 }
 
 /// The kind of a request whose path and method don't show it.
@@ -34,13 +43,31 @@ impl RequestReport {
         let _ = self.0.caller.set((kind, key));
     }
 
-    pub fn set_operation(&self, operation: Operation) {
-        let _ = self.0.operation.set(operation);
+    /// Records the kind of the operation, and the name that the caller gave it. A name that isn't one of a program is
+    /// left out: at most 64 letters, digits and underscores, and at most 4 digits in a row.
+    pub fn set_operation(&self, operation: Operation, name: Option<&str>) {
+        let name = name.filter(|name| is_of_program(name)).map(Box::from);
+        let _ = self.0.operation.set((operation, name));
     }
 
     /// None until the application has set it.
     pub fn operation(&self) -> Option<Operation> {
-        self.0.operation.get().copied()
+        self.0.operation.get().map(|(operation, _)| *operation)
+    }
+
+    /// The name of the operation, if the caller gave it one.
+    pub fn operation_name(&self) -> Option<&str> {
+        self.0.operation.get()?.1.as_deref()
+    }
+
+    /// Counts bytes of the request's body.
+    pub(crate) fn received(&self, bytes: usize) {
+        self.0.received_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// The bytes of the request's body that were read.
+    pub fn received_bytes(&self) -> u64 {
+        self.0.received_bytes.load(Ordering::Relaxed)
     }
 
     /// The kind of the caller, and its key.
@@ -50,6 +77,24 @@ impl RequestReport {
             None => (None, None),
         }
     }
+}
+
+impl Operation {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Mutation => "mutation",
+        }
+    }
+}
+
+/// Returns true for a name as programs have it, which is no personal data.
+fn is_of_program(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let longest_number = name.split(|letter: char| !letter.is_ascii_digit()).map(str::len).max();
+    (1..=LONGEST_NAME).contains(&name.len())
+        && name.bytes().all(is_plain)
+        && longest_number.is_none_or(|digits| digits <= MOST_DIGITS)
 }
 
 /// The errors of a response. In the response's extensions, which the caller doesn't see.
@@ -142,7 +187,29 @@ impl Reason {
 
 #[cfg(test)]
 mod tests {
-    use super::Reason;
+    use super::{LONGEST_NAME, Operation, Reason, RequestReport};
+
+    #[test]
+    fn names_of_operations_are_logged_as_programs_have_them() {
+        let (longest, too_long) = ("a".repeat(LONGEST_NAME), "a".repeat(LONGEST_NAME + 1));
+        for (name, is_logged) in [
+            ("GetClient", true),
+            ("_report_2026v2", true),
+            (&longest, true),
+            (&too_long, false),
+            ("Client12345", false),
+            ("Client1234_5", true),
+            ("Get Client", false),
+            ("Größe", false),
+            ("a-b", false),
+            ("", false),
+        ] {
+            let report = RequestReport::default();
+            report.set_operation(Operation::Query, Some(name));
+            assert_eq!(report.operation_name(), is_logged.then_some(name), "{name}");
+            assert_eq!(report.operation(), Some(Operation::Query));
+        }
+    }
 
     #[test]
     fn reasons_stand_at_their_numbers() {

@@ -1,4 +1,5 @@
-//! The body of a request: releases the permit of the request while it waits for data, and limits the time of the body.
+//! The body of a request: releases the permit of the request while it waits for data, limits the time of the body, and
+//! counts its bytes.
 //!
 //! A late body is answered 408 and ends its connection. tower-http's `TimeoutBody` limits only the time between two
 //! parts of a body.
@@ -21,7 +22,7 @@ use axum::{
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-use crate::permit::RequestPermit;
+use crate::{permit::RequestPermit, report::RequestReport};
 
 type Reacquiring = Pin<Box<dyn Future<Output = bool> + Send>>;
 type Polled = Option<Result<Frame<Bytes>, Error>>;
@@ -35,19 +36,27 @@ pub struct RequestBody {
     is_late: Arc<AtomicBool>,
     /// None for requests that need no permit.
     permit: Option<RequestPermit>,
+    report: Option<RequestReport>,
     /// The end of the body, which is passed on when there is a permit.
     reacquiring: Option<(Reacquiring, Polled)>,
 }
 
 impl RequestBody {
     /// `is_late` becomes true when the body has not arrived within `patience`.
-    pub fn new(body: Body, patience: Duration, is_late: Arc<AtomicBool>, permit: Option<RequestPermit>) -> Self {
+    pub fn new(
+        body: Body,
+        patience: Duration,
+        is_late: Arc<AtomicBool>,
+        permit: Option<RequestPermit>,
+        report: Option<RequestReport>,
+    ) -> Self {
         Self {
             body,
             patience,
             end: None,
             is_late,
             permit,
+            report,
             reacquiring: None,
         }
     }
@@ -65,6 +74,9 @@ impl RequestBody {
         }
         if polled.is_ready() && self.body.is_end_stream() {
             self.end = None;
+        }
+        if let (Poll::Ready(Some(Ok(frame))), Some(report)) = (&polled, &self.report) {
+            report.received(frame.data_ref().map_or(0, Bytes::len));
         }
         polled
     }

@@ -1,88 +1,142 @@
-//! Gives every request an id, and logs and reports it when the head of its response is ready.
+//! Gives every request an id and a span, and logs and reports it when the head of its response is ready.
 //!
-//! A log holds no personal data: a request is known by its route's pattern and its id, never by its path, query or
-//! body, and its caller by kind and key, never by name.
+//! A log holds no personal data of clients: a request is known by its route's pattern and its id, never by its path,
+//! query or body, and its caller by kind, key and network address, never by name.
 
 use std::time::Instant;
 
 use axum::{
+    body::HttpBody,
     extract::{MatchedPath, Request, State},
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, Version},
     middleware::Next,
     response::Response,
 };
+use clientele_core::trace::{self, ActiveSpan, TraceId};
+use tracing::field::display;
 
 use crate::{
     application::{Application, EndedRequest},
-    report::{ErrorReport, RequestReport},
+    proxy::PeerAddress,
+    report::{ErrorReport, Operation, RequestReport},
     request_id::RequestId,
+    request_span,
 };
 
 pub async fn observe<A: Application>(State(application): State<A>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(&request);
     let report = RequestReport::default();
+    let caller = request_span::of_caller(request.headers());
+    let span = trace::start(caller);
+    let context = span.as_ref().map(ActiveSpan::context);
     let mut line = Line {
         application,
         method: request.method().clone(),
+        version: request.version(),
         route: request.extensions().get::<MatchedPath>().cloned(),
+        address: request.extensions().get().copied(),
         id: id.clone(),
         report: report.clone(),
+        trace: context.or(caller).map(|context| context.trace),
+        span,
         start: Instant::now(),
         response: None,
     };
     request.extensions_mut().insert(id);
     request.extensions_mut().insert(report);
-    let mut response = next.run(request).await;
+    let mut response = trace::within(context, next.run(request)).await;
     let errors = response.extensions_mut().remove::<ErrorReport>();
-    line.response = Some((response.status(), errors));
+    line.response = Some(Responded {
+        status: response.status(),
+        bytes: response.body().size_hint().exact(),
+        errors,
+    });
     line.id.write(&mut response);
     response
+}
+
+struct Responded {
+    status: StatusCode,
+    /// The length of the body, if it is known at its beginning.
+    bytes: Option<u64>,
+    errors: Option<ErrorReport>,
 }
 
 /// Logs and reports a request when it is dropped, because a request whose caller hangs up ends without a response.
 struct Line<A: Application> {
     application: A,
     method: Method,
+    version: Version,
     route: Option<MatchedPath>,
+    /// None for a request without a connection.
+    address: Option<PeerAddress>,
     id: RequestId,
     report: RequestReport,
+    /// The caller's trace, or the one that begins here.
+    trace: Option<TraceId>,
+    span: Option<ActiveSpan<'static>>,
     start: Instant,
-    response: Option<(StatusCode, Option<ErrorReport>)>,
+    response: Option<Responded>,
 }
 
 impl<A: Application> Drop for Line<A> {
     /// Logs one event: at WARN where the server is at fault, with the cause; at DEBUG for the probes of load balancers.
     fn drop(&mut self) {
-        let (status, errors) = self.response.take().unzip();
-        let errors = errors.flatten();
+        let response = self.response.take();
+        let status = response.as_ref().map(|response| response.status);
         let request = EndedRequest {
             method: &self.method,
             route: self.route.as_ref().map(MatchedPath::as_str),
             report: &self.report,
             status,
-            errors: errors.as_ref(),
+            errors: response.as_ref().and_then(|response| response.errors.as_ref()),
             duration: self.start.elapsed(),
         };
         self.application.ended(&request);
+        let response_bytes = response.as_ref().and_then(|response| response.bytes);
+        let span = self.span.take();
+        trace::within_sync(span.as_ref().map(ActiveSpan::context), || {
+            self.log(&request, response_bytes)
+        });
+        if let Some(span) = span {
+            let details = || request_span::details::<A>(&request, self.version, &self.id, response_bytes);
+            span.end_after(request.duration, details);
+        }
+    }
+}
+
+impl<A: Application> Line<A> {
+    fn log(&self, request: &EndedRequest<'_>, response_bytes: Option<u64>) {
         let microseconds = u64::try_from(request.duration.as_micros()).unwrap_or(u64::MAX);
         let (method, request_id) = (self.method.as_str(), &*self.id.0);
         let route = request.route.unwrap_or("none");
+        let (operation, operation_name) = (
+            self.report.operation().map(Operation::as_str),
+            self.report.operation_name(),
+        );
         let (caller, caller_key) = self.report.caller();
-        let code = request.errors.and_then(|errors| errors.codes.first());
-        let cause = request.errors.and_then(|errors| errors.cause.as_ref());
-        let cause = cause.map(|cause| &*cause.text);
-        let is_failure = cause.is_some() || status.is_some_and(|status| status.is_server_error());
-        let status = status.map(|status| status.as_u16());
+        let address = self.address.map(|address| display(address.0));
+        let request_bytes = self.report.received_bytes();
+        let trace_id = self.trace.map(display);
+        let code = request.code();
+        let cause = request.cause();
+        let status = request.status.map(|status| status.as_u16());
         macro_rules! line {
             ($level:ident, $message:literal) => {
                 tracing::$level!(
                     method,
                     route,
+                    operation,
+                    operation_name,
                     status,
                     microseconds,
+                    request_bytes,
+                    response_bytes,
                     request_id,
+                    trace_id,
                     caller,
                     caller_key,
+                    address,
                     code,
                     cause,
                     $message
@@ -93,7 +147,7 @@ impl<A: Application> Drop for Line<A> {
             line!(info, "request given up by the caller");
         } else if route.starts_with("/health/") {
             line!(debug, "request");
-        } else if is_failure {
+        } else if request.is_failure() {
             line!(warn, "request");
         } else {
             line!(info, "request");

@@ -117,12 +117,13 @@ impl RequestContext for GraphqlRequest {
          setting cors.allowed_origins."
     }
 
-    fn on_operation(&self, operation: OperationType) {
+    fn on_operation(&self, operation: OperationType, name: Option<&str>) {
         if let Some(report) = &self.report {
-            report.set_operation(match operation {
+            let operation = match operation {
                 OperationType::Mutation => GraphqlOperation::Mutation,
                 OperationType::Query | OperationType::Subscription => GraphqlOperation::Query,
-            });
+            };
+            report.set_operation(operation, name);
         }
     }
 

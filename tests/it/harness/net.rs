@@ -138,8 +138,9 @@ impl Write for Net {
         let text = String::from_utf8_lossy(line);
         let mut event: Value = serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.into_owned()));
         if let Some(members) = event.as_object_mut() {
-            // The name of the logging module is public.
+            // The name of the logging module is public, and an address of IPv6 looks like a path of Rust.
             members.remove("target");
+            members.remove("address");
         }
         let event = event.to_string();
         if let Some(leak) = leak(&event) {

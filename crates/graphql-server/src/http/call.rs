@@ -5,7 +5,6 @@ use std::sync::Arc;
 use async_graphql::{Data, ObjectType, parser::types::OperationType};
 use axum::http::{HeaderMap, Method, StatusCode};
 use tokio::time::timeout_at;
-use tracing::Instrument;
 
 use super::params::Params;
 use crate::{
@@ -16,7 +15,10 @@ use crate::{
     prepare::Prepared,
     server::GraphqlServer,
 };
-use clientele_core::budget::{BudgetPool, Priority, RequestBudget};
+use clientele_core::{
+    budget::{BudgetPool, Priority, RequestBudget},
+    trace,
+};
 
 /// The price information that the caller requests.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,8 +57,8 @@ where
     C: RequestContext,
 {
     /// Starts the budget of a request.
-    pub fn start(&self, operation: OperationType) -> Result<RequestBudget, RequestError> {
-        self.context.on_operation(operation);
+    pub fn start(&self, operation: OperationType, name: Option<&str>) -> Result<RequestBudget, RequestError> {
+        self.context.on_operation(operation, name);
         let priority = match operation {
             OperationType::Mutation => Priority::Change,
             OperationType::Query | OperationType::Subscription => Priority::Read,
@@ -98,7 +100,7 @@ where
             .map(Prepared::cost)
             .fold(0, usize::saturating_add);
         within_limits(1, cost)?;
-        let budget = self.start(OperationType::Query)?;
+        let budget = self.start(OperationType::Query, None)?;
         let mut answers = Vec::with_capacity(prepared.len());
         for prepared in prepared {
             answers.push(match prepared {
@@ -166,7 +168,7 @@ where
             // It has no timeout, because past its deadline it commits nothing and says so.
             let (server, context) = (self.server.clone(), self.context.clone());
             let change = async move { server.run(prepared, data, context.request_id()).await };
-            let change = budget.clone().scope(change.in_current_span());
+            let change = trace::within(trace::current(), budget.clone().scope(change));
             tokio::spawn(change)
                 .await
                 .unwrap_or_else(|_| refused(internal().into()))

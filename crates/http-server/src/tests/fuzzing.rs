@@ -16,6 +16,7 @@ use axum::{
         header::{CONNECTION, FORWARDED},
     },
 };
+use clientele_core::trace::TRACEPARENT;
 use futures_util::{FutureExt, StreamExt};
 use hyper::{
     body::{Body as _, Incoming},
@@ -29,7 +30,7 @@ use crate::{
     activity::Activity,
     connection::builder,
     http1_framing::{self, Http1Framing},
-    proxy,
+    proxy, request_span,
     watched::Watched,
 };
 
@@ -243,4 +244,24 @@ fn is_in(bytes: &[u8], address: IpAddr) -> bool {
                 .or_else(|_| port())
                 .is_ok_and(|found: IpAddr| found.to_canonical() == address)
         })
+}
+
+/// Checks [`request_span::of_caller`]: a span that it finds is the one that the header names, and is written in a form
+/// that it reads again.
+///
+/// # Panics
+/// When one of these rules is broken.
+pub fn traceparent(bytes: &[u8]) {
+    let Ok(header) = HeaderValue::from_bytes(bytes) else {
+        return;
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(TRACEPARENT, header);
+    let Some(context) = request_span::of_caller(&headers) else {
+        return;
+    };
+    let written = context.to_string();
+    assert_eq!(&written.as_bytes()[2..53], &bytes[2..53]);
+    headers.insert(TRACEPARENT, HeaderValue::from_str(&written).expect("a header value"));
+    assert_eq!(request_span::of_caller(&headers), Some(context));
 }
