@@ -17,6 +17,7 @@ mod metrics;
 mod probe;
 mod settings;
 mod sqlite_file;
+mod statement_span;
 mod transaction;
 
 use std::{

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_graphql::dataloader::{DataLoader, Loader};
 use entity::message;
 
-use clientele_core::{budget::RequestBudget, error::Error};
+use clientele_core::{budget::RequestBudget, error::Error, trace};
 use clientele_domain::{
     audit::{AuditLog, RecordKey, Rows, Stored},
     caller::{Rights, Unchecked},
@@ -33,9 +33,12 @@ pub struct Source(Arc<Sources>, Arc<Rights>);
 /// Loaders for one request, because their memory is charged to its [`RequestBudget`]. They cache nothing, because it
 /// could be stale, and add no delay: batches form while statements run.
 pub fn loaders(sources: Arc<Sources>, rights: Arc<Rights>) -> Loaders {
-    let spawn = |load| match RequestBudget::current() {
-        Some(budget) => tokio::spawn(budget.scope(load)),
-        None => tokio::spawn(load),
+    let spawn = |load| {
+        let load = trace::within(trace::current(), load);
+        match RequestBudget::current() {
+            Some(budget) => tokio::spawn(budget.scope(load)),
+            None => tokio::spawn(load),
+        }
     };
     DataLoader::new(Source(sources, rights), spawn).delay(Duration::ZERO)
 }

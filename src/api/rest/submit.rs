@@ -2,7 +2,6 @@
 
 use axum::{body::Body, extract::Request, http::request::Parts};
 use chrono::{DateTime, Utc};
-use tracing::Instrument;
 
 use super::{
     Api,
@@ -18,6 +17,7 @@ use clientele_core::{
     budget::{Priority, RequestBudget},
     error::Error,
     problem::Problem,
+    trace,
 };
 use clientele_domain::{
     caller::{Caller, Permission},
@@ -221,7 +221,7 @@ impl Api {
             drop(permit);
             changed
         };
-        let work = budget.clone().scope(work.in_current_span());
+        let work = trace::within(trace::current(), budget.clone().scope(work));
         let changed = tokio::spawn(work).await.map_err(Error::internal)?;
         Ok((changed??, budget))
     }

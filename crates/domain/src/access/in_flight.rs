@@ -17,6 +17,7 @@ use crate::caller::CredentialKey;
 use clientele_core::{
     error::{Error, sentence},
     fair_queue::QueueFull,
+    trace,
 };
 
 /// The reason why a caller isn't signed in, with the message to the caller.
@@ -86,7 +87,9 @@ impl InFlight {
         let ticket = begin()?;
         let (sender, receiver) = watch::channel(None);
         attempts.insert(key, sender.clone());
-        tokio::spawn(self.clone().attempt(key, sender, ticket, verify));
+        // Others may join: the first request's trace has the statements.
+        let attempt = self.clone().attempt(key, sender, ticket, verify);
+        tokio::spawn(trace::within(trace::current(), attempt));
         Ok(receiver)
     }
 
@@ -104,7 +107,7 @@ impl InFlight {
         };
         let outcome = match permit {
             // A task of its own, so that a panic doesn't leave the attempt behind.
-            Ok(permit) => tokio::spawn(verify(permit)).await.ok(),
+            Ok(permit) => tokio::spawn(trace::within(trace::current(), verify(permit))).await.ok(),
             Err(QueueFull) => Some(Err(SignInError::Busy)),
         };
         self.lock().remove(&key);

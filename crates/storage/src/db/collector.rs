@@ -12,13 +12,21 @@ use prometheus_client::{
 };
 use sea_orm::{DatabaseConnection, metric::Info};
 
-use super::{Connection, Database, Dialect, metrics::StatementHook};
+use super::{
+    Connection, Database, Dialect,
+    metrics::{StatementHook, rows_have_failed},
+    statement_span,
+};
 
 impl Connection<DatabaseConnection> {
     /// Makes sea-orm report the statements of this pool.
     pub(super) fn measure(&mut self) {
-        let metrics = self.metrics.clone();
-        let ran = move |info: &Info<'_>| metrics.ran(&info.statement.sql, info.elapsed, info.failed);
+        let (metrics, dialect) = (self.metrics.clone(), self.dialect);
+        let ran = move |info: &Info<'_>| {
+            let failed = info.failed || rows_have_failed();
+            metrics.ran(&info.statement.sql, info.elapsed, failed);
+            statement_span::record(dialect, &info.statement.sql, info.elapsed, failed);
+        };
         self.inner.set_metric_callback(ran);
     }
 

@@ -12,7 +12,7 @@ use super::{
     Dialect, Step,
     availability::Availability,
     interrupter::Interrupter,
-    metrics::{Metrics, UsageGuard},
+    metrics::{Metrics, UsageGuard, reading_rows, row_failed},
     probe::Access,
     transaction::TransactionConnection,
 };
@@ -215,12 +215,12 @@ impl Connection<DatabaseConnection> {
         decode: impl Fn(&QueryResult) -> Result<(T, usize)>,
     ) -> Result<(Vec<T>, Reading)> {
         let statement = self.statement(sql, values);
-        let read = async || {
+        let rows = async || {
             let (mut found, mut reading) = (Vec::new(), Reading::begin());
             // Before the first row, the only wait is for the connection.
             let stream = self.metrics.acquiring(self.inner.stream_raw(statement.clone()));
             let mut rows = pin!(stream.await?);
-            while let Some(row) = rows.try_next().await? {
+            while let Some(row) = rows.try_next().await.inspect_err(|_| row_failed())? {
                 let decoded = decode(&row).and_then(|(decoded, bytes)| reading.hold(bytes).map(|()| decoded));
                 match decoded {
                     Ok(decoded) => found.push(decoded),
@@ -229,7 +229,7 @@ impl Connection<DatabaseConnection> {
             }
             Ok(Ok((found, reading)))
         };
-        self.bounded(read).await?
+        self.bounded(|| reading_rows(rows())).await?
     }
 }
 

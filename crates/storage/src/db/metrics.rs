@@ -4,6 +4,7 @@
 //! the statement was started, which [`STARTED`] carries to the place where sea-orm reports.
 
 use std::{
+    cell::Cell,
     future::Future,
     sync::{
         Arc,
@@ -25,6 +26,24 @@ const SECONDS: Buckets = &[
 tokio::task_local! {
     /// The start of the current statement, before it has a connection.
     static STARTED: Instant;
+    /// True after an error between the rows of the current statement. sea-orm reports a stream of rows as successful,
+    /// however it ended.
+    static ROWS_FAILED: Cell<bool>;
+}
+
+/// Reads the rows of one statement one after the other. `read` must drop their stream, and call [`row_failed`] for an
+/// error of it.
+pub(super) fn reading_rows<F: Future>(read: F) -> impl Future<Output = F::Output> {
+    ROWS_FAILED.scope(Cell::new(false), read)
+}
+
+pub(super) fn row_failed() {
+    let _ = ROWS_FAILED.try_with(|failed| failed.set(true));
+}
+
+/// Returns true if the rows of the current statement could not be read to their end.
+pub(super) fn rows_have_failed() -> bool {
+    ROWS_FAILED.try_with(Cell::get).unwrap_or_default()
 }
 
 /// Called with the text of every statement.

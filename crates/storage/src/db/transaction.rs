@@ -23,7 +23,7 @@ use sea_orm::{
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{Dialect, metrics::Metrics, settings::Purpose};
+use super::{Dialect, metrics::Metrics, settings::Purpose, statement_span};
 
 /// An open transaction. Dropping it closes its connection, so that the database rolls back.
 pub struct TransactionConnection {
@@ -114,9 +114,11 @@ impl TransactionConnection {
     }
 
     async fn control(&mut self, sql: &'static str) -> Result<(), DbErr> {
+        let begun = Instant::now();
         let executed = with_connection!(self.connection.get_mut(), connection => {
             Box::pin(sqlx::raw_sql(sql).execute(connection)).await.map(|_| ())
         });
+        statement_span::record(self.dialect, sql, begun.elapsed(), executed.is_err());
         executed.map_err(query_error)
     }
 
@@ -187,9 +189,11 @@ impl Running<'_> {
         result: Result<T, sqlx::Error>,
         to_error: fn(RuntimeErr) -> DbErr,
     ) -> Result<T, DbErr> {
+        let elapsed = self.begun.elapsed();
         if let Some(metrics) = &self.transaction.metrics {
-            metrics.ran(sql, self.begun.elapsed(), result.is_err());
+            metrics.ran(sql, elapsed, result.is_err());
         }
+        statement_span::record(self.transaction.dialect, sql, elapsed, result.is_err());
         self.transaction.failed.store(result.is_err(), Ordering::Relaxed);
         result.map_err(|error| to_error(RuntimeErr::SqlxError(Arc::new(error))))
     }
