@@ -4,6 +4,7 @@
 mod email;
 mod log;
 mod sms;
+mod span;
 
 use std::{error::Error, fmt, path::Path, time::Duration};
 
@@ -93,6 +94,10 @@ impl Channels {
     /// Makes one attempt at a provider, within its timeout. If it is dropped earlier, it is unknown whether the message
     /// was sent. `now` is the date of an e-mail, and the base for the date of a provider's Retry-After.
     pub async fn send(&self, channel: Channel, provider: Provider, message: &Outgoing, now: DateTime<Utc>) -> Outcome {
+        span::around(channel, self.attempt(channel, provider, message, now)).await
+    }
+
+    async fn attempt(&self, channel: Channel, provider: Provider, message: &Outgoing, now: DateTime<Utc>) -> Outcome {
         match (channel, &self.email, &self.sms) {
             (Channel::Email, Some(email), _) => email.of(provider).send(message, now).await,
             (Channel::Sms, _, Some(sms)) => sms.of(provider).send(message, now).await,

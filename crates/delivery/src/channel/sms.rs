@@ -18,7 +18,10 @@ use serde_json::value::RawValue;
 
 use super::super::settings::SmsProviderSettings;
 use super::{Failure, Outcome, Outgoing, SettingsError, cleaned, is_tls, read_certificates, refused, root_cause};
-use clientele_core::secret::Secret;
+use clientele_core::{
+    secret::Secret,
+    trace::{self, TRACEPARENT},
+};
 use clientele_domain::enums::Reason;
 
 /// Twilio's limit for one message, in characters; it is sent in up to ten parts.
@@ -108,6 +111,9 @@ impl Sms {
             .form(&[("To", to.as_str()), ("From", &self.from), ("Body", text)]);
         if let Some((username, password)) = &self.credentials {
             request = request.basic_auth(username, Some(password.reveal()));
+        }
+        if let Some(context) = trace::current() {
+            request = request.header(TRACEPARENT, context.to_string());
         }
         match request.send().await {
             Ok(response) => outcome(response, now).await,

@@ -18,6 +18,7 @@ use crate::api::authentication::JwtSettings;
 use clientele_core::{
     fair_queue::Limits,
     flow::{Flow, FlowQueue},
+    trace::{self, ActiveSpan, Details, SpanContext, SpanKind, TRACEPARENT},
 };
 
 /// Limits of one fetch: the size of the response in bytes, and its time.
@@ -189,11 +190,13 @@ impl PublishedKeys {
         state.fetching = Some(ended.clone());
         drop(state);
         let this = self.clone();
-        tokio::spawn(async move {
+        let fetch = async move {
             let fetched = this.fetch().await;
             this.note(fetched);
             done.send_replace(true);
-        });
+        };
+        // In the trace of the request that needs the keys, if one does.
+        tokio::spawn(trace::within(trace::current(), fetch));
         Some(ended)
     }
 
@@ -241,7 +244,42 @@ impl PublishedKeys {
 
     /// Fetches the keys without keeping them.
     pub(super) async fn fetch(&self) -> Result<Vec<Jwk>, FetchError> {
-        let mut response = self.http.get(self.url.clone()).send().await?;
+        let span = trace::start(trace::current());
+        let keys = self.fetch_within(span.as_ref().map(ActiveSpan::context)).await;
+        if let Some(span) = span {
+            span.end(|| self.details(&keys));
+        }
+        keys
+    }
+
+    /// What the span of a fetch is about.
+    fn details(&self, keys: &Result<Vec<Jwk>, FetchError>) -> Details {
+        let mut attributes = vec![("http.request.method", "GET".into())];
+        let host = self.url.host_str();
+        attributes.extend(host.map(|host| ("server.address", host.to_owned().into())));
+        let port = self.url.port_or_known_default();
+        attributes.extend(port.map(|port| ("server.port", port.into())));
+        let status = match keys {
+            Ok(_) => Some(StatusCode::OK),
+            Err(FetchError::Status(status)) => Some(*status),
+            Err(_) => None,
+        };
+        attributes.extend(status.map(|status| ("http.response.status_code", status.as_u16().into())));
+        attributes.extend(keys.as_ref().err().map(|error| ("error.type", error.kind().into())));
+        Details {
+            name: "GET issuer keys".into(),
+            kind: SpanKind::Client,
+            attributes,
+            is_failed: keys.is_err(),
+        }
+    }
+
+    async fn fetch_within(&self, span: Option<SpanContext>) -> Result<Vec<Jwk>, FetchError> {
+        let mut request = self.http.get(self.url.clone());
+        if let Some(span) = span {
+            request = request.header(TRACEPARENT, span.to_string());
+        }
+        let mut response = request.send().await?;
         if !response.status().is_success() {
             return Err(FetchError::Status(response.status()));
         }
@@ -289,6 +327,19 @@ pub(super) enum FetchError {
     NotKeys,
     #[error("its set of keys (JWKS) has no key of a known kind")]
     NoKey,
+}
+
+impl FetchError {
+    /// One of a small set of words.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Http(error) if error.is_timeout() => "timeout",
+            Self::Http(_) => "connection",
+            Self::Status(_) => "status",
+            Self::TooLarge => "too_large",
+            Self::NotKeys | Self::NoKey => "no_keys",
+        }
+    }
 }
 
 impl From<reqwest::Error> for FetchError {
