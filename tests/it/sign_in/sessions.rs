@@ -258,7 +258,7 @@ async fn sign_in_is_audited_without_its_tokens(server: &TestServer) {
 }
 
 /// Posts a request without credentials, with these headers.
-async fn anonymous(server: &TestServer, body: String, headers: &[(&str, &str)]) -> reqwest::Response {
+async fn anonymous(server: &TestServer, body: impl Into<reqwest::Body>, headers: &[(&str, &str)]) -> reqwest::Response {
     let request = server.request(Method::POST, "/graphql").body(body);
     let request = headers
         .iter()

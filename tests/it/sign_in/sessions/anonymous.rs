@@ -1,13 +1,22 @@
 //! Requests without credentials: only those that sign in or refresh a session are answered.
 
-use std::fs;
+use std::{
+    convert::Infallible,
+    fs,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
-use axum::http::HeaderMap;
+use axum::{
+    body::{Bytes, HttpBody},
+    http::HeaderMap,
+};
 use clientele::api::{self, authentication::AuthenticationSettings};
 use graphql_server::{
     persisted::{Manifest, Persisted},
     settings::TrustedDocuments,
 };
+use hyper::body::Frame;
 use serde_json::{Value, json};
 
 use super::{PASSWORD, REFRESH, SIGN_IN, WRONG_PASSWORD, anonymous, ask_to_sign_in, refused, sign_in};
@@ -20,7 +29,11 @@ const ID: &str = "01a22422-b6f7-760e-8e62-2f48f7c66c40";
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// The answer, without the time in its headers.
-async fn answer(server: &TestServer, body: String, headers: &[(&str, &str)]) -> (u16, HeaderMap, String) {
+async fn answer(
+    server: &TestServer,
+    body: impl Into<reqwest::Body>,
+    headers: &[(&str, &str)],
+) -> (u16, HeaderMap, String) {
     let response = anonymous(server, body, &[headers, &[("x-request-id", ID)]].concat()).await;
     let mut answered = response.headers().clone();
     answered.remove("date");
@@ -40,6 +53,18 @@ fn document(query: &str) -> String {
 fn of_length(bytes: usize) -> String {
     let body = document(SIGN_IN);
     format!("{body}{}", " ".repeat(bytes - body.len()))
+}
+
+/// A body whose length is known only when it has been read.
+struct UnsizedBody(Option<String>);
+
+impl HttpBody for UnsizedBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|text| Ok(Frame::data(text.into()))))
+    }
 }
 
 on_both!(
@@ -107,6 +132,8 @@ async fn only_sign_in_and_refresh_need_no_credentials(server: &TestServer) {
     ] {
         assert_eq!(answer(&strict, body.clone(), &[JSON]).await, refusal, "{body}");
     }
+    let unsized_body = reqwest::Body::wrap(UnsizedBody(Some(of_length(16 * 1024 + 1))));
+    assert_eq!(answer(&strict, unsized_body, &[JSON]).await, refusal);
     for headers in [
         &[("content-type", "text/plain")][..],
         &[JSON, ("content-encoding", "gzip")],
@@ -224,9 +251,16 @@ async fn right_password_is_throttled_like_a_wrong_one(server: &TestServer) {
     };
     let strict = server.another(Settings::authenticated(settings)).await;
     user(server, "ana", &[]).await;
+    // Each sign-in is verified, also after one with Basic, whose credentials are remembered.
+    let basic = strict.request(reqwest::Method::GET, "/api/customfieldsets");
+    assert_eq!(strict.send(basic.basic_auth("ana", Some(PASSWORD))).await.status, 200);
+    let before = strict.services.accounts.hasher.comparisons();
+    sign_in(&strict, "ana").await;
     let tokens = sign_in(&strict, "ana").await;
-    for _ in 0..2 {
-        assert_eq!(ask_to_sign_in(&strict, "ana", "wrong").await.status, 200);
+    assert_eq!(strict.services.accounts.hasher.comparisons() - before, 2);
+    // Case makes no difference.
+    for name in ["ana", "ANA"] {
+        assert_eq!(ask_to_sign_in(&strict, name, "wrong").await.status, 200);
     }
     let change = "mutation($input: ChangePasswordInput!) { changePassword(input: $input) { changed } }";
     for password in ["wrong", PASSWORD] {
@@ -263,9 +297,18 @@ async fn skipped_and_validated_sign_ins_begin_no_session(server: &TestServer) {
 async fn invented_refresh_tokens_are_throttled() {
     let settings = AuthenticationSettings {
         failures_per_address: 2,
+        public_metrics: true,
         ..AuthenticationSettings::default()
     };
     on(Backend::Sqlite, Settings::authenticated(settings), async |server| {
+        // A token that another request has just replaced is no guess.
+        user(server, "ana", &[]).await;
+        let tokens = sign_in(server, "ana").await;
+        super::refresh(server, &tokens.refresh).await;
+        for _ in 0..3 {
+            let replaced = super::ask_to_refresh(server, &tokens.refresh).await;
+            assert!(replaced.text.contains("TOKEN_REPLACED"), "{}", replaced.text);
+        }
         let token = format!("clr_{}", "a".repeat(86));
         let body = json!({ "query": REFRESH, "variables": { "input": { "refreshToken": token } } }).to_string();
         let mut statuses = Vec::new();
@@ -273,6 +316,11 @@ async fn invented_refresh_tokens_are_throttled() {
             statuses.push(anonymous(server, body.clone(), &[JSON]).await.status().as_u16());
         }
         assert_eq!(statuses, [200, 200, 429]);
+        let page = server.get("/metrics").await.text;
+        for (outcome, count) in [("success", 1), ("wrong", 5), ("throttled", 1)] {
+            let line = format!("clientele_sign_ins_total{{method=\"refresh_token\",outcome=\"{outcome}\"}} {count}\n");
+            assert!(page.contains(&line), "{line}{page}");
+        }
     })
     .await;
 }

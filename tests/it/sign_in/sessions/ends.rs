@@ -15,7 +15,7 @@ use super::{
     refused, sign_in, status, user,
 };
 use crate::{
-    harness::{Answer, Settings, TestServer},
+    harness::{Answer, Settings, TestServer, program},
     sign_in::credentials::now,
 };
 
@@ -44,6 +44,8 @@ async fn key(server: &TestServer, tokens: &Tokens) -> String {
 on_both!(
     signing_out_ends_one_session_or_all,
     signing_out_keeps_other_cached_accounts,
+    server_that_ends_a_session_refuses_it_at_once,
+    expired_sessions_are_neither_listed_nor_revoked,
     session_is_revoked_by_its_user_or_an_administrator,
     callers_see_their_own_sessions_and_administrators_all,
     session_of_another_user_is_no_node,
@@ -118,6 +120,52 @@ async fn signing_out_keeps_other_cached_accounts(server: &TestServer) {
     assert_eq!(ended.expect("the database answers").ok(), Some(1));
     assert!(accounts.last_known_token(&second.access, now()).is_some());
     assert!(find(&first).await.is_none());
+}
+
+/// However fresh a cached account may be.
+async fn server_that_ends_a_session_refuses_it_at_once(server: &TestServer) {
+    let lax = AuthenticationSettings::default();
+    let lax = server.another(Settings::authenticated(lax)).await;
+    user(server, "ana", &[]).await;
+    user(server, "boss", &Permission::ALL).await;
+    let boss = sign_in(&lax, "boss").await;
+    let first = sign_in(&lax, "ana").await;
+    assert_eq!(status(&lax, &first).await, 200);
+    let second = super::refresh(&lax, &first.refresh).await;
+    assert_eq!([status(&lax, &first).await, status(&lax, &second).await], [401, 200]);
+    let third = super::refresh(&lax, &second.refresh).await;
+    assert_eq!(status(&lax, &third).await, 200);
+    super::ask_to_refresh(&lax, &first.refresh).await;
+    assert_eq!(status(&lax, &third).await, 401, "a replaced token was used again");
+    let password = json!({ "name": "ana", "password": "another good one" });
+    for (query, input) in [(SIGN_OUT, json!({})), (REVOKE, json!({})), (UPSERT, password)] {
+        let tokens = sign_in(&lax, "ana").await;
+        assert_eq!(status(&lax, &tokens).await, 200, "{query}");
+        let (by, input) = match query {
+            SIGN_OUT => (&tokens, input),
+            REVOKE => (&boss, json!({ "encodedKey": key(&lax, &tokens).await })),
+            _ => (&boss, input),
+        };
+        ask(&lax, by, query, input).await;
+        assert_eq!(status(&lax, &tokens).await, 401, "{query}");
+    }
+    lax.stop().await;
+}
+
+async fn expired_sessions_are_neither_listed_nor_revoked(server: &TestServer) {
+    let strict = server.another(Settings::signed_in()).await;
+    user(server, "ana", &[]).await;
+    let (tokens, expired) = (sign_in(&strict, "ana").await, sign_in(&strict, "ana").await);
+    let gone = key(&strict, &expired).await;
+    let sql = format!("UPDATE session SET refresh_expires_at = created_at WHERE encoded_key = '{gone}'");
+    server.write(&sql).await.expect("an expired session");
+    let query = "{ sessions { totalCount nodes { isCurrent } } }";
+    let listed = strict.as_bearer(&*tokens.access).graphql(query, json!({})).await;
+    listed.data(json!({ "sessions": { "totalCount": 1, "nodes": [{ "isCurrent": true }] } }));
+    let errors = refused("NOT_FOUND", NO_SESSION, &["input", "encodedKey"]);
+    let answer = ask(&strict, &tokens, REVOKE, json!({ "encodedKey": gone })).await;
+    answer.data(json!({ "revokeSession": { "session": null, "userErrors": errors } }));
+    strict.stop().await;
 }
 
 async fn session_is_revoked_by_its_user_or_an_administrator(server: &TestServer) {
@@ -208,6 +256,17 @@ async fn callers_see_their_own_sessions_and_administrators_all(server: &TestServ
         (&token, "", &[]),
     ] {
         assert_eq!(names(token, arguments).await, expected, "{arguments}");
+    }
+    let (directory, url) = (program::directory(), server.database_url());
+    let environment = [("CLIENTELE_LOG__FILTER", "off"), ("DATABASE_URL", &*url)];
+    for (arguments, expected) in [
+        (&["session", "list"][..], &["ana", "boss", "ana"][..]),
+        (&["session", "list", "--user", "ANA"], &["ana", "ana"]),
+    ] {
+        let listed = program::clientele(&directory, arguments, &environment).output();
+        let listed = String::from_utf8(listed.expect("the program starts").stdout).expect("text");
+        let names: Vec<&str> = listed.lines().filter_map(|line| line.split("  ").nth(1)).collect();
+        assert_eq!(names, expected, "{listed}");
     }
     let page = "{ sessions(first: 1) { pageInfo { endCursor hasNextPage } } }";
     let first = strict.as_bearer(&*boss.access).graphql(page, json!({})).await;

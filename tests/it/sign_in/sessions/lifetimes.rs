@@ -6,8 +6,9 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use clientele::{
     access::{RefreshError, SessionSettings},
     caller::{Api, Caller},
-    expiry::remove_expired_sessions,
+    expiry::{keep_removing, remove_expired_sessions},
 };
+use tokio::sync::watch;
 
 use super::{Tokens, user};
 use crate::{harness::TestServer, sign_in::credentials::now};
@@ -91,8 +92,10 @@ async fn tokens_and_sessions_expire(server: &TestServer) {
 async fn replaced_token_is_forgiven_for_ten_seconds(server: &TestServer) {
     let (caller, start) = (ana(server).await, now().trunc_subsecs(6));
     let first = begin(server, &caller, start).await;
-    let second = refresh(server, &first.refresh, start).await.expect("current");
-    let end = start + TimeDelta::seconds(10);
+    // The time counts from the refresh, not from the sign-in.
+    let replaced = start + TimeDelta::seconds(60);
+    let second = refresh(server, &first.refresh, replaced).await.expect("current");
+    let end = replaced + TimeDelta::seconds(10);
     assert_eq!(refresh(server, &first.refresh, end).await, Err(RefreshError::Replaced));
     assert!(is_valid(server, &second, end).await);
     assert_eq!(
@@ -105,7 +108,7 @@ async fn replaced_token_is_forgiven_for_ten_seconds(server: &TestServer) {
 
 async fn expired_sessions_are_removed(server: &TestServer) {
     let (caller, start) = (ana(server).await, now().trunc_subsecs(6));
-    let at = |seconds: i64| start + TimeDelta::seconds(seconds);
+    let at = move |seconds: i64| start + TimeDelta::seconds(seconds);
     begin(server, &caller, start).await;
     let remove = async |at| {
         let removed = remove_expired_sessions(&server.services.db, at).await;
@@ -119,4 +122,12 @@ async fn expired_sessions_are_removed(server: &TestServer) {
     begin(server, &caller, start).await;
     begin(server, &caller, at(3_600)).await;
     assert_eq!(server.snapshot().await.rows("session").len(), 1);
+    // A server removes them beside expired idempotency records.
+    let (stop, stopped) = watch::channel(false);
+    let clock = move || {
+        stop.send_replace(true);
+        at(7_200)
+    };
+    keep_removing(server.services.db.clone(), Arc::new(clock), stopped).await;
+    assert_eq!(server.snapshot().await.rows("session").len(), 0);
 }
