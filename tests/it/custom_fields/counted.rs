@@ -1,12 +1,15 @@
 //! Effects on many clients are counted while clients can still be written.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::effects::{accepted, change, effect, with_nicks};
 use crate::harness::{HeldLock, TestServer};
 
 on_both!(effects_are_counted_before_definitions_are_locked);
-on_postgres!(effects_are_counted_again_if_other_fields_get_values_meanwhile);
+on_postgres!(
+    effects_are_counted_again_if_other_fields_get_values_meanwhile,
+    effects_are_counted_again_if_definitions_change_meanwhile,
+);
 
 /// The lock of definitions.
 const DEFINITIONS: i64 = 0x6465_6669_6e65;
@@ -32,8 +35,8 @@ async fn effects_are_counted_before_definitions_are_locked(server: &TestServer) 
     }
 }
 
-async fn effects_are_counted_again_if_other_fields_get_values_meanwhile(server: &TestServer) {
-    let ids = with_nicks(server, &["a", "b"]).await;
+/// Deactivates a field, and runs these statements after its effects were counted, before definitions are locked.
+async fn deactivated_behind(server: &TestServer, meanwhile: &[&str]) -> Value {
     let held = HeldLock::of_number(DEFINITIONS);
     let changing = async {
         held.is_held().await;
@@ -46,13 +49,31 @@ async fn effects_are_counted_again_if_other_fields_get_values_meanwhile(server: 
     let meanwhile = async {
         held.is_held().await;
         held.is_waited_for(server).await;
-        let other = "UPDATE custom_field_value SET value = 'S', field_key = (SELECT encoded_key FROM custom_field \
-            WHERE field_id = 'size') WHERE value = 'b'";
-        server.write(other).await.expect("a value of the other field");
+        for statement in meanwhile {
+            server.write(statement).await.expect("a change");
+        }
         held.release();
     };
     let ((), changed, ()) = tokio::join!(held.hold(server), changing, meanwhile);
+    changed
+}
+
+async fn effects_are_counted_again_if_other_fields_get_values_meanwhile(server: &TestServer) {
+    let ids = with_nicks(server, &["a", "b"]).await;
+    let other = "UPDATE custom_field_value SET value = 'S', field_key = (SELECT encoded_key FROM custom_field \
+        WHERE field_id = 'size') WHERE value = 'b'";
     let message = "nick: 1 client has a value of the deactivated field, and can keep it.";
     let warning = effect("DEACTIVATED", &["0", "state"], message, 1, &[&ids[0]]);
-    assert_eq!(changed, accepted(json!([warning])));
+    assert_eq!(deactivated_behind(server, &[other]).await, accepted(json!([warning])));
+}
+
+async fn effects_are_counted_again_if_definitions_change_meanwhile(server: &TestServer) {
+    with_nicks(server, &["a"]).await;
+    // Another server has just deactivated the field, so that this change has no effect on it.
+    let deactivated = "UPDATE custom_field SET state = 'DEACTIVATED' WHERE field_id = 'nick'";
+    let version = "UPDATE definition_version SET version = version + 1";
+    assert_eq!(
+        deactivated_behind(server, &[deactivated, version]).await,
+        accepted(json!([]))
+    );
 }

@@ -18,6 +18,7 @@ on_postgres!(
     import_gets_no_id_of_an_upsert_as_its_key,
     new_id_waits_for_imports_before_its_client_is_locked,
     import_waits_for_another_one_as_long_as_it_takes,
+    definitions_that_change_after_the_checks_apply,
 );
 
 /// The lock of imports.
@@ -186,4 +187,30 @@ async fn import_waits_for_another_one_as_long_as_it_takes(server: &TestServer) {
 
 fn name(id: &str) -> Value {
     json!({ "clientId": id, "firstName": "Amara", "lastName": "B" })
+}
+
+async fn definitions_that_change_after_the_checks_apply(server: &TestServer) {
+    server.define(vec![field("code", Kind::Text)]).await;
+    let values = json!({ "customInformation": [{ "fieldId": "code", "value": "ABC" }] });
+    let clients = [with(client("K", json!({})), values)];
+    let held = HeldLock::of_number(IMPORTS);
+    let waiting = async {
+        held.is_held().await;
+        import(server, &clients).await
+    };
+    let changing = async {
+        held.is_held().await;
+        held.is_waited_for(server).await;
+        for change in [
+            "UPDATE custom_field SET pattern = '##'",
+            "UPDATE definition_version SET version = version + 1",
+        ] {
+            server.write(change).await.expect("a change");
+        }
+        held.release();
+    };
+    let ((), imported, ()) = tokio::join!(held.hold(server), waiting, changing);
+    let message = "The field code takes text of the form ##, where # is a digit, @ a letter and $ either.";
+    let entry = ["customInformation.0.value", message].map(str::to_owned);
+    assert_eq!(imported, (summary(0, 0, 1), vec![entry]));
 }
