@@ -132,11 +132,21 @@ async fn value_stays_in_the_list_or_is_replaced(server: &TestServer) {
     assert_eq!(upsert(server, input("crm", "A-1", json!({}))).await["created"], true);
     // A list without it keeps it at its end: otherwise the same input would create a second client.
     for (version, sent, stored) in [
-        (3, json!([nick]), json!([value("nick", "Al"), value("crm", "A-2")])),
-        (3, json!([nick]), json!([value("nick", "Al"), value("crm", "A-2")])),
-        (4, json!([]), json!([value("crm", "A-2")])),
+        (
+            3,
+            Some(json!([nick])),
+            json!([value("nick", "Al"), value("crm", "A-2")]),
+        ),
+        (
+            3,
+            Some(json!([nick])),
+            json!([value("nick", "Al"), value("crm", "A-2")]),
+        ),
+        (3, None, json!([value("nick", "Al"), value("crm", "A-2")])),
+        (4, Some(json!([])), json!([value("crm", "A-2")])),
     ] {
-        let changed = upsert(server, input("crm", "A-2", json!({ "customInformation": sent }))).await;
+        let list = sent.map_or_else(|| json!({}), |sent| json!({ "customInformation": sent }));
+        let changed = upsert(server, input("crm", "A-2", list)).await;
         let client = &changed["client"];
         assert_eq!(
             (&changed["created"], &client["version"], &client["customInformation"]),

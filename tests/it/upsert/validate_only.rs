@@ -132,7 +132,7 @@ async fn taken_values_are_reported_beside_other_problems(server: &TestServer) {
         that client, send matchOn: CLIENT_ID.";
     let used = problem("TAKEN", &["client", "clientId"], message);
     for (client, first) in [
-        (json!({ "firstName": " ", "lastName": "L" }), blank),
+        (json!({ "firstName": " ", "lastName": "L" }), blank.clone()),
         (json!({ "clientId": "OTHER", "firstName": "F", "lastName": "L" }), used),
     ] {
         let input = json!({ "client": client, "customInformation": values });
@@ -145,6 +145,11 @@ async fn taken_values_are_reported_beside_other_problems(server: &TestServer) {
         upsert(server, input).await.data(answer(problems));
         assert_eq!(server.snapshot().await, before);
     }
+    // In the order of the list, not of the fields.
+    let reversed = json!([values[1], values[0]]);
+    let input = json!({ "client": { "firstName": " ", "lastName": "L" }, "customInformation": reversed });
+    let problems = json!([blank, taken("0", "pin"), taken("1", "passport")]);
+    upsert(server, input).await.data(answer(problems));
     // A value with another problem isn't looked up: it must be changed anyway.
     let grouped = json!([values[1], { "fieldId": "passport", "value": "X1", "groupIndex": 0 }, values[1]]);
     let input = json!({ "client": { "firstName": "F", "lastName": "L" }, "customInformation": grouped });
