@@ -9,7 +9,11 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{NEW, post, router, send_to};
-use crate::{context::RequestContext, limits::LimitExceeded, settings::GraphqlSettings};
+use crate::{
+    context::{RequestContext, Restriction},
+    limits::LimitExceeded,
+    settings::GraphqlSettings,
+};
 
 /// A context that keeps the limits that its request exceeds, and whether each is only observed.
 struct LimitContext(Arc<Mutex<Vec<(&'static str, bool)>>>);
@@ -69,4 +73,39 @@ async fn a_body_of_too_many_requests_is_refused_or_only_observed_and_reported_on
         let expected: Vec<_> = is_observed.into_iter().map(|is| ("batch", is)).collect();
         assert_eq!(*exceeded.lock().unwrap(), expected, "{what}");
     }
+}
+
+/// A caller who may only send one mutation.
+struct RestrictedContext;
+
+impl RequestContext for RestrictedContext {
+    fn request_id(&self) -> &str {
+        "r1"
+    }
+
+    fn restriction(&self) -> Option<Restriction> {
+        Some(Restriction {
+            mutations: &["up"],
+            body_bytes: 1_000,
+        })
+    }
+}
+
+#[tokio::test]
+async fn restricted_caller_can_send_no_batch() {
+    let settings = GraphqlSettings {
+        batch: 3,
+        ..GraphqlSettings::default()
+    };
+    let app = router(settings, Duration::from_secs(30), |_| RestrictedContext);
+    let allowed = json!({ "query": "mutation { up { a } }" });
+    let (_, _, answer) = send_to(&app, post(NEW, allowed.to_string())).await;
+    assert_eq!(answer, json!({ "data": { "up": { "a": 1 } } }));
+    for count in [1, 2] {
+        let body = Value::from(vec![allowed.clone(); count]);
+        let (_, _, answer) = send_to(&app, post(NEW, body.to_string())).await;
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{count}");
+    }
+    let (_, _, answer) = send_to(&app, post(NEW, allowed.to_string())).await;
+    assert_eq!(answer, json!({ "data": { "up": { "a": 2 } } }));
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::limits;
 use crate::{
+    context::{RequestContext, Restriction},
     error::GraphqlError,
     tests::{AUTHENTICATED, ask_with, server},
 };
@@ -75,4 +76,34 @@ async fn the_document_cache_counts_what_a_document_becomes_and_keeps_none_that_i
     let (documents, bytes) = server.cached();
     assert_eq!(documents, 1);
     assert!(bytes > 10 * 10_000, "{bytes}");
+}
+
+/// A caller who may only send one mutation.
+struct RestrictedContext;
+
+impl RequestContext for RestrictedContext {
+    fn request_id(&self) -> &str {
+        "r1"
+    }
+
+    fn restriction(&self) -> Option<Restriction> {
+        Some(Restriction {
+            mutations: &["up"],
+            body_bytes: 1_000,
+        })
+    }
+}
+
+#[tokio::test]
+async fn documents_of_a_restricted_caller_are_not_cached() {
+    let server = server(limits(|_| {}));
+    let query = "mutation { up { a } }";
+    for (is_restricted, cached) in [(true, 0), (false, 1)] {
+        let (variables, data) = (Variables::default(), Data::default());
+        match is_restricted {
+            true => server.execute(query, None, variables, data, &RestrictedContext).await,
+            false => server.execute(query, None, variables, data, &AUTHENTICATED).await,
+        };
+        assert_eq!(server.cached().0, cached);
+    }
 }
