@@ -216,6 +216,34 @@ fn only_a_full_part_can_lack_the_record_of_an_erasure() {
 }
 
 #[test]
+fn missing_contents_are_remembered_until_their_erasure() {
+    let one = keys("one", &[]);
+    let n = MOST_ERASED;
+    let changes = |count| std::iter::repeat_n(Action::Changed, count);
+    let taken = |after: &[Action], cuts: [usize; 2]| {
+        let erased = [Action::Created].into_iter().chain(changes(n - 1));
+        let actions: Vec<Action> = erased.chain(after.iter().copied()).collect();
+        let (mut records, head) = chain_of(&actions, &vec![&one; actions.len()]);
+        for record in &mut records[..n] {
+            (record.contents, record.salt) = (None, None);
+        }
+        let (first, rest) = records.split_at(cuts[0]);
+        let (second, third) = rest.split_at(cuts[1]);
+        taken_over(&one, &[first, second, third], &head).map(|(taken, ..)| taken == records)
+    };
+    // A full part that has its contents may come between.
+    let between: Vec<Action> = changes(n).collect();
+    let (erased, changed) = ([&between[..], &[Action::Erased]].concat(), changes(n + 1));
+    assert_eq!(taken(&erased, [n, n]), Ok(true));
+    assert_eq!(taken(&changed.collect::<Vec<_>>(), [n, n]), Err(2));
+    // After the erasure, parts of any length follow.
+    assert_eq!(
+        taken(&[Action::Erased, Action::Changed, Action::Changed], [n, 2]),
+        Ok(true)
+    );
+}
+
+#[test]
 fn exported_part_ends_with_an_erasure_or_when_it_is_full() {
     /// The number of records after the first part of an export.
     fn after_first_part(records: &[ExportedRecord]) -> usize {
