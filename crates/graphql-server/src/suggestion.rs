@@ -38,6 +38,9 @@ mod tests {
         assert_eq!(of("lstName"), " Did you mean \"lastName\"?");
         assert_eq!(of("LASTNAME"), " Did you mean \"lastName\"?");
         assert_eq!(of("colour"), "");
+        // Less than half of the letters may differ.
+        assert_eq!(of("lastXYZe"), " Did you mean \"lastName\"?");
+        assert_eq!(of("lastXYZW"), "");
         assert_eq!(of("b"), "");
         let long = "n".repeat(LONGEST);
         let known = [long.as_str()];

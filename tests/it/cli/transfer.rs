@@ -128,6 +128,10 @@ async fn import_of_an_export_is_the_identity(server: &TestServer) {
     // The first line has the time.
     let (a, b) = (read(&directory, "a"), read(&directory, "b"));
     assert!(a.lines().skip(1).eq(b.lines().skip(1)), "{a}\n\n{b}");
+    // To standard output, the number of clients is only in the last line.
+    let (printed, errors, status) = run(&directory, &to, &["export", "-"]);
+    assert_eq!((errors.as_str(), status), ("", Some(0)));
+    assert!(printed.lines().skip(1).eq(b.lines().skip(1)), "{printed}");
     for carried in [
         r#""idPattern":"F-####""#,
         r#""allowsAddresses":false"#,
