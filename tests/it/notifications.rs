@@ -60,6 +60,18 @@ async fn queued(server: &TestServer) -> Vec<String> {
     texts.collect()
 }
 
+/// Queues this many copies of the only message.
+async fn queue_copies(server: &TestServer, copies: usize) {
+    let same = "client_key, event, channel, template_key, template_id, variant_key, language, recipient, \
+        placeholders, created_at, queued_at";
+    let sql = format!(
+        "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {copies}) \
+         INSERT INTO message (encoded_key, {same}, due_at, state, attempts) \
+         SELECT encoded_key || '-' || n, {same}, queued_at, 'QUEUED', 0 FROM message, number"
+    );
+    server.write(&sql).await.expect("written");
+}
+
 /// The metrics of messages that aren't 0, in order.
 async fn metrics(server: &TestServer, now: DateTime<Utc>) -> Vec<String> {
     let messages = &server.services.messages;

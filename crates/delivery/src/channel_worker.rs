@@ -174,15 +174,15 @@ impl ChannelWorker {
         {
             return Ok(0);
         }
-        // A message with a slot needs a permit at that time.
-        let (ahead, least_share) = match self.rate {
-            None => (CLAIMED_AHEAD, 2),
-            Some(_) => (1, usize::MAX),
+        let concurrency = self.settings.concurrency as usize;
+        let (capacity, least) = match self.rate {
+            None => (concurrency * CLAIMED_AHEAD, (concurrency * CLAIMED_AHEAD).div_ceil(2)),
+            // A message needs a permit at the time of its slot.
+            Some(_) => (concurrency, 1),
         };
-        let capacity = self.settings.concurrency as usize * ahead;
         let room = capacity - self.sending.len().min(capacity);
         let most = match self.route.admits(now) {
-            Admission::Any if room > 0 && room.saturating_mul(least_share) >= capacity => room,
+            Admission::Any if room >= least => room,
             Admission::One if self.sending.is_empty() => 1,
             Admission::Any | Admission::One | Admission::NoneBefore(_) => return Ok(0),
         };
@@ -202,7 +202,7 @@ impl ChannelWorker {
             let deferred = outbox::defer(&self.messages.db, self.channel, now, end).await?;
             self.messages.metrics.count_quiet_hours(self.channel, deferred);
             if deferred > 0 {
-                tracing::info!(channel = self.channel.as_str(), deferred, until = %end, "quiet hours: messages wait");
+                tracing::debug!(channel = self.channel.as_str(), deferred, until = %end, "quiet hours: messages wait");
             }
             if deferred < outbox::BATCH {
                 self.none_due = true;
@@ -371,7 +371,7 @@ impl Attempt {
             return None;
         }
         let attempts = self.message.attempts;
-        let running = self.route.begin(attempts, now)?;
+        let running = self.route.start(attempts, now)?;
         // Rendered here, so that memory holds only the texts of messages being sent.
         let outgoing = match outgoing(&self.message, self.variant.as_deref()) {
             Ok(outgoing) => outgoing,

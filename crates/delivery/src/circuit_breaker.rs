@@ -90,8 +90,8 @@ impl CircuitBreaker {
         self.state().admits(now)
     }
 
-    /// Begins an attempt. None while the provider must not be used.
-    pub(super) fn begin(self: &Arc<Self>, now: DateTime<Utc>) -> Option<Running> {
+    /// Starts an attempt. None while the provider must not be used.
+    pub(super) fn start(self: &Arc<Self>, now: DateTime<Utc>) -> Option<Running> {
         let mut state = self.state();
         if matches!(state.admits(now), Admission::NoneBefore(_)) {
             return None;

@@ -51,9 +51,9 @@ impl Route {
         }
     }
 
-    /// Begins an attempt of a message after this number of attempts. None while no provider may be used.
-    pub(super) fn begin(&self, attempts: i32, now: DateTime<Utc>) -> Option<Running> {
-        self.order(attempts).find_map(|breaker| breaker.begin(now))
+    /// Starts an attempt of a message after this number of attempts. None while no provider may be used.
+    pub(super) fn start(&self, attempts: i32, now: DateTime<Utc>) -> Option<Running> {
+        self.order(attempts).find_map(|breaker| breaker.start(now))
     }
 
     /// The outcome of an attempt after this number of attempts, without the wait that its provider asked for if the

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     manual_worker::{Hand, settings, sms_settings},
-    messages, metrics, reachable, template,
+    messages, metrics, queue_copies, reachable, template,
 };
 use crate::harness::{
     TestServer,
@@ -167,14 +167,7 @@ async fn more_messages_than_one_batch_wait(server: &TestServer) {
     let mut worker = Hand::new(server, quiet(sms_settings(&gateway)));
     template(server, "text", json!({ "channel": "SMS" })).await;
     store_key(server, json!({ "client": reachable() })).await;
-    let columns = "event, channel, template_key, template_id, variant_key, language, recipient, placeholders, state, \
-        attempts, created_at, queued_at, due_at";
-    let copies = format!(
-        "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 2000) \
-         INSERT INTO message (client_key, encoded_key, {columns}) \
-         SELECT client_key, encoded_key || n, {columns} FROM message, number"
-    );
-    server.write(&copies).await.expect("written");
+    queue_copies(server, 2_000).await;
     worker.wait_until(winter(0, "22:00:00"));
     assert_eq!(worker.step().await, 0);
     let end = Some(winter(1, "07:00:00"));
@@ -199,7 +192,7 @@ async fn metrics_of_a_server_show_whether_it_is_quiet() {
             .await
             .expect("an answer");
         let page = answer.text().await.expect("text");
-        let line = format!("\nclientele_messages_quiet_hours{{channel=\"SMS\"}} {quiet}\n");
+        let line = format!("\nclientele_messages_quiet{{channel=\"SMS\"}} {quiet}\n");
         assert!(page.contains(&line), "{page}");
     }
 }

@@ -82,7 +82,7 @@ async fn metrics_count_waiting_and_finished_messages(server: &TestServer) {
             "messages_oldest_queued_age_seconds{channel=\"SMS\"} 0",
             "messages_queued{channel=\"EMAIL\"} 1",
             "messages_queued{channel=\"SMS\"} 0",
-            "messages_quiet_hours{channel=\"SMS\"} 0",
+            "messages_quiet{channel=\"SMS\"} 0",
             "messages_sent_total{channel=\"EMAIL\",provider=\"PRIMARY\"} 2",
         ]
     );

@@ -71,7 +71,7 @@ impl Metrics {
         let help = "Whether the provider is left out because it has failed, 0 or 1";
         registry.register("breaker_open", help, self.open.clone());
         let help = "Whether messages wait for the end of quiet hours, 0 or 1";
-        registry.register("quiet_hours", help, self.quiet.clone());
+        registry.register("quiet", help, self.quiet.clone());
         registry.register("queued", "Messages that are still to be sent", self.queued.clone());
         let help = "How long the longest waiting message has been queued";
         registry.register("oldest_queued_age_seconds", help, self.oldest.clone());
