@@ -39,6 +39,7 @@ use tokio::sync::oneshot;
 use self::failure::Failure;
 use self::store::OpenMode;
 use crate::config::{self, Config, Flags, LogFormat, Origins};
+use crate::telemetry;
 use crate::version;
 use clientele_core::problem::{Problem, ProblemCode};
 use clientele_domain::client::Clients;
@@ -237,10 +238,20 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
     }
     let (config, origins) = load(arguments.config.as_deref(), &arguments.flags)?;
     *format = Some(config.log.format);
-    crate::telemetry::start(&config.log);
+    if let Command::Serve { .. } | Command::Worker = command {
+        let telemetry = telemetry::start_exporting(&config.log, &config.telemetry, store::now);
+        let telemetry = telemetry.map_err(Failure::misconfigured)?;
+        let outcome = match command {
+            Command::Serve { no_auth } => serve::serve(&config, no_auth || arguments.no_auth, &telemetry).await,
+            _ => worker::work(&config, &telemetry).await,
+        };
+        telemetry
+            .end(Duration::from_secs(config.shutdown_timeout_seconds))
+            .await;
+        return outcome;
+    }
+    telemetry::start(&config.log);
     match command {
-        Command::Serve { no_auth } => serve::serve(&config, no_auth || arguments.no_auth).await,
-        Command::Worker => worker::work(&config).await,
         Command::Migrate(options) => migrate::run(&config, options).await,
         Command::Backup(target) => backup::run(&config, &target).await,
         Command::Export(target) => transfer::export(&config, &target).await,
@@ -259,6 +270,8 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
         Command::Health => health::run(&config).await,
         Command::Session(command) => session::run(&config, command).await,
         Command::Config => print(&settings::printed(&config, &origins)?),
+        // They ran above.
+        Command::Serve { .. } | Command::Worker => Ok(()),
         Command::Schema
         | Command::Openapi(_)
         | Command::Completions { .. }

@@ -20,6 +20,8 @@ use crate::api::authentication::AuthenticationSettings;
 use crate::api::cors::CorsSettings;
 use crate::api::playground::PlaygroundSettings;
 use crate::api::rest::RestSettings;
+use crate::telemetry::TelemetrySettings;
+pub use crate::telemetry::{Log, LogFormat};
 use clientele_core::budget::AnswerSettings;
 use clientele_core::network::ListenAddress;
 use clientele_delivery::settings::NotificationSettings;
@@ -63,24 +65,7 @@ pub struct Config {
     pub notifications: NotificationSettings,
     pub audit: AuditSettings,
     pub log: Log,
-}
-
-/// The settings of the log on standard error.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Log {
-    /// Lines for people, or one JSON object per line for machines.
-    pub format: LogFormat,
-    /// The lowest level, or levels by module: `info`, `warn,clientele=debug,http_server=info`. Below a warning, only
-    /// the crates of this program are logged.
-    pub filter: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    Text,
-    Json,
+    pub telemetry: TelemetrySettings,
 }
 
 impl Default for Config {
@@ -104,15 +89,7 @@ impl Default for Config {
             notifications: NotificationSettings::default(),
             audit: AuditSettings::default(),
             log: Log::default(),
-        }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self {
-            format: LogFormat::Text,
-            filter: "info".into(),
+            telemetry: TelemetrySettings::default(),
         }
     }
 }

@@ -1,8 +1,22 @@
-//! Writes the log to standard error. A log holds no personal data: statements and the events of dependencies are left
-//! out at any level.
+//! Writes the log to standard error, and exports it with traces to an OpenTelemetry collector, if one is configured. A
+//! log holds no personal data of clients: statements and the events of dependencies are left out at any level.
+
+mod collector;
+mod exporter;
+mod log_layer;
+mod protobuf;
+mod queue;
+mod records;
+mod settings;
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
@@ -10,7 +24,13 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
-use crate::config::{Log, LogFormat};
+use self::collector::{Collector, Signal};
+use self::exporter::Exporter;
+use self::log_layer::LogLayer;
+use self::queue::Entrance;
+use self::records::Origin;
+pub use self::settings::{Log, LogFormat, TelemetrySettings};
+use clientele_core::trace::{self, Tracer};
 
 /// The crates of this workspace, by the first part of their targets.
 const OWN_CRATES: [&str; 9] = [
@@ -25,10 +45,128 @@ const OWN_CRATES: [&str; 9] = [
     "migration",
 ];
 
+/// The least time for the last exports of a process.
+const LAST_EXPORTS: Duration = Duration::from_secs(1);
+
+type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// The exporters of a process. Without a configured collector, there are none.
+#[derive(Debug)]
+pub struct Telemetry {
+    exporters: Vec<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+    /// The time at which the last requests had to end.
+    closing: OnceLock<Instant>,
+}
+
 /// Starts logging. A second call in one process changes nothing.
 pub fn start(log: &Log) {
+    init(log, None);
+}
+
+/// Starts logging, and exports as configured until [`Telemetry::end`]. `clock` has the time of spans and lines. Must be
+/// called within a runtime.
+///
+/// # Errors
+/// A sentence about settings that can't be used on this machine.
+pub fn start_exporting(
+    log: &Log,
+    settings: &TelemetrySettings,
+    clock: fn() -> DateTime<Utc>,
+) -> Result<Telemetry, &'static str> {
+    let (stop, stopped) = watch::channel(false);
+    let mut exporters = Vec::new();
+    let origin = Origin::new(&settings.service_name, &uuid::Uuid::now_v7().to_string());
+    let mut export = |signal| -> Result<Entrance, &'static str> {
+        let (entrance, exit) = queue::queue();
+        let exporter = Exporter {
+            signal,
+            collector: Collector::new(settings, signal)?,
+            origin: origin.clone(),
+            queue: exit,
+            log: exporter::Log::default(),
+        };
+        exporters.push(tokio::spawn(exporter.run(stopped.clone())));
+        Ok(entrance)
+    };
+    let mut lines = None;
+    if settings.is_on() {
+        if settings.logs {
+            let queue = export(Signal::Logs)?;
+            lines = Some(LogLayer { queue, clock });
+        }
+        let tracer = if settings.traces {
+            let queue = export(Signal::Traces)?;
+            let ratio = Some(settings.sampling_ratio);
+            Tracer::new(ratio, clock, move |span| queue.add(records::span(&span)))
+        } else {
+            // Lines still have the traces of their requests.
+            Tracer::new(None, clock, |_| {})
+        };
+        trace::install(tracer);
+    }
+    init(log, lines);
+    Ok(Telemetry {
+        exporters,
+        stop,
+        closing: OnceLock::new(),
+    })
+}
+
+/// Sends an empty export of each signal. None without a collector.
+///
+/// # Errors
+/// The reason why the collector doesn't take one, as a sentence's end.
+pub async fn probe(settings: &TelemetrySettings, timeout: Duration) -> Option<Result<(), String>> {
+    if !settings.is_on() {
+        return None;
+    }
+    let signals = [(settings.traces, Signal::Traces), (settings.logs, Signal::Logs)];
+    for (_, signal) in signals.into_iter().filter(|(is_exported, _)| *is_exported) {
+        let collector = match Collector::new(settings, signal) {
+            Ok(collector) => collector.with_timeout(timeout),
+            Err(reason) => return Some(Err(reason.to_owned())),
+        };
+        if let Err(error) = collector.export(Vec::new()).await {
+            return Some(Err(format!("for {}, {error}", signal.as_str())));
+        }
+    }
+    Some(Ok(()))
+}
+
+impl Telemetry {
+    /// The server begins to close: the time for its last requests, and for the last exports, runs from now on.
+    pub fn closing(&self) {
+        let _ = self.closing.set(Instant::now());
+    }
+
+    /// Exports what waits, until `patience` after [`Self::closing`], but for at least a second.
+    pub async fn end(self, patience: Duration) {
+        let now = Instant::now();
+        let end = self.closing.get().map_or(now, |closing| *closing + patience);
+        let end = end.max(now + LAST_EXPORTS);
+        self.stop.send_replace(true);
+        let mut is_late = false;
+        for mut exporter in self.exporters {
+            if timeout_at(end, &mut exporter).await.is_err() {
+                exporter.abort();
+                is_late = true;
+            }
+        }
+        if is_late {
+            tracing::warn!("telemetry lost: the collector didn't take the last lines and spans in time");
+        }
+    }
+}
+
+fn init(log: &Log, exported: Option<LogLayer>) {
+    let lines = lines(log, std::io::stderr);
+    let lines = match exported {
+        Some(exported) => lines.and_then(exported).boxed(),
+        None => lines,
+    };
     // Only the tests start twice.
-    let _ = subscriber(log, std::io::stderr).try_init();
+    let _ = filtered(log, lines).try_init();
     http_server::log_without_messages();
 }
 
@@ -37,7 +175,14 @@ pub fn subscriber<W>(log: &Log, writer: W) -> impl Subscriber + Send + Sync + 's
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let lines: Box<dyn Layer<Registry> + Send + Sync> = match log.format {
+    filtered(log, lines(log, writer))
+}
+
+fn lines<W>(log: &Log, writer: W) -> Lines
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    match log.format {
         LogFormat::Text => {
             // Colours are for people: in a file or a pipe they are noise.
             Box::new(
@@ -47,7 +192,10 @@ where
             )
         }
         LogFormat::Json => Box::new(fmt::layer().json().flatten_event(true).with_writer(writer)),
-    };
+    }
+}
+
+fn filtered(log: &Log, lines: Lines) -> impl Subscriber + Send + Sync + 'static {
     let discreet = filter_fn(|metadata| is_discreet(metadata.target(), *metadata.level()));
     tracing_subscriber::registry()
         .with(lines)

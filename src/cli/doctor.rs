@@ -73,6 +73,7 @@ async fn all(checked: Checked) -> Vec<Finding> {
         start("email_fallback", network::email_fallback(checked.clone())),
         start("sms", network::sms(checked.clone())),
         start("sms_fallback", network::sms_fallback(checked.clone())),
+        start("telemetry", network::collector(checked.clone())),
         start(
             "listen",
             network::port(checked.clone(), "listen", checked.config.listen.clone().into()),

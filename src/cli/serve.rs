@@ -18,6 +18,7 @@ use crate::api::playground::Playground;
 use crate::api::{self, health, origin, unmatched};
 use crate::config::{Config, LogFormat};
 use crate::services::Services;
+use crate::telemetry::Telemetry;
 use crate::version;
 use clientele_core::{error::Error, secret::Secret};
 use clientele_domain::expiry;
@@ -29,7 +30,7 @@ use graphql_server::persisted::{Manifest, Persisted};
 use graphql_server::settings::GraphqlSettings;
 
 /// Starts the server, with the cheapest checks first, and serves until it is stopped.
-pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure> {
+pub(super) async fn serve(config: &Config, no_auth: bool, telemetry: &Telemetry) -> Result<(), Failure> {
     let listen = listening::resolve(&config.listen).await?;
     if no_auth && !listen.ip().is_loopback() {
         return Err(Failure::misconfigured(
@@ -85,9 +86,11 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
         )?;
         service::report_ready(stop);
         let patience = Duration::from_secs(config.shutdown_timeout_seconds);
-        server
-            .serve(listener, router, listening::stopped(close), patience)
-            .await;
+        let closing = async {
+            listening::stopped(close).await;
+            telemetry.closing();
+        };
+        server.serve(listener, router, closing, patience).await;
         if let Some(worker) = worker {
             worker.ended().await;
         }

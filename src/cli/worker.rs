@@ -15,6 +15,7 @@ use crate::api::authentication::{Authentication, Guard, caller_flow};
 use crate::api::metrics::ApiMetrics;
 use crate::api::{self, health, unmatched};
 use crate::config::{Config, LogFormat};
+use crate::telemetry::Telemetry;
 use crate::version;
 use clientele_delivery::{Worker, channel::Channels};
 use clientele_domain::notify::Messages;
@@ -57,7 +58,7 @@ pub(super) fn channels(config: &Config) -> Result<Channels, Failure> {
 }
 
 /// Sends messages until SIGTERM or Ctrl-C. Serves only health checks and metrics, if configured.
-pub(super) async fn work(config: &Config) -> Result<(), Failure> {
+pub(super) async fn work(config: &Config, telemetry: &Telemetry) -> Result<(), Failure> {
     let channels = channels(config)?;
     let guard = Guard::new(config.authentication.clone()).map_err(Failure::misconfigured)?;
     let metrics = ApiMetrics::default();
@@ -70,6 +71,10 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
     // No delay: load balancers send no requests to a worker.
     let Signals { stop, .. } = listening::stop_on_signal(Duration::ZERO)?;
     store::with_services_until_stopped(config, OpenMode::Change, interrupted, async |services| {
+        let closing = async {
+            listening::stopped(stop.clone()).await;
+            telemetry.closing();
+        };
         let worker = Background::start(services.messages.clone(), channels, config, stop.clone());
         match listener {
             Some(listener) => {
@@ -89,12 +94,12 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
                     ));
                 let patience = Duration::from_secs(config.shutdown_timeout_seconds);
                 let router = unmatched::answer(router, unmatched::NO_PATH_OF_WORKER);
-                server.serve(listener, router, listening::stopped(stop), patience).await;
+                server.serve(listener, router, closing, patience).await;
             }
             None => {
                 announce(config, None)?;
                 service::report_ready(stop.clone());
-                listening::stopped(stop).await;
+                closing.await;
             }
         }
         worker.ended().await;

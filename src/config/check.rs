@@ -96,6 +96,8 @@ const RANGES: &[(&str, RangeInclusive<u64>)] = &[
     ("notifications.sms.timeout_seconds", 1..=10 * MINUTE),
     ("notifications.sms.rate_per_minute", 1..=1_000_000),
     ("notifications.sms.fallback.timeout_seconds", 1..=10 * MINUTE),
+    // It holds up the end of the process.
+    ("telemetry.timeout_seconds", 1..=MINUTE),
 ];
 
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
@@ -127,6 +129,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_certificate(&config.http)?;
     check_notifications(&config.notifications)?;
     check_audit(&config.audit)?;
+    let telemetry = config.telemetry.check();
+    telemetry.map_err(|reason| ConfigError(reason.to_owned()))?;
     require(
         tracing_subscriber::EnvFilter::try_new(&config.log.filter).is_ok(),
         "log.filter must be a level, or levels by module, as in `info` or `warn,clientele=debug,http_server=info`",

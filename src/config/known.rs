@@ -22,6 +22,7 @@ const SECRETS: &[&str] = &[
     "notifications.sms.fallback.password",
     "audit.key",
     "audit.previous_keys",
+    "telemetry.otlp_headers",
 ];
 /// No setting has this name.
 const NONE: &str = "?";

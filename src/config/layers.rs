@@ -153,7 +153,9 @@ fn turn(section: &mut Dict, path: &[String], read: fn(&str) -> Option<Value>) ->
 
 fn typed(text: &str) -> Option<Value> {
     let flag = text.parse::<bool>().map(Value::from);
-    flag.or_else(|_| text.parse::<i64>().map(Value::from)).ok()
+    let number = || text.parse::<i64>().map(Value::from);
+    let fraction = || text.parse::<f64>().map(Value::from);
+    flag.or_else(|_| number()).or_else(|_| fraction()).ok()
 }
 
 /// A list in the syntax of the file: `["10.0.0.0/8", "192.0.2.7"]`.

@@ -88,6 +88,7 @@ fn plain(expected: &str) -> String {
         "a boolean" => "true or false".to_owned(),
         LIST => r#"a list of texts, as in ["one", "another"]"#.to_owned(),
         "u16" => "a whole number, 0 to 65535".to_owned(),
+        "f64" => "a number, as in 0.25".to_owned(),
         "u32" | "u64" | "usize" => "a whole number, 0 or more".to_owned(),
         section if section.starts_with("struct ") => "a section with settings of its own".to_owned(),
         other => other.to_owned(),

@@ -58,6 +58,7 @@ pages! {
     notifications: "docs/notifications.md",
     operations: "docs/operations.md",
     runbook: "docs/runbook.md",
+    telemetry: "docs/telemetry.md",
     threat_model: "docs/threat-model.md",
     upsert: "docs/upsert.md",
 }

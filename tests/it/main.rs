@@ -27,4 +27,5 @@ mod search;
 mod server;
 mod sign_in;
 mod smoke;
+mod telemetry;
 mod upsert;

@@ -30,6 +30,7 @@ links! {
     SETTINGS: "docs/operations.md#settings",
     SQLITE: "docs/operations.md#sqlite",
     START: "docs/operations.md#start",
+    TELEMETRY: "docs/telemetry.md#settings",
     TLS: "docs/operations.md#tls",
 }
 

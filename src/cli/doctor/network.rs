@@ -8,6 +8,7 @@ use super::super::{listening, notify, worker};
 use super::limit::SHORT_PATIENCE;
 use super::{Checked, finding::Finding, link};
 use crate::api::authentication::Guard;
+use crate::telemetry;
 use clientele_core::network::ListenAddress;
 use clientele_domain::enums::{Channel, Provider};
 
@@ -71,6 +72,27 @@ pub(super) async fn sms_fallback(checked: Arc<Checked>) -> Vec<Finding> {
         Some(_) => vec![provider(&checked, Channel::Sms, Provider::Fallback, "sms_fallback").await],
         None => Vec::new(),
     }
+}
+
+/// Sends empty exports to the collector.
+pub(super) async fn collector(checked: Arc<Checked>) -> Vec<Finding> {
+    let (check, link) = ("telemetry", link::TELEMETRY);
+    vec![
+        match telemetry::probe(&checked.config.telemetry, SHORT_PATIENCE).await {
+            None => {
+                let found = "telemetry.otlp_endpoint isn't set: traces and logs aren't exported.";
+                Finding::skipped(check, link, found)
+            }
+            Some(Ok(())) => Finding::ok(check, link, "the collector accepts exports."),
+            Some(Err(reason)) => Finding::problem(
+                check,
+                link,
+                format!("the collector doesn't accept exports: {reason}."),
+                "Check telemetry.otlp_endpoint (the port for OTLP by HTTP, mostly 4318), telemetry.otlp_headers and the \
+             collector.",
+            ),
+        },
+    ]
 }
 
 async fn provider(checked: &Checked, channel: Channel, provider: Provider, check: &'static str) -> Finding {

@@ -124,6 +124,7 @@ fn every_secret_can_come_from_file() {
         ("CLIENTELE_AUTHENTICATION__JWT__AUDIENCE", "bank"),
         ("CLIENTELE_AUTHENTICATION__JWT__ALGORITHMS", "[\"HS256\"]"),
         ("CLIENTELE_AUTHENTICATION__JWT__KEY_FILE", &file("jwt", key)),
+        ("CLIENTELE_TELEMETRY__OTLP_HEADERS_FILE", &file("otlp", "key=hunter2\n")),
     ])
     .expect("valid");
     assert_eq!(config.database_url.reveal(), "postgres://ana:hunter2@db/bank");
@@ -132,6 +133,7 @@ fn every_secret_can_come_from_file() {
     assert_eq!(config.notifications.email.password.reveal(), " 0123\n");
     assert_eq!(config.notifications.sms.password.reveal(), "hunter2");
     assert_eq!(config.authentication.jwt.key.reveal(), key);
+    assert_eq!(config.telemetry.otlp_headers.reveal(), "key=hunter2");
 
     let common = file("common", "sqlite:common.db\n");
     let of = |variables: &[(&str, &str)]| read(variables).map(|config| config.database_url.to_string());

@@ -94,6 +94,8 @@ fn fresh_directory_is_reported_and_stays_empty() {
          docs/notifications.md#send\n\
          SKIPPED  sms: notifications.sms.transport is \"log\": messages are only written to the log. See \
          docs/notifications.md#send\n\
+         SKIPPED  telemetry: telemetry.otlp_endpoint isn't set: traces and logs aren't exported. See \
+         docs/telemetry.md#settings\n\
          OK       listen: 127.0.0.1:0 is free. See docs/operations.md#start\n\
          SKIPPED  worker_listen: notifications.worker_listen isn't set: a worker doesn't listen. See \
          docs/operations.md#start\n",

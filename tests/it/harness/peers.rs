@@ -1,4 +1,5 @@
-//! The providers of the channels: a mail server and an SMS gateway on loopback that fail on request.
+//! The providers of the channels: a mail server and an SMS gateway on loopback that fail on request. And a collector of
+//! telemetry.
 //!
 //! ```ignore
 //! let peer = SmtpPeer::start(Mailing::Accept).await;
@@ -8,6 +9,7 @@
 //! ```
 
 mod certificate;
+pub mod collector;
 mod gateway;
 mod smtp;
 
@@ -19,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 pub use certificate::Certificate;
+pub use collector::{Collecting, CollectorPeer};
 pub use gateway::{Answering, GatewayPeer};
 pub use smtp::{Mailed, Mailing, Security, SmtpOptions, SmtpPeer, Stage};
 

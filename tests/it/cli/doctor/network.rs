@@ -7,7 +7,9 @@ use serde_json::json;
 use super::{Examined, examine};
 use crate::{
     harness::{
-        peers::{Answering, Certificate, GatewayPeer, Mailing, Security, SmtpOptions, SmtpPeer},
+        peers::{
+            Answering, Certificate, Collecting, CollectorPeer, GatewayPeer, Mailing, Security, SmtpOptions, SmtpPeer,
+        },
         program::{Server, clientele, directory, text},
     },
     sign_in::{Key, issuer},
@@ -295,4 +297,41 @@ fn own_server_with_tls_is_recognised() {
     let address = server.address.trim_start_matches("https://");
     let served = format!("OK       listen: clientele listens on {address}. See docs/operations.md#start");
     examine_port(address, &[&tls[0], &tls[1]]).says("listen", &served);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn collector_gets_empty_exports_with_the_headers() {
+    let see = "See docs/telemetry.md#settings";
+    let to_do = "Check telemetry.otlp_endpoint (the port for OTLP by HTTP, mostly 4318), telemetry.otlp_headers and \
+        the collector.";
+    let doesnt = "PROBLEM  telemetry: the collector doesn't accept exports";
+    let examine_at = |endpoint: &str| {
+        let endpoint = format!("telemetry.otlp_endpoint={endpoint}");
+        examine(
+            &["--set", &endpoint, "--set", "telemetry.otlp_headers=api-key=s3cret"],
+            &[],
+        )
+    };
+    let collector = CollectorPeer::start(Collecting::Accept).await;
+    examine_at(&collector.endpoint()).says(
+        "telemetry",
+        &format!("OK       telemetry: the collector accepts exports. {see}"),
+    );
+    let exports = collector.exports();
+    let paths: Vec<&str> = exports.iter().map(|export| &*export.path).collect();
+    assert_eq!(paths, ["/v1/traces", "/v1/logs"]);
+    assert!(
+        exports
+            .iter()
+            .all(|export| export.headers["api-key"] == "s3cret" && export.body.is_empty())
+    );
+    collector.once([Collecting::Accept, Collecting::Answer(404)]);
+    examine_at(&collector.endpoint()).says(
+        "telemetry",
+        &format!("{doesnt}: for logs, it answers with the status 404. {to_do} {see}"),
+    );
+    examine_at("http://127.0.0.1:1").says(
+        "telemetry",
+        &format!("{doesnt}: for traces, Connection refused (os error 111). {to_do} {see}"),
+    );
 }
