@@ -13,6 +13,8 @@ pub mod sentence {
     pub const TOO_MANY_ATTEMPTS: &str =
         "Too many attempts to sign in have failed. Wait, then try again with the right credentials.";
     pub const BUSY: &str = "The server has more to do than it can. Try again shortly.";
+    pub const LIMITED_RIGHTS: &str =
+        "This concerns all clients: you can't do it while your rights are limited to branches or centres.";
     pub const INTERNAL: &str = "Something went wrong on the server. Its log has the cause under the request id.";
 }
 
@@ -28,6 +30,9 @@ pub enum Error {
     /// The caller lacks the permission of this name.
     #[error("the permission {0} is missing")]
     Forbidden(&'static str),
+    /// The operation concerns all clients, and the caller's rights are limited to branches or centres.
+    #[error("the caller's rights are limited to branches or centres")]
+    LimitedRights,
     /// Concurrent changes kept colliding until the retries were used up. A retry may succeed.
     #[error("concurrent changes could not be serialised")]
     Conflict,

@@ -10,6 +10,7 @@ pub mod histogram;
 pub mod json_check;
 pub mod mail_address;
 pub mod network;
+pub mod phone_number;
 pub mod problem;
 pub mod scalar;
 pub mod secret;

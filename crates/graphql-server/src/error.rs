@@ -88,6 +88,7 @@ impl Cause {
             Error::Unauthenticated
             | Error::TooManyAttempts(_)
             | Error::Forbidden(_)
+            | Error::LimitedRights
             | Error::Conflict
             | Error::TooLarge { .. } => return None,
             Error::TimedOut => Some(BudgetKind::Time),
@@ -296,6 +297,7 @@ impl From<&Error> for GraphqlError {
                 Code::Forbidden,
                 format!("This needs the permission {}.", permission).into(),
             ),
+            Error::LimitedRights => (Code::Forbidden, sentence::LIMITED_RIGHTS.into()),
             Error::Conflict => (
                 Code::Conflict,
                 "Other changes to the same data kept getting in between. Try again.".into(),

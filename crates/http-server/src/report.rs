@@ -146,6 +146,7 @@ impl LogCause {
             Error::Unauthenticated
             | Error::TooManyAttempts(_)
             | Error::Forbidden(_)
+            | Error::LimitedRights
             | Error::Conflict
             | Error::TooLarge { .. } => return None,
         };

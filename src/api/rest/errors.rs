@@ -20,7 +20,7 @@ use clientele_core::{
     budget::Size,
     error::{
         Error,
-        sentence::{BUSY, TOO_MANY_ATTEMPTS, WRONG_CREDENTIALS},
+        sentence::{BUSY, LIMITED_RIGHTS, TOO_MANY_ATTEMPTS, WRONG_CREDENTIALS},
     },
     problem::{Message, Part, Problem, ProblemCode, Section, Step},
 };
@@ -97,6 +97,7 @@ impl From<Error> for RestError {
                 let source = format!("This needs the permission {permission}.");
                 Self::new(codes::INVALID_PERMISSIONS, source)
             }
+            Error::LimitedRights => Self::new(codes::INVALID_PERMISSIONS, LIMITED_RIGHTS),
             Error::Conflict => Self::new(codes::CONCURRENT_UPDATE, "concurrent update, retry"),
             Error::Unavailable(_) => codes::UNAVAILABLE.into(),
             Error::ReadOnly => codes::READ_ONLY_MODE.into(),

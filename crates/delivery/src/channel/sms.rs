@@ -2,12 +2,10 @@
 
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod number;
 
 use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
-use phonenumber::country;
 use reqwest::{
     Certificate, Client, Response, StatusCode, Url,
     header::{HeaderMap, RETRY_AFTER},
@@ -19,6 +17,7 @@ use serde_json::value::RawValue;
 use super::super::settings::SmsProviderSettings;
 use super::{Failure, Outcome, Outgoing, SettingsError, cleaned, is_tls, read_certificates, refused, root_cause};
 use clientele_core::{
+    phone_number::{self as number, Region},
     secret::Secret,
     trace::{self, TRACEPARENT},
 };
@@ -39,7 +38,7 @@ pub(super) struct Sms {
     url: Url,
     credentials: Option<(String, Secret)>,
     from: String,
-    region: Option<country::Id>,
+    region: Option<Region>,
     timeout: Duration,
 }
 

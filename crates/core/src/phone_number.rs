@@ -3,8 +3,11 @@
 use phonenumber::metadata::DATABASE;
 use phonenumber::{Mode, country};
 
+/// A country, to which numbers without a country code belong.
+pub type Region = country::Id;
+
 /// The country of a two-letter code, in upper or lower case.
-pub(super) fn region(text: &str) -> Option<country::Id> {
+pub fn region(text: &str) -> Option<Region> {
     if text.len() != 2 {
         return None;
     }
@@ -16,7 +19,7 @@ pub(super) fn region(text: &str) -> Option<country::Id> {
 ///
 /// A number must be possible, which means that its length fits its country's mobile numbers. It need not be assigned:
 /// operators open ranges before libraries list them, and the gateway decides.
-pub(super) fn e164(text: &str, region: Option<country::Id>) -> Option<String> {
+pub fn e164(text: &str, region: Option<Region>) -> Option<String> {
     // The library reads letters as keys, and ignores an extension.
     if text.contains(char::is_alphabetic) {
         return None;
@@ -39,7 +42,7 @@ pub(super) fn e164(text: &str, region: Option<country::Id>) -> Option<String> {
 }
 
 /// A number with a country code, written with `+`. None without one.
-fn abroad(text: &str, region: Option<country::Id>) -> Option<String> {
+fn abroad(text: &str, region: Option<Region>) -> Option<String> {
     if text.starts_with(['+', '\u{ff0b}']) {
         // As in +44 (0)7700 900123: the digit in brackets is only for national calls. Italian numbers keep their
         // leading zero.
