@@ -20,6 +20,7 @@ mod service;
 mod session;
 mod settings;
 mod store;
+mod suppression;
 mod token;
 mod transfer;
 mod usage;
@@ -143,9 +144,12 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
-    /// Test the channels that messages are sent over.
+    /// Test the channels that messages are sent over, and record reports about messages.
     #[command(subcommand)]
     Notify(notify::Command),
+    /// Manage the suppression list: the recipients that get no messages.
+    #[command(subcommand)]
+    Suppression(suppression::Command),
     /// Verify the history of changes, or write it to a file.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -263,6 +267,7 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
             .await
         }
         Command::Notify(command) => notify::run(&config, command).await,
+        Command::Suppression(command) => suppression::run(&config, command).await,
         Command::Audit(command) => audit::run(&config, command).await,
         Command::Client(command) => client::run(&config, command).await,
         Command::User(command) => user::run(&config, command).await,

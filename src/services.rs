@@ -8,7 +8,8 @@ use clientele_domain::{
     custom_field::CustomFields,
     definitions::DefinitionsCache,
     idempotency::IdempotencySettings,
-    notify::{Messages, template::Templates},
+    message_guard::MessageSettings,
+    notify::{Messages, suppression::Suppressions, template::Templates},
     outbox_signal::OutboxSignal,
 };
 use clientele_storage::db::Database;
@@ -19,6 +20,7 @@ pub struct ServiceSettings {
     pub clients: ClientSettings,
     pub idempotency: IdempotencySettings,
     pub audit: AuditSettings,
+    pub messages: MessageSettings,
     /// Measures the age of cached users and tokens.
     pub clock: Clock,
 }
@@ -32,6 +34,7 @@ pub struct Services {
     pub custom_fields: CustomFields,
     pub templates: Templates,
     pub messages: Messages,
+    pub suppressions: Suppressions,
     pub accounts: Accounts,
     pub audit: AuditLog,
 }
@@ -42,16 +45,20 @@ impl Services {
             clients,
             idempotency,
             audit,
+            messages,
             clock,
         } = settings;
         let audit = AuditLog::new(db.clone(), audit);
         let definitions = DefinitionsCache::new(db.clone());
         let outbox = OutboxSignal::default();
+        let messages = Messages::new(db.clone(), outbox.clone(), messages);
+        let guard = messages.guard.clone();
+        let suppressions = Suppressions::new(db.clone(), audit.clone(), guard.recipients());
         let clients = Clients::new(
             db.clone(),
             definitions.clone(),
             audit.clone(),
-            outbox.clone(),
+            (outbox, guard),
             clients,
             idempotency,
         );
@@ -59,7 +66,8 @@ impl Services {
             definitions,
             custom_fields: CustomFields::new(db.clone(), audit.clone()),
             templates: Templates::new(db.clone(), audit.clone(), clients.clone()),
-            messages: Messages::new(db.clone(), outbox),
+            messages,
+            suppressions,
             accounts: Accounts::new(db.clone(), audit.clone(), clock),
             clients,
             audit,

@@ -29,7 +29,10 @@ pub mod instant;
 pub mod message;
 pub mod message_template;
 pub mod message_variant;
+pub mod provider_message;
+pub mod raised_message;
 pub mod session;
+pub mod suppression;
 
 use sea_orm::{EntityTrait, IdenStatic, Iterable};
 use serde::{Serialize, de::DeserializeOwned};

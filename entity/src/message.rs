@@ -47,10 +47,16 @@ pub struct Model {
     pub provider: Option<String>,
     /// The provider's id for it.
     pub provider_id: Option<String>,
-    /// The reason why the last attempt failed.
+    /// The reason why the last attempt failed, or why the message was suppressed or has bounced.
     pub reason: Option<String>,
     /// The provider's own text for that reason.
     pub detail: Option<String>,
+    /// The time at which the recipient got it, as a receipt says.
+    #[serde(with = "crate::instant::option")]
+    pub delivered_at: Option<DateTimeUtc>,
+    /// The arrival of the receipt that decided the state.
+    #[serde(with = "crate::instant::option")]
+    pub receipt_at: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -31,6 +31,8 @@ mod m20261129_role_rules;
 mod m20261129_state_permissions;
 mod m20261129_unique_values;
 mod m20261130_delivery_policy;
+mod m20261130_receipts_permissions;
+mod m20261130_receipts_tables;
 mod m20261130_sessions;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -66,6 +68,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_branches::Migration),
             Box::new(m20261130_sessions::Migration),
             Box::new(m20261130_delivery_policy::Migration),
+            Box::new(m20261130_receipts_tables::Migration),
+            Box::new(m20261130_receipts_permissions::Migration),
         ]
     }
 }

@@ -25,6 +25,7 @@ mod query;
 mod request;
 mod sessions;
 mod sign_in;
+mod suppressions;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -44,6 +45,7 @@ use self::{
     query::Query,
     request::{GraphqlRequest, Shared, reported},
     sessions::{SessionMutation, SessionQuery},
+    suppressions::{SuppressionMutation, SuppressionQuery},
 };
 use super::{authentication::SignIn, metrics::ApiMetrics};
 use crate::services::Services;
@@ -76,6 +78,7 @@ pub fn router(
             .data(services.custom_fields.clone())
             .data(services.templates.clone())
             .data(services.messages.clone())
+            .data(services.suppressions.clone())
             .data(services.accounts.clone())
             .data(services.audit.clone())
             .data(sign_in.clone())
@@ -119,18 +122,30 @@ pub fn guarded_fields() -> BTreeMap<String, Permission> {
 /// Reads clients, messages and definitions, the audit log, and users, their sessions and API tokens.
 #[derive(MergedObject)]
 #[graphql(name = "Query")]
-pub struct Queries(Query, AuditQuery, AccountQuery, SessionQuery);
+pub struct Queries(Query, AuditQuery, AccountQuery, SessionQuery, SuppressionQuery);
 
 /// Changes clients, messages and definitions, users, sessions and API tokens. Mutations of one request run in order,
 /// each in its own transaction: one that fails is null, with an error at its path, and doesn't undo or stop the others.
 /// Send one mutation in each request, or use `idempotencyKey`, which makes it safe to repeat it.
 #[derive(MergedObject)]
 #[graphql(name = "Mutation")]
-pub struct Mutations(Mutation, LifecycleMutation, AccountMutation, SessionMutation);
+pub struct Mutations(
+    Mutation,
+    LifecycleMutation,
+    AccountMutation,
+    SessionMutation,
+    SuppressionMutation,
+);
 
 fn schema() -> SchemaBuilder<Queries, Mutations, EmptySubscription> {
-    let queries = Queries(Query, AuditQuery, AccountQuery, SessionQuery);
-    let mutations = Mutations(Mutation, LifecycleMutation, AccountMutation, SessionMutation);
+    let queries = Queries(Query, AuditQuery, AccountQuery, SessionQuery, SuppressionQuery);
+    let mutations = Mutations(
+        Mutation,
+        LifecycleMutation,
+        AccountMutation,
+        SessionMutation,
+        SuppressionMutation,
+    );
     Schema::build(queries, mutations, EmptySubscription)
 }
 

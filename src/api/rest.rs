@@ -15,6 +15,7 @@ mod lifecycle;
 pub mod openapi;
 mod parameters;
 mod read;
+mod receipts;
 mod request;
 mod search;
 mod submit;
@@ -47,6 +48,7 @@ use clientele_domain::{
     client::{ClientOrder, Clients},
     client_by::ClientBy,
     definitions::DefinitionsCache,
+    notify::Messages,
 };
 use errors::{RestError, codes};
 use openapi::{Operation, operations};
@@ -79,6 +81,7 @@ impl Default for RestSettings {
 struct Api {
     clients: Arc<Clients>,
     definitions: DefinitionsCache,
+    messages: Messages,
     settings: RestSettings,
     budgets: BudgetPool,
 }
@@ -174,6 +177,12 @@ pub static ROUTES: &[Route] = &[
         &operations::REMOVE_GROUPED_VALUE,
     ),
     route(
+        Method::POST,
+        "/api/notifications/receipts",
+        || post(receipts::record),
+        &operations::RECORD_RECEIPTS,
+    ),
+    route(
         Method::GET,
         "/api/customfieldsets",
         || get(definitions::sets),
@@ -214,6 +223,7 @@ pub fn router(services: &Services, settings: RestSettings, budgets: BudgetPool) 
         .with_state(Api {
             clients: Arc::new(services.clients.clone()),
             definitions: services.definitions.clone(),
+            messages: services.messages.clone(),
             settings,
             budgets,
         })

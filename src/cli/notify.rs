@@ -1,15 +1,25 @@
-//! `clientele notify test`: sends one message over a configured channel, and reports the outcome. Needs no database.
+//! `clientele notify`: sends a test message over a configured channel, which needs no database, and records the reports
+//! of mail servers.
+
+use std::io::{Read, stdin};
 
 use clap::{Args, Subcommand, ValueEnum};
 use uuid::Uuid;
 
-use super::{Failure, print, store, worker::channels};
+use super::store::{self, OpenMode};
+use super::{Failure, print, worker::channels};
 use crate::config::Config;
 use clientele_core::text::escaped;
 use clientele_delivery::channel::{self, Outcome, Outgoing};
 use clientele_delivery::quiet_hours::QuietHours;
+use clientele_delivery::report::{self, ReportError};
+use clientele_domain::caller::Caller;
 use clientele_domain::enums::{Channel, Provider, Reason};
 use clientele_domain::notify::Content;
+use clientele_domain::notify::receipt::ReceiptCounts;
+
+/// The largest report that is read, in bytes: one contains the message, which has at most some hundred KiB.
+const LARGEST_REPORT: u64 = 10 << 20;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -20,6 +30,14 @@ pub(super) enum Command {
     /// Exit codes: 0 if the provider has accepted the message; 1 if it was not sent; 2 if no provider is configured for
     /// the channel, or the configuration is wrong.
     Test(Test),
+    /// Record the report of a mail server about a message, which it reads from standard input.
+    ///
+    /// The report is a delivery status notification (RFC 3464) or a complaint (RFC 5965), as a whole e-mail. Let your
+    /// mail server pipe the mail to the sender of messages into this command.
+    ///
+    /// Exit codes: 0 if the report is recorded, also when it changes nothing or its message doesn't exist; 1 if it is no
+    /// report, or if the database fails.
+    Receipt,
 }
 
 #[derive(Debug, Args)]
@@ -55,7 +73,10 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
     let Command::Test(Test {
         recipient: Recipient { email, sms },
         provider,
-    }) = command;
+    }) = command
+    else {
+        return record(config).await;
+    };
     let (channel, recipient) = match (email, sms) {
         (Some(address), _) => (Channel::Email, address),
         (None, Some(number)) => (Channel::Sms, number),
@@ -93,6 +114,44 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
             Err(Failure::new(sentence(channel, provider, &failure)))
         }
     }
+}
+
+/// Reads a report from standard input and records it.
+async fn record(config: &Config) -> Result<(), Failure> {
+    let mut mail = Vec::new();
+    let read = stdin().lock().take(LARGEST_REPORT + 1).read_to_end(&mut mail);
+    read.map_err(|error| Failure::new(format!("standard input can't be read: {error}")))?;
+    if mail.len() as u64 > LARGEST_REPORT {
+        let most = LARGEST_REPORT >> 20;
+        return Err(Failure::new(format!(
+            "the report has more than {most} MiB: let the mail server return headers only"
+        )));
+    }
+    let receipts = match report::receipts(&mail) {
+        Ok(receipts) => receipts,
+        Err(error @ ReportError::ForeignMessage) => return print(&format!("nothing has changed: {error}\n")),
+        Err(error) => return Err(Failure::new(format!("nothing has been recorded: {error}"))),
+    };
+    let operator = Caller::operator();
+    let counts = store::with_services(config, OpenMode::Change, async |services| {
+        let recorded = services.messages.record_receipts(&operator, &receipts, store::now());
+        recorded.await.map_err(Failure::internal)
+    });
+    let counts = counts.await?;
+    print(match counts {
+        ReceiptCounts { unknown: 1.., .. } => "nothing has changed: there is no message with this Message-ID\n",
+        ReceiptCounts { delivered: 1.., .. } => "recorded: the message was delivered\n",
+        ReceiptCounts { complained: 1.., .. } => "recorded: the recipient has complained and gets no further e-mails\n",
+        ReceiptCounts {
+            bounced: 1..,
+            suppressed: 0,
+            ..
+        } => "recorded: the message came back\n",
+        ReceiptCounts { bounced: 1.., .. } => {
+            "recorded: the message came back, and its recipient gets no further e-mails\n"
+        }
+        _ => "nothing has changed: the report is about a delay, or was recorded before\n",
+    })
 }
 
 /// Names the settings that a channel without a provider lacks.
@@ -165,6 +224,14 @@ pub(super) fn explain(channel: Channel, provider: Provider, failure: &channel::F
         Reason::InvalidRecipient => ("the recipient can't be reached", None),
         Reason::TooLong => ("the message is too long", None),
         Reason::Unrenderable | Reason::Internal => ("the message couldn't be written", None),
+        // No attempt has these reasons.
+        Reason::Undelivered
+        | Reason::SoftBounce
+        | Reason::HardBounce
+        | Reason::Complaint
+        | Reason::SuppressionList
+        | Reason::RecipientLimit
+        | Reason::CallerLimit => ("the message came back", None),
     };
     let detail = failure.detail.as_ref();
     let detail = detail.map_or(String::new(), |detail| format!(" ({detail})"));

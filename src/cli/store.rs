@@ -235,6 +235,7 @@ async fn services(database: Database, config: &Config, mode: OpenMode) -> Result
         clients: config.clients.clone(),
         idempotency: config.idempotency,
         audit: config.audit.clone(),
+        messages: config.notifications.of_messages(),
         ..ServiceSettings::default()
     };
     let services = Services::new(database, settings);

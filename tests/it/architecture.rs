@@ -87,9 +87,11 @@ fn domain_entry_points_take_a_caller() {
         "Clients",
         "CustomFields",
         "Messages",
+        "Suppressions",
         "Templates",
     ];
-    // Signing in, commands of the operator, the start of a server, and texts without a client's data.
+    // Signing in, commands of the operator, the start of a server, look-ups of the worker, and texts without a client's
+    // data.
     let without_caller = [
         "any_user",
         "has_others",
@@ -97,6 +99,7 @@ fn domain_entry_points_take_a_caller() {
         "refresh_session",
         "seed",
         "start",
+        "suppressed",
         "token",
         "variants",
         "verify",

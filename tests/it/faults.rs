@@ -108,7 +108,7 @@ async fn send_messages(url: &str) {
     let database = Database::connect(url, &DatabaseSettings::default())
         .await
         .expect("the database is there");
-    let messages = Messages::new(database.clone(), OutboxSignal::default());
+    let messages = Messages::new(database.clone(), OutboxSignal::default(), Default::default());
     let settings = NotificationSettings::default();
     let channels = Channels::new(&settings).expect("the default settings are valid");
     // Every lease has ended and every pause is over.

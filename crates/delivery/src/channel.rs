@@ -27,6 +27,8 @@ use sms::Sms;
 pub use sms::fuzzing;
 pub use sms::is_region;
 
+/// The provider's id of messages that are only logged.
+pub(super) const LOGGED: &str = "log";
 /// The maximum number of characters kept of a provider's text.
 const LONGEST_TEXT: usize = 255;
 

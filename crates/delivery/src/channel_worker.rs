@@ -20,7 +20,7 @@ use super::{
     outbox::{self, Claim, Claimed},
     quiet_hours::QuietHours,
     rate::Rate,
-    retry::{after_attempt, release},
+    retry::{after_attempt, release, suppress},
     route::Route,
 };
 use clientele_core::error::Result;
@@ -65,7 +65,7 @@ struct Attempted {
 /// A message with the state to store.
 struct Unsettled {
     message: message::Model,
-    /// If not, the message is as before it was claimed.
+    /// If not, the message is as before it was claimed. A suppressed one counts as attempted: its state is settled.
     attempted: bool,
 }
 
@@ -226,8 +226,12 @@ impl ChannelWorker {
         } = outbox::claim(&self.messages.db, &claim).await?;
         self.next_slot = next_slot;
         let keys = messages.iter().map(|message| message.variant_key.as_str());
-        let variants = match self.messages.variants(keys).await {
-            Ok(variants) => variants,
+        let loaded = async {
+            let suppressed = self.messages.suppressed(self.channel, &messages).await?;
+            Ok((self.messages.variants(keys).await?, suppressed))
+        };
+        let (variants, suppressed) = match loaded.await {
+            Ok(loaded) => loaded,
             Err(error) => {
                 let now = (self.clock)();
                 self.unsettled.extend(messages.into_iter().map(|message| Unsettled {
@@ -240,12 +244,22 @@ impl ChannelWorker {
         let claimed = messages.len();
         self.none_due = claimed < most;
         for (number, message) in messages.into_iter().enumerate() {
+            if suppressed.contains(&message.encoded_key) {
+                self.unsettled.push(Unsettled {
+                    message: suppress(message),
+                    attempted: true,
+                });
+                continue;
+            }
             let attempt = Attempt {
                 slot: self.rate.map(|rate| rate.slot(now, number)),
                 ..self.attempt(message.clone(), variants.get(&message.variant_key).cloned())
             };
             let task = self.sending.spawn(attempt.make());
             self.claimed.insert(task.id(), message);
+        }
+        if !suppressed.is_empty() {
+            self.settle().await?;
         }
         Ok(claimed)
     }
@@ -312,7 +326,9 @@ impl ChannelWorker {
             return Ok(());
         }
         let messages: Vec<&message::Model> = self.unsettled.iter().map(|unsettled| &unsettled.message).collect();
-        let stored = outbox::settle(&self.messages.db, &messages).await?;
+        let settled = outbox::settle(&self.messages, &messages).await?;
+        self.messages.metrics.count_receipts(&settled.receipts);
+        let stored = settled.keys;
         let lost = messages.len() - stored.len();
         if lost > 0 {
             tracing::warn!(

@@ -11,6 +11,7 @@ mod circuit_breaker;
 mod outbox;
 pub mod quiet_hours;
 mod rate;
+pub mod report;
 mod retry;
 mod route;
 pub mod settings;

@@ -9,6 +9,7 @@ use std::{collections::HashSet, time::Duration};
 use chrono::{DateTime, Utc};
 use entity::{Table, instant, message};
 
+use super::channel::LOGGED;
 use super::rate::Rate;
 use clientele_core::{
     error::{Error, Result},
@@ -16,7 +17,10 @@ use clientele_core::{
 };
 use clientele_domain::{
     enums::{Channel, MessageState},
-    notify::decode,
+    notify::{
+        Messages, decode,
+        receipt::{ReceiptCounts, note_provider_ids},
+    },
 };
 use clientele_storage::db::{Database, Dialect, Step, Transaction, Work};
 
@@ -182,16 +186,28 @@ impl Work for Defer {
     }
 }
 
-/// Records the outcomes of claimed messages, which still hold their leases. Returns the keys of those whose lease was
-/// valid.
-pub async fn settle(db: &Database, messages: &[&message::Model]) -> Result<HashSet<String>> {
-    db.write(&Settle(messages)).await
+/// The messages that were settled.
+#[derive(Default)]
+pub struct Settled {
+    /// The keys of those whose lease was valid.
+    pub keys: HashSet<String>,
+    /// The receipts that came before the messages were settled.
+    pub receipts: ReceiptCounts,
 }
 
-struct Settle<'a>(&'a [&'a message::Model]);
+/// Records the outcomes of claimed messages, which still hold their leases. If a receipt has decided the state of a
+/// message meanwhile, that state stays.
+pub async fn settle(messages: &Messages, settled: &[&message::Model]) -> Result<Settled> {
+    messages.db.write(&Settle { messages, settled }).await
+}
+
+struct Settle<'a> {
+    messages: &'a Messages,
+    settled: &'a [&'a message::Model],
+}
 
 impl Work for Settle<'_> {
-    type Output = HashSet<String>;
+    type Output = Settled;
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
         const SETTLED: [&str; 10] = [
@@ -210,23 +226,45 @@ impl Work for Settle<'_> {
         let rows = transaction
             .dialect
             .rows_of_json(table, &message::Entity::columns(), "$1");
-        let values = SETTLED.map(|column| match column {
-            // Providers quote the recipient's address, and the client's data may have been erased since the claim.
-            "provider_id" | "detail" => {
-                format!("{column} = CASE WHEN message.recipient = '' THEN NULL ELSE s.{column} END")
+        let values = SETTLED.map(|column| {
+            let value = match column {
+                // Providers quote the recipient's address, and the client's data may have been erased since the claim.
+                "provider_id" | "detail" => format!("CASE WHEN message.recipient = '' THEN NULL ELSE s.{column} END"),
+                column => format!("s.{column}"),
+            };
+            match column {
+                "attempts" | "first_attempt_at" | "provider_id" => format!("{column} = {value}"),
+                column => {
+                    let sending = MessageState::Sending.as_str();
+                    format!("{column} = CASE WHEN message.state = '{sending}' THEN {value} ELSE message.{column} END")
+                }
             }
-            column => format!("{column} = s.{column}"),
         });
         let sql = format!(
             "UPDATE {table} SET lease = NULL, {} FROM ({rows}) s WHERE message.client_key = s.client_key \
              AND message.encoded_key = s.encoded_key AND message.lease = s.lease RETURNING message.encoded_key",
             values.join(", ")
         );
-        let messages = serde_json::to_string(self.0).map_err(Error::internal)?;
+        let messages = serde_json::to_string(self.settled).map_err(Error::internal)?;
         let rows = transaction.all(sql, [messages.into()]).await?;
         let keys = rows.iter().map(|row| row.try_get_by_index(0).map_err(Error::from));
-        Ok(Step::Commit(keys.collect::<Result<_>>()?))
+        let keys: HashSet<String> = keys.collect::<Result<_>>()?;
+        let accepted = self.settled.iter().copied().filter(|message| has_receipts(message));
+        let accepted: Vec<_> = accepted.filter(|message| keys.contains(&message.encoded_key)).collect();
+        let mut receipts = ReceiptCounts::default();
+        if let Some(now) = accepted.iter().filter_map(|message| message.sent_at).max() {
+            let recipients = self.messages.guard.recipients();
+            receipts = note_provider_ids(transaction, &accepted, recipients, now).await?;
+        }
+        Ok(Step::Commit(Settled { keys, receipts }))
     }
+}
+
+/// Returns true for a text message that a gateway has accepted, whose receipts can name it by the gateway's id.
+fn has_receipts(message: &message::Model) -> bool {
+    message.state == MessageState::Sent.as_str()
+        && message.channel == Channel::Sms.as_str()
+        && message.provider_id.as_deref().is_some_and(|id| id != LOGGED)
 }
 
 /// Removes the contents of up to [`BATCH`] messages sent before `before`. Returns their number; if it equals

@@ -10,7 +10,7 @@ use super::{
     NotificationSettings,
     channel::{Failure, Outcome},
 };
-use clientele_domain::enums::{MessageState, Provider};
+use clientele_domain::enums::{MessageState, Provider, Reason};
 
 /// The message with its state after an attempt at a provider, still under the lease of its claim.
 pub fn after_attempt(
@@ -54,6 +54,17 @@ pub fn after_attempt(
         }
         // The channel must pause, which the circuit breaker enforces.
         Outcome::Unusable(failure) => again(message, failure, now),
+    }
+}
+
+/// The message to a recipient on the suppression list, which is not sent.
+pub fn suppress(message: message::Model) -> message::Model {
+    message::Model {
+        state: MessageState::Suppressed.as_str().to_owned(),
+        due_at: None,
+        reason: Some(Reason::SuppressionList.as_str().to_owned()),
+        detail: None,
+        ..message
     }
 }
 

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use clientele_core::network::ListenAddress;
 use clientele_core::secret::Secret;
-use clientele_domain::enums::Channel;
+use clientele_domain::{
+    enums::Channel,
+    message_guard::{MessageLimits, MessageSettings},
+};
 
 /// Settings for sending messages. Each duration has its unit in its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +41,8 @@ pub struct NotificationSettings {
     pub keep_sent_bodies_days: u32,
     /// The retention of a message from its creation on, unless it is still to be sent. 0 keeps it as long as its client.
     pub keep_messages_days: u32,
+    /// Limits of the messages that changes of clients raise.
+    pub limits: MessageLimits,
     pub email: EmailSettings,
     pub sms: SmsSettings,
 }
@@ -185,6 +190,16 @@ impl NotificationSettings {
     }
 }
 
+impl NotificationSettings {
+    /// The settings by which messages are raised.
+    pub fn of_messages(&self) -> MessageSettings {
+        MessageSettings {
+            limits: self.limits,
+            region: self.sms.default_region.clone(),
+        }
+    }
+}
+
 impl EmailSettings {
     /// The first provider.
     pub fn primary(&self) -> EmailProviderSettings {
@@ -262,6 +277,7 @@ impl Default for NotificationSettings {
             breaker_longest_pause_seconds: 300,
             keep_sent_bodies_days: 30,
             keep_messages_days: 0,
+            limits: MessageLimits::default(),
             email: EmailSettings::default(),
             sms: SmsSettings::default(),
         }

@@ -7,11 +7,16 @@ use tokio::{sync::watch, time::sleep};
 
 use super::{Clock, NotificationSettings, channel::Channels, channel_worker::ChannelWorker, outbox};
 use clientele_core::error::Result;
-use clientele_domain::{enums::Channel, notify::Messages};
+use clientele_domain::{
+    enums::Channel,
+    notify::{Messages, receipt::remove_early_receipts},
+};
 use clientele_storage::db::Database;
 
 /// The interval of removing old message bodies.
 const REMOVAL_INTERVAL: Duration = Duration::from_secs(3_600);
+/// The time for which a receipt of an unknown message is kept.
+const EARLY_RECEIPTS: Duration = Duration::from_secs(24 * 3_600);
 /// The pause before a task that panicked is restarted.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
@@ -97,7 +102,7 @@ impl Worker {
     }
 }
 
-/// Removes messages, and the bodies of messages, whose retention has ended.
+/// Removes messages, and the bodies of messages, whose retention has ended, and the receipts of messages of other systems.
 async fn retain(db: Database, settings: Arc<NotificationSettings>, clock: Clock, mut stop: watch::Receiver<bool>) {
     let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
     while !*stop.borrow() {
@@ -124,6 +129,15 @@ async fn retain(db: Database, settings: Arc<NotificationSettings>, clock: Clock,
             }
             Err(error) if db.logs_outage_of(&error) => {}
             Err(error) => tracing::warn!(error = error.kind(), "old messages and bodies could not be removed"),
+        }
+        match remove_early_receipts(&db, clock() - EARLY_RECEIPTS).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "receipts of unknown messages are removed"),
+            Err(error) if db.logs_outage_of(&error) => {}
+            Err(error) => tracing::warn!(
+                error = error.kind(),
+                "receipts of unknown messages could not be removed"
+            ),
         }
         tokio::select! {
             () = sleep(REMOVAL_INTERVAL) => {}

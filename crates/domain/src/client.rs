@@ -28,7 +28,8 @@ pub use states::{DateEffect, TRANSITIONS, Transition};
 use std::sync::Arc;
 
 use crate::{
-    audit::AuditLog, definitions::DefinitionsCache, idempotency::IdempotencySettings, outbox_signal::OutboxSignal,
+    audit::AuditLog, definitions::DefinitionsCache, idempotency::IdempotencySettings, message_guard::MessageGuard,
+    outbox_signal::OutboxSignal,
 };
 use clientele_core::{fair_queue::Limits, flow::FlowQueue};
 use clientele_storage::db::Database;
@@ -48,6 +49,7 @@ pub struct Clients {
     pub(crate) definitions: DefinitionsCache,
     pub(crate) audit: AuditLog,
     pub(crate) outbox: OutboxSignal,
+    pub(crate) guard: MessageGuard,
     pub(crate) settings: Arc<ClientSettings>,
     pub(crate) idempotency: IdempotencySettings,
     /// Permits of searches that examine clients one by one, shared fairly by caller.
@@ -55,12 +57,13 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Clients by these definitions. `outbox` gets a signal for each message that a change queues.
+    /// Clients by these definitions. The guard checks each message that a change raises, and the outbox gets a signal
+    /// for those that it lets pass.
     pub fn new(
         db: Database,
         definitions: DefinitionsCache,
         audit: AuditLog,
-        outbox: OutboxSignal,
+        (outbox, guard): (OutboxSignal, MessageGuard),
         settings: ClientSettings,
         idempotency: IdempotencySettings,
     ) -> Self {
@@ -69,6 +72,7 @@ impl Clients {
             definitions,
             audit,
             outbox,
+            guard,
             settings: Arc::new(settings),
             idempotency,
             scans: FlowQueue::new(SCANS),

@@ -5,5 +5,5 @@ mod message;
 
 pub use self::{
     client::{ClientState, Gender, Language},
-    message::{Channel, Event, MessageState, Provider, Reason},
+    message::{Channel, Event, MessageState, Provider, Reason, ReceiptStatus, SuppressionReason},
 };

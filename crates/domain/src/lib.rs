@@ -13,6 +13,7 @@ pub mod expiry;
 pub mod id_pattern;
 pub mod idempotency;
 pub mod member;
+pub mod message_guard;
 pub mod notify;
 pub mod outbox_signal;
 pub mod removal;

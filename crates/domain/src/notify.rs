@@ -7,9 +7,11 @@
 mod backlog;
 pub mod event;
 mod metrics;
+pub mod receipt;
 pub mod render;
 mod resend;
 mod search;
+pub mod suppression;
 pub mod template;
 
 pub use crate::definitions::placeholder;
@@ -24,19 +26,24 @@ use std::{fmt, sync::Arc};
 use moka::sync::Cache;
 
 use self::render::Compiled;
-use crate::outbox_signal::OutboxSignal;
+use crate::{
+    message_guard::{MessageGuard, MessageSettings},
+    outbox_signal::OutboxSignal,
+};
 use clientele_storage::db::Database;
 
 /// Limit of the cached variants: more than a bank uses at a time.
 const CACHED_VARIANTS: u64 = 1_000;
 
-/// Lists and resends messages. Clones share everything.
+/// Lists and resends messages, and records their receipts. Clones share everything.
 #[derive(Clone)]
 pub struct Messages {
     pub db: Database,
     /// Gets a signal for each message that is queued.
     pub outbox: OutboxSignal,
     pub metrics: Metrics,
+    /// Checks the messages that changes raise.
+    pub guard: MessageGuard,
     /// Compiled variants by key.
     variants: Cache<String, Arc<Compiled>>,
 }
@@ -48,11 +55,13 @@ impl fmt::Debug for Messages {
 }
 
 impl Messages {
-    pub fn new(db: Database, outbox: OutboxSignal) -> Self {
+    pub fn new(db: Database, outbox: OutboxSignal, settings: MessageSettings) -> Self {
+        let metrics = Metrics::default();
         Self {
             db,
             outbox,
-            metrics: Metrics::default(),
+            guard: MessageGuard::new(settings, metrics.suppressed.clone()),
+            metrics,
             variants: Cache::new(CACHED_VARIANTS),
         }
     }

@@ -18,8 +18,9 @@ use crate::{
     },
     client_by::ClientBy,
     definitions::{Definitions, Field},
-    enums::MessageState,
+    enums::{Channel, MessageState},
     idempotency::{self, Acquired, Fingerprint, IdempotencyEntry, Key},
+    notify::suppression::{FormerRecipients, forget},
     upsert::{ClientDiff, links_to, unknown_client, version_conflict},
 };
 use clientele_core::{
@@ -208,7 +209,8 @@ impl Work for Removal<'_> {
         let release = self.clients.release_merged(caller, row, &definitions, now, transaction);
         let mut merged = release.await?;
         merged.retain(|row| self.caller.rights.shows(row));
-        let states = delete_rows(row, transaction).await?;
+        let (states, former) = delete_rows(row, transaction).await?;
+        forget(&former, self.clients.guard.recipients(), transaction).await?;
         let is_unsent = |state: &&String| **state == MessageState::Queued.as_str();
         let removed = Removed {
             client_key: row.encoded_key.clone(),
@@ -424,10 +426,10 @@ async fn linking_clients(
     }))
 }
 
-/// Deletes everything that belongs to a client, and its row. Returns the states of its messages.
-async fn delete_rows(client: &client::Model, transaction: &Transaction) -> Result<Vec<String>> {
+/// Deletes everything that belongs to a client, and its row. Returns the states of its messages, and its recipients.
+async fn delete_rows(client: &client::Model, transaction: &Transaction) -> Result<(Vec<String>, FormerRecipients)> {
     let key = &client.encoded_key;
-    let sql = "DELETE FROM message WHERE client_key = $1 RETURNING state";
+    let sql = "DELETE FROM message WHERE client_key = $1 RETURNING state, channel, recipient";
     let rows = transaction.all(sql, [key.into()]).await?;
     let others = [
         custom_field_claim::Entity::table(),
@@ -443,8 +445,13 @@ async fn delete_rows(client: &client::Model, transaction: &Transaction) -> Resul
     transaction
         .run("DELETE FROM client WHERE encoded_key = $1", [key.into()])
         .await?;
-    Ok(rows
-        .iter()
-        .map(|row| row.try_get_by_index(0))
-        .collect::<Result<_, _>>()?)
+    let (mut states, mut former) = (Vec::with_capacity(rows.len()), FormerRecipients::of(client));
+    for row in rows {
+        let (state, channel, recipient): (String, String, String) = row.try_get_many_by_index()?;
+        if let Some(channel) = Channel::parse(&channel) {
+            former.add(channel, Some(&recipient));
+        }
+        states.push(state);
+    }
+    Ok((states, former))
 }

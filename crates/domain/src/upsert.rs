@@ -20,7 +20,7 @@ mod target;
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use chrono::{DateTime, SubsecRound, Utc};
-use entity::{Table, client, message};
+use entity::{Table, client, message, raised_message};
 use serde::{Deserialize, Serialize};
 
 pub use import::{
@@ -56,8 +56,9 @@ use crate::{
     },
     client_by::ClientBy,
     definitions::{self, Definitions},
-    enums::{Channel, Event},
+    enums::Event,
     idempotency::IdempotencyEntry,
+    message_guard::{Raised, raised},
     notify::event,
 };
 use clientele_core::{
@@ -82,8 +83,8 @@ pub struct Upserted {
     pub client: Aggregate,
     pub definitions: Arc<Definitions>,
     pub outcome: Outcome,
-    /// The channels of the messages that this upsert queued.
-    pub queued: Vec<Channel>,
+    /// The messages that this upsert raised.
+    pub raised: Raised,
     /// The duplicate checks that warn. A repetition under an idempotency key has none.
     pub warnings: Vec<Problem>,
 }
@@ -242,10 +243,8 @@ impl Upsert<'_> {
         let rights = &self.caller.rights;
         upserted.client.hide_values(rights, &upserted.definitions);
         if !self.input.validate_only {
-            upserted
-                .queued
-                .iter()
-                .for_each(|channel| self.clients.outbox.send(*channel));
+            let Clients { guard, outbox, .. } = self.clients;
+            guard.announce(&upserted.raised, outbox, self.caller);
         }
     }
 
@@ -398,9 +397,17 @@ impl Upsert<'_> {
             };
             messages.extend(event::messages(&change, &client, &definitions)?);
         }
-        batch.put::<message::Entity>(&Vec::from_iter(&messages))?;
-        let channels = messages.iter().map(|message| Channel::parse(&message.channel));
-        let queued = channels.flatten().collect();
+        let raised = match self.input.validate_only {
+            // Nothing is stored.
+            true => Raised::default(),
+            false => {
+                let guard = &self.clients.guard;
+                let counted = guard.check(&mut messages, self.caller, self.now, transaction).await?;
+                batch.put::<message::Entity>(&Vec::from_iter(&messages))?;
+                batch.put::<raised_message::Entity>(&Vec::from_iter(&counted))?;
+                raised(&messages)
+            }
+        };
         if let Some(entry) = &self.entry {
             let record = replay::record(outcome, &client, &definitions)?;
             entry.fill(Some(&client.client.encoded_key), record, &mut batch)?;
@@ -409,7 +416,7 @@ impl Upsert<'_> {
             client,
             definitions,
             outcome,
-            queued,
+            raised,
             warnings: Vec::new(),
         });
         // Claims are made even if the input is only checked: no other check finds all that must be unique.

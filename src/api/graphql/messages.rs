@@ -53,13 +53,15 @@ impl MessageFilter {
     }
 }
 
-/// Selects the failed messages to resend, either by `ids` or by a `filter`.
+/// Selects the messages to resend, either by `ids` or by a `filter`.
 #[derive(InputObject)]
 pub struct ResendMessagesInput {
-    /// The global IDs of the messages, at most 500. Either all of them are queued or none.
+    /// The global IDs of messages that are FAILED, BOUNCED or SUPPRESSED, at most 500. Either all of them are queued or
+    /// none. A message to a recipient on the suppression list is refused.
     ids: Option<Vec<ID>>,
     /// Resends the failed messages that match this filter: the oldest first, at most 10,000 at once. `{}` matches all
-    /// failed messages.
+    /// failed messages. Those that are BOUNCED or SUPPRESSED are resent only if `states` names their state, and become
+    /// SUPPRESSED again if their recipient is on the suppression list.
     filter: Option<MessageFilter>,
     /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,

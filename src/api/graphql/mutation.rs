@@ -192,8 +192,9 @@ impl Mutation {
         )
     }
 
-    /// Queues failed messages again, as if no attempt had been made. A message keeps its key, by which a receiver
-    /// recognises a message that did arrive. Requires RESEND_MESSAGES.
+    /// Queues messages that failed, bounced or were suppressed again, as if no attempt had been made. A message keeps
+    /// its key, by which a receiver recognises a message that did arrive. Limits don't count resent messages. Requires
+    /// RESEND_MESSAGES.
     async fn resend_messages(
         &self,
         context: &Context<'_>,

@@ -143,6 +143,7 @@ pub mod member;
 pub mod message;
 pub mod payload;
 pub mod session;
+pub mod suppression;
 pub mod template;
 pub mod user;
 

@@ -9,7 +9,7 @@ use clientele_domain::caller::{
     Caller,
     Permission::{
         self, Audit, ChangeState, CreateClient, DeleteClient, EditClient, EraseClient, ManageCustomFields,
-        ManageTemplates, ManageUsers, MergeClients, ResendMessages, ViewClient, ViewMessages,
+        ManageSuppressions, ManageTemplates, ManageUsers, MergeClients, ResendMessages, ViewClient, ViewMessages,
     },
 };
 use graphql_server::{Code, GraphqlError, Prepared, RequestError};
@@ -19,6 +19,7 @@ use graphql_server::{Code, GraphqlError, Prepared, RequestError};
 const QUERIES: &[(&str, &[Permission])] = &[
     ("clients", &[ViewClient]),
     ("messages", &[ViewMessages]),
+    ("suppressions", &[ViewMessages]),
     ("auditLog", &[Audit]),
     ("users", &[ManageUsers]),
     ("tokens", &[ManageUsers]),
@@ -36,6 +37,8 @@ const MUTATIONS: &[(&str, &[Permission])] = &[
     ("upsertMessageTemplate", &[ManageTemplates]),
     ("deleteMessageTemplate", &[ManageTemplates]),
     ("resendMessages", &[ResendMessages]),
+    ("addSuppression", &[ManageSuppressions]),
+    ("removeSuppression", &[ManageSuppressions]),
     ("upsertUser", &[ManageUsers]),
     ("deleteUser", &[ManageUsers]),
     ("createToken", &[ManageUsers]),

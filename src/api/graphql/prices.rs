@@ -57,7 +57,7 @@ struct List {
     value: &'static [&'static str],
 }
 
-const LISTS: [List; 6] = [
+const LISTS: [List; 7] = [
     List {
         field: "clients",
         selective: &["emailAddress", "email", "phone", "documentId", "birthDate"],
@@ -78,6 +78,12 @@ const LISTS: [List; 6] = [
         field: "messages",
         selective: &["client"],
         range: &["states", "templateId", "createdAt"],
+        value: &[],
+    },
+    List {
+        field: "suppressions",
+        selective: &["recipient"],
+        range: &[],
         value: &[],
     },
     List {
@@ -308,6 +314,9 @@ mod tests {
                 "{ messages(filter: { channel: SMS, client: { clientId: \"a\" } }) }",
                 [0, 100],
             ),
+            ("{ suppressions }", [0, 100]),
+            ("{ suppressions(filter: { recipient: \"a\", channel: SMS }) }", [0, 100]),
+            ("{ suppressions(filter: { channel: SMS }) }", [10_000, 10_100]),
             ("{ auditLog(filter: { at: {} }) }", [1_000, 1_100]),
             ("{ auditLog(filter: { at: {}, door: REST }) }", [10_000, 10_100]),
             ("{ users }", [0, 100]),

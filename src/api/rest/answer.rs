@@ -26,7 +26,12 @@ pub fn json(status: StatusCode, body: impl Into<Body>) -> Response {
 
 /// The answer to a change without other contents.
 pub fn success() -> Body {
-    Body::from(r#"{"returnCode":0,"returnStatus":"SUCCESS"}"#)
+    Body::from(success_bytes())
+}
+
+/// The same, to be counted against a request's memory.
+pub fn success_bytes() -> Vec<u8> {
+    br#"{"returnCode":0,"returnStatus":"SUCCESS"}"#.to_vec()
 }
 
 /// The parts of a client in an answer.

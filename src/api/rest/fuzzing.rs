@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
     parameters::{self, Parameters},
-    read, request,
+    read, receipts, request,
 };
 use clientele_domain::idempotency::Key;
 
@@ -20,6 +20,7 @@ pub fn body(bytes: &[u8]) {
             read::patch(text),
             read::custom_field_values(text),
             read::constraints(text),
+            receipts::of_json(text),
         );
         format!("{readings:?}")
     });
@@ -36,6 +37,7 @@ pub fn parameters(text: &str) {
             return None;
         };
         let readings = (parameters.detail(), parameters.client(), parameters::list(&parameters));
+        let readings = (readings, receipts::of_form(&parameters));
         Some((format!("{readings:?}"), parameters))
     });
     assert_eq!(first, second);

@@ -79,6 +79,12 @@ impl Parameters {
         self
     }
 
+    /// The first value of this name.
+    pub fn first(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(given, _)| given == name);
+        found.map(|(_, value)| &**value)
+    }
+
     /// Parameters other than those accepted everywhere.
     fn particular(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));

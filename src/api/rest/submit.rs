@@ -1,6 +1,10 @@
 //! The two formats of an upsert: JSON, or parameters of a URL or a form.
 
-use axum::{body::Body, extract::Request, http::request::Parts};
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{header::CONTENT_TYPE, request::Parts},
+};
 use chrono::{DateTime, Utc};
 
 use super::{
@@ -40,6 +44,11 @@ pub struct Received {
 impl Received {
     pub fn query(&self) -> &str {
         self.head.uri.query().unwrap_or_default()
+    }
+
+    /// The declared media type with its parameters.
+    pub fn content_type(&self) -> Option<&str> {
+        self.head.headers.get(CONTENT_TYPE)?.to_str().ok()
     }
 
     pub fn declared(&self) -> Option<Declared> {

@@ -94,8 +94,8 @@ impl<'a> Twin<'a> {
     }
 }
 
-/// The answer with keys numbered in the order of their appearance, and without times and generated ids. Global ids are
-/// decoded.
+/// The answer with keys numbered in the order of their appearance, and without times, generated ids and those of
+/// requests. Global ids are decoded.
 fn plain(answer: &Answer) -> String {
     fn text(value: Value, keys: &mut Vec<String>) -> Value {
         match value {
@@ -116,6 +116,10 @@ fn plain(answer: &Answer) -> String {
         }
         if bytes.len() > 18 && bytes[..4].iter().all(is_digit) && bytes[4] == b'-' && bytes[10] == b'T' {
             return "<time>".to_owned();
+        }
+        // The ids of requests that are refused.
+        if bytes.len() == 36 && [8, 13, 18, 23].iter().all(|at| bytes[*at] == b'-') {
+            return "<request>".to_owned();
         }
         let decoded = BASE64_URL_SAFE_NO_PAD.decode(&value).ok();
         let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());

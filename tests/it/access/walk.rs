@@ -56,6 +56,11 @@ pub(super) const FIELDS: &[Field] = &[
         "{ clientAt(by: { clientId: \"known\" }, version: 1) { clientId } }",
         &[Audit, ViewClient],
     ),
+    (
+        "Query.suppressions",
+        "{ suppressions { totalCount nodes { recipient } } }",
+        &[ViewMessages],
+    ),
     ("Query.auditLog", "{ auditLog { totalCount nodes { id } } }", &[Audit]),
     (
         "Query.customFieldSets",
@@ -165,6 +170,17 @@ pub(super) const FIELDS: &[Field] = &[
         "Mutation.resendMessages",
         "mutation { resendMessages(input: { filter: {} }) { resent userErrors { code } } }",
         &[ResendMessages],
+    ),
+    (
+        "Mutation.addSuppression",
+        "mutation { addSuppression(input: { channel: EMAIL, recipient: \"ines@bank.test\" }) { added userErrors { \
+            code } } }",
+        &[ManageSuppressions],
+    ),
+    (
+        "Mutation.removeSuppression",
+        "mutation { removeSuppression(input: { channel: EMAIL, recipient: \"bo@bank.test\" }) { userErrors { code } } }",
+        &[ManageSuppressions],
     ),
     (
         "Mutation.upsertUser",
@@ -282,6 +298,12 @@ pub(super) const ROUTES: &[Route] = &[
         "/api/clients/{id}/custominformation/{field}/{group}",
         || Value::Null,
         &[EditClient],
+    ),
+    (
+        "POST",
+        "/api/notifications/receipts",
+        || json!([{ "messageId": "gone", "status": "BOUNCED", "permanent": true }]),
+        &[RecordReceipts],
     ),
     ("GET", "/api/customfieldsets", || Value::Null, &[]),
     ("GET", "/api/customfields/{field}", || Value::Null, &[]),

@@ -36,8 +36,14 @@ fn group_without_subcommand_prints_its_help() {
         ),
         (
             "notify",
-            "Test the channels that messages are sent over\n\nUsage: clientele notify ",
+            "Test the channels that messages are sent over, and record reports about messages\n\nUsage: clientele \
+             notify ",
             "  test ",
+        ),
+        (
+            "suppression",
+            "Manage the suppression list: the recipients that get no messages\n\nUsage: clientele suppression ",
+            "  remove ",
         ),
     ] {
         let (printed, help, code) = run(&[group], &[]);

@@ -13,6 +13,7 @@ use clientele::{
     client::ClientSettings,
     db::{Step, Transaction, Work},
     error::Result,
+    message_guard::MessageSettings,
     server::{HttpSettings, Server},
     services::{ServiceSettings, Services},
 };
@@ -32,6 +33,7 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub clients: ClientSettings,
+    pub messages: MessageSettings,
     pub doors: api::Settings,
     pub http: HttpSettings,
     pub request_timeout_seconds: u64,
@@ -43,6 +45,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             clients: ClientSettings::default(),
+            messages: MessageSettings::default(),
             doors: api::Settings::default(),
             // Tests send more requests at once than the default admits: they must meet in the database.
             http: HttpSettings {
@@ -94,6 +97,7 @@ impl TestServer {
         connection.observe(move |sql| seen.lock().expect("no observer has panicked").push(sql.to_owned()));
         let service_settings = ServiceSettings {
             clients: settings.clients.clone(),
+            messages: settings.messages.clone(),
             clock: settings.clock.clone(),
             ..ServiceSettings::default()
         };

@@ -14,13 +14,16 @@ use crate::harness::{
     TestServer,
     graphql::store_key,
     peers::{Answering, GatewayPeer, Mailing, Security, SmtpOptions, SmtpPeer, Stage},
+    with,
 };
 
 /// A template, and clients that each have a queued message of it.
 async fn owe(server: &TestServer, clients: usize) {
     template(server, "hello", json!({})).await;
-    for _ in 0..clients {
-        store_key(server, json!({ "client": reachable() })).await;
+    for number in 0..clients {
+        // One recipient gets a limited number of messages a day.
+        let address = json!({ "emailAddress": format!("ana{number}@example.test") });
+        store_key(server, json!({ "client": with(reachable(), address) })).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! The channel for development: logs a line instead of sending a message. The line doesn't contain the message, and the
 //! recipient is masked: enough remains to distinguish most of them, too little to contact one.
 
-use super::{Outcome, Outgoing};
+use super::{LOGGED, Outcome, Outgoing};
 use clientele_domain::enums::Channel;
 
 const HIDDEN: &str = "***";
@@ -19,7 +19,7 @@ pub(super) fn send(channel: Channel, message: &Outgoing) -> Outcome {
         "a message that no channel sends"
     );
     Outcome::Sent {
-        provider_id: Some("log".to_owned()),
+        provider_id: Some(LOGGED.to_owned()),
     }
 }
 

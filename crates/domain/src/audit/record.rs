@@ -28,6 +28,8 @@ text_enum! {
         IdDocumentTemplate = "ID_DOCUMENT_TEMPLATE",
         /// A message template, with its variants.
         MessageTemplate = "MESSAGE_TEMPLATE",
+        /// An entry of the suppression list. The record doesn't have the recipient.
+        Suppression = "SUPPRESSION",
         /// A user.
         User = "USER",
         /// An API token.
@@ -69,7 +71,7 @@ impl Action {
 pub enum Chain<'a> {
     /// The records of the client with this key.
     Client(&'a str),
-    /// The records of custom field sets, client roles and message templates.
+    /// The records of custom field sets, client roles, templates and the suppression list.
     Definitions,
     /// The records of users, their sessions and tokens.
     Users,

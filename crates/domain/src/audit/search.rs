@@ -340,7 +340,11 @@ impl AuditFilter {
                 return conditions.text(self.subject_key.as_ref(), |key| format!("a.chain = {key}"));
             }
             Some(
-                Subject::CustomFieldSet | Subject::ClientRole | Subject::IdDocumentTemplate | Subject::MessageTemplate,
+                Subject::CustomFieldSet
+                | Subject::ClientRole
+                | Subject::IdDocumentTemplate
+                | Subject::MessageTemplate
+                | Subject::Suppression,
             ) => Chain::Definitions,
             Some(Subject::User | Subject::Token | Subject::Session) => Chain::Users,
             Some(Subject::History) => {

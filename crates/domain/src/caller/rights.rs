@@ -33,6 +33,10 @@ text_enum! {
         ViewMessages = "VIEW_MESSAGES",
         /// Resend failed messages.
         ResendMessages = "RESEND_MESSAGES",
+        /// Record delivery receipts of messages: for gateways and mail servers.
+        RecordReceipts = "RECORD_RECEIPTS",
+        /// Add recipients to the suppression list and remove them.
+        ManageSuppressions = "MANAGE_SUPPRESSIONS",
         /// Manage users and API tokens.
         ManageUsers = "MANAGE_USERS",
         /// Read the audit log. Values of clients are masked unless you also have VIEW_CLIENT.
@@ -43,7 +47,7 @@ text_enum! {
 }
 
 impl Permission {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::ViewClient,
         Self::CreateClient,
         Self::EditClient,
@@ -55,19 +59,21 @@ impl Permission {
         Self::ManageTemplates,
         Self::ViewMessages,
         Self::ResendMessages,
+        Self::RecordReceipts,
+        Self::ManageSuppressions,
         Self::ManageUsers,
         Self::Audit,
         Self::ViewMetrics,
     ];
 
-    const fn bit(self) -> u16 {
-        1 << self as u16
+    const fn bit(self) -> u32 {
+        1 << self as u32
     }
 }
 
 /// A set of permissions.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Permissions(u16);
+pub struct Permissions(u32);
 
 impl Permissions {
     pub const fn all() -> Self {

@@ -63,15 +63,21 @@ text_enum! {
         Queued = "QUEUED",
         /// A worker is sending it.
         Sending = "SENDING",
-        /// The channel's provider has accepted it.
+        /// The channel's provider has accepted it. Without delivery receipts, this is the last state.
         Sent = "SENT",
         /// Sending has failed for good, unless the message is resent.
         Failed = "FAILED",
+        /// A receipt says that the recipient got it.
+        Delivered = "DELIVERED",
+        /// A receipt says that it came back: the recipient didn't get it.
+        Bounced = "BOUNCED",
+        /// It was not sent: its recipient is on the suppression list, or a limit was reached. `reason` says which.
+        Suppressed = "SUPPRESSED",
     }
 }
 
 text_enum! {
-    /// The reason why an attempt to send a message failed.
+    /// The reason why a message wasn't delivered, or why its recipient gets no further ones.
     #[derive(Hash)]
     #[graphql(name = "MessageFailureReason")]
     Reason {
@@ -97,6 +103,46 @@ text_enum! {
         Unrenderable = "UNRENDERABLE",
         /// The server had an internal error.
         Internal = "INTERNAL",
+        /// A receipt says that the provider could not deliver the message.
+        Undelivered = "UNDELIVERED",
+        /// The message bounced for a reason that may pass, such as a full mailbox.
+        SoftBounce = "SOFT_BOUNCE",
+        /// The message bounced because the address doesn't exist or takes no messages.
+        HardBounce = "HARD_BOUNCE",
+        /// The recipient got the message and reported it as unwanted.
+        Complaint = "COMPLAINT",
+        /// The recipient is on the suppression list.
+        SuppressionList = "SUPPRESSION_LIST",
+        /// The recipient had already got as many messages as it may get in a day.
+        RecipientLimit = "RECIPIENT_LIMIT",
+        /// The caller had already raised as many messages as it may raise in an hour.
+        CallerLimit = "CALLER_LIMIT",
+    }
+}
+
+text_enum! {
+    /// The reason why a recipient is on the suppression list.
+    SuppressionReason {
+        /// A message bounced because the address doesn't exist or takes no messages.
+        HardBounce = "HARD_BOUNCE",
+        /// The recipient reported a message as unwanted.
+        Complaint = "COMPLAINT",
+        /// A caller added it for another reason.
+        Manual = "MANUAL",
+    }
+}
+
+text_enum! {
+    /// The status of a message in a delivery receipt.
+    ReceiptStatus {
+        /// The recipient got it.
+        Delivered = "DELIVERED",
+        /// It came back.
+        Bounced = "BOUNCED",
+        /// The provider gave up.
+        Failed = "FAILED",
+        /// The recipient got it and reported it as unwanted.
+        Complained = "COMPLAINED",
     }
 }
 
@@ -109,7 +155,8 @@ impl Provider {
 }
 
 impl Reason {
-    pub const ALL: [Self; 11] = [
+    /// The reasons of failed attempts.
+    pub const OF_ATTEMPTS: [Self; 11] = [
         Self::Connection,
         Self::Timeout,
         Self::Tls,
@@ -125,5 +172,20 @@ impl Reason {
 }
 
 impl MessageState {
-    pub const ALL: [Self; 4] = [Self::Queued, Self::Sending, Self::Sent, Self::Failed];
+    pub const ALL: [Self; 7] = [
+        Self::Queued,
+        Self::Sending,
+        Self::Sent,
+        Self::Failed,
+        Self::Delivered,
+        Self::Bounced,
+        Self::Suppressed,
+    ];
+    /// The states of messages that can be resent.
+    pub const RESENDABLE: [Self; 3] = [Self::Failed, Self::Bounced, Self::Suppressed];
+}
+
+impl Reason {
+    /// The reasons of suppressed messages.
+    pub const OF_SUPPRESSION: [Self; 3] = [Self::SuppressionList, Self::RecipientLimit, Self::CallerLimit];
 }

@@ -82,6 +82,8 @@ pub fn messages(change: &Change<'_>, client: &Aggregate, definitions: &Definitio
             provider_id: None,
             reason: None,
             detail: None,
+            delivered_at: None,
+            receipt_at: None,
         });
     }
     Ok(messages)

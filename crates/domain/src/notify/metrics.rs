@@ -12,10 +12,11 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::Messages;
+use super::{Messages, receipt::ReceiptCounts};
 use crate::{
     caller::{Caller, Permission},
     enums::{Channel, MessageState, Provider, Reason},
+    message_guard::SuppressedMessages,
 };
 use clientele_core::error::Result;
 
@@ -33,6 +34,8 @@ pub struct Metrics {
     open: Family<Labels<2>, Gauge>,
     quiet: Family<Labels<1>, Gauge>,
     is_quiet: IsQuiet,
+    pub(super) suppressed: SuppressedMessages,
+    receipts: Family<Labels<1>, Counter>,
     queued: Family<Labels<1>, Gauge>,
     oldest: Family<Labels<1>, Gauge>,
 }
@@ -55,10 +58,16 @@ impl Metrics {
                 self.sent.get_or_create_owned(&of_provider(channel, provider));
             }
             self.open.get_or_create_owned(&of_provider(channel, Provider::Primary));
-            for reason in Reason::ALL.map(Reason::as_str) {
+            for reason in Reason::OF_SUPPRESSION {
+                self.suppressed.0.get_or_create_owned(&for_reason(channel, reason.as_str()));
+            }
+            for reason in Reason::OF_ATTEMPTS.map(Reason::as_str) {
                 self.failed.get_or_create_owned(&for_reason(channel, reason));
                 self.deferred.get_or_create_owned(&for_reason(channel, reason));
             }
+        }
+        for (outcome, _) in outcomes(&ReceiptCounts::default()) {
+            self.receipts.get_or_create_owned(&[("outcome", outcome)]);
         }
         self.deferred
             .get_or_create_owned(&for_reason(Channel::Sms, QUIET_HOURS));
@@ -68,6 +77,9 @@ impl Metrics {
         registry.register("failed", "Messages that were given up", self.failed.clone());
         let help = "Attempts that will be repeated, and messages that wait for the end of quiet hours";
         registry.register("deferred", help, self.deferred.clone());
+        let help = "Messages that were not sent because of the suppression list or a limit";
+        registry.register("suppressed", help, self.suppressed.0.clone());
+        registry.register("receipts", "Delivery receipts", self.receipts.clone());
         let help = "Whether the provider is left out because it has failed, 0 or 1";
         registry.register("breaker_open", help, self.open.clone());
         let help = "Whether messages wait for the end of quiet hours, 0 or 1";
@@ -90,10 +102,20 @@ impl Metrics {
         let provider = provider.unwrap_or(Provider::Primary);
         match (MessageState::parse(&message.state), reason) {
             (Some(MessageState::Sent), _) => self.sent.get_or_create(&of_provider(channel, provider)).inc(),
+            (Some(MessageState::Suppressed), Some(reason)) => {
+                self.suppressed.0.get_or_create(&for_reason(channel, reason)).inc()
+            }
             (Some(MessageState::Failed), Some(reason)) => self.failed.get_or_create(&for_reason(channel, reason)).inc(),
             (_, Some(reason)) => self.deferred.get_or_create(&for_reason(channel, reason)).inc(),
             (_, None) => 0,
         };
+    }
+
+    /// Counts receipts by their outcome.
+    pub fn count_receipts(&self, counts: &ReceiptCounts) {
+        for (outcome, count) in outcomes(counts) {
+            self.receipts.get_or_create(&[("outcome", outcome)]).inc_by(count);
+        }
     }
 
     /// Counts messages that wait for the end of quiet hours.
@@ -118,6 +140,18 @@ impl Metrics {
         let is_quiet = self.is_quiet.0.get().is_some_and(|is_quiet| is_quiet(now));
         self.quiet.get_or_create(&of_channel(Channel::Sms)).set(is_quiet.into());
     }
+}
+
+fn outcomes(counts: &ReceiptCounts) -> [(&'static str, u64); 7] {
+    [
+        ("DELIVERED", counts.delivered),
+        ("BOUNCED", counts.bounced),
+        ("FAILED", counts.failed),
+        ("COMPLAINED", counts.complained),
+        ("UNCHANGED", counts.unchanged),
+        ("UNKNOWN", counts.unknown),
+        ("EARLY", counts.early),
+    ]
 }
 
 fn of_channel(channel: Channel) -> Labels<1> {

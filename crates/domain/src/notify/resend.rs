@@ -8,14 +8,16 @@ use sea_orm::{QueryResult, Value};
 
 use super::{
     Messages,
-    search::{MessageFilter, MessageKey, decode, keys_in_json, limit},
+    search::{MessageFilter, MessageKey, by_message_key, key_pairs, keys_in_json, lock, row},
+    suppression::{Recipient, listed},
 };
 use crate::{
     caller::{Caller, Permission, Rights, Share},
     enums::{Channel, MessageState},
+    message_guard::Recipients,
 };
 use clientele_core::{
-    error::{Error, Result},
+    error::Result,
     path,
     problem::{Problem, ProblemCode},
 };
@@ -34,7 +36,8 @@ pub const MOST_BY_FILTER: u64 = 10_000;
 pub enum Resend {
     /// All of these, or none. `None` is a key that names no message, and isn't found.
     Named(Vec<Option<MessageKey>>),
-    /// The failed messages that pass the filter, oldest first.
+    /// The failed messages that pass the filter, oldest first. Those that bounced or were suppressed only if the filter
+    /// names their states.
     Filtered(MessageFilter),
 }
 
@@ -44,12 +47,12 @@ pub struct Resent {
     /// The messages that were named, in order; none with a filter.
     pub messages: Option<Vec<message::Model>>,
     pub count: usize,
-    /// True if more failed messages pass the filter.
+    /// True if more messages pass the filter.
     pub more: bool,
 }
 
 impl Messages {
-    /// Queues failed messages again, as if they had never been tried.
+    /// Queues failed messages again, as if they had never been tried. Limits don't count them.
     ///
     /// # Errors
     /// Every problem as the inner error, internal errors as the outer one. Nothing is written with either.
@@ -69,7 +72,14 @@ impl Messages {
         }
         // The databases keep microseconds, and the answer is the stored value.
         let now = now.trunc_subsecs(6);
-        let answer = self.db.write(&Queue { caller, which, now }).await?;
+        let recipients = self.guard.recipients();
+        let queue = Queue {
+            caller,
+            which,
+            recipients,
+            now,
+        };
+        let answer = self.db.write(&queue).await?;
         Ok(answer.map(|(resent, channels)| {
             channels.into_iter().for_each(|channel| self.outbox.send(channel));
             resent
@@ -80,6 +90,7 @@ impl Messages {
 struct Queue<'a> {
     caller: &'a Caller,
     which: &'a Resend,
+    recipients: Recipients,
     now: DateTime<Utc>,
 }
 
@@ -99,17 +110,20 @@ impl Work for Queue<'_> {
 
 impl Queue<'_> {
     async fn named(&self, keys: &[Option<MessageKey>], transaction: &Transaction) -> Result<Step<Answer>> {
-        let known: Vec<&MessageKey> = keys.iter().flatten().collect();
-        let known = serde_json::to_string(&known).map_err(Error::internal)?;
+        let known = key_pairs(keys.iter().flatten())?;
         let stored = lock(&known, &self.caller.rights, transaction).await?;
-        let problems = problems(keys, &stored);
+        let suppressed = self.suppressed(&stored, transaction).await?;
+        let problems = problems(keys, &stored, &suppressed);
         if !problems.is_empty() {
             return Ok(Step::Discard(Err(problems)));
         }
         let which = keys_in_json(transaction.dialect);
         let row = row("message", transaction.dialect);
-        let rows = self.queue(&which, vec![known.into()], &row, transaction).await?;
-        let mut by_key = by_key(&rows)?;
+        let states = MessageState::RESENDABLE;
+        let rows = self
+            .queue(&which, vec![known.into()], &states, &row, transaction)
+            .await?;
+        let mut by_key = by_message_key(&rows)?;
         let channels = distinct(by_key.values().map(|message| &message.channel));
         let messages: Vec<_> = keys.iter().flatten().filter_map(|key| by_key.remove(key)).collect();
         let resent = Resent {
@@ -123,7 +137,8 @@ impl Queue<'_> {
     async fn filtered(&self, filter: &MessageFilter, transaction: &Transaction) -> Result<Step<Answer>> {
         let dialect = transaction.dialect;
         let rights = &self.caller.rights;
-        let conditions = failed(filter, dialect, rights, rights.share(transaction).await?);
+        let states = resent_states(filter);
+        let conditions = failed(filter, &states, dialect, rights, rights.share(transaction).await?);
         let (clause, values) = (conditions.clause(), conditions.values);
         // Waits for a concurrent resend of the same messages, after which they are no longer failed.
         let locking = match dialect {
@@ -134,7 +149,9 @@ impl Queue<'_> {
             "SELECT m.client_key, m.encoded_key FROM message m {clause} \
              ORDER BY m.created_at, m.encoded_key LIMIT {MOST_BY_FILTER} {locking}"
         );
-        let rows = self.queue(&which, values.clone(), "channel", transaction).await?;
+        let rows = self
+            .queue(&which, values.clone(), &states, "channel", transaction)
+            .await?;
         let channels = rows.iter().map(|row| row.try_get_by_index(0));
         let channels: Vec<String> = channels.collect::<Result<_, _>>()?;
         let more = rows.len() as u64 >= MOST_BY_FILTER && {
@@ -149,11 +166,34 @@ impl Queue<'_> {
         Ok(Step::Commit(Ok((resent, distinct(&channels)))))
     }
 
-    /// Queues the messages whose keys the statement `which` selects, and returns `returning` of each.
+    /// Returns the keys of the messages whose recipients are on the suppression list.
+    async fn suppressed(
+        &self,
+        stored: &HashMap<MessageKey, message::Model>,
+        transaction: &Transaction,
+    ) -> Result<HashSet<MessageKey>> {
+        let recipient = |message: &message::Model| {
+            let channel = Channel::parse(&message.channel)?;
+            let recipient = self.recipients.normalise(channel, &message.recipient);
+            Some(Recipient { channel, recipient })
+        };
+        let keyed = stored
+            .iter()
+            .filter_map(|(key, message)| Some((key, recipient(message)?)));
+        let (keys, recipients): (Vec<&MessageKey>, Vec<Recipient>) = keyed.unzip();
+        let listed = listed(transaction, &recipients).await?;
+        let both = keys.into_iter().zip(recipients);
+        let suppressed = both.filter(|(_, recipient)| listed.contains(recipient));
+        Ok(suppressed.map(|(key, _)| key.clone()).collect())
+    }
+
+    /// Queues the messages in one of these states whose keys the statement `which` selects, and returns `returning` of
+    /// each.
     async fn queue(
         &self,
         which: &str,
         mut values: Vec<Value>,
+        states: &[MessageState],
         returning: &str,
         transaction: &Transaction,
     ) -> Result<Vec<QueryResult>> {
@@ -163,10 +203,11 @@ impl Queue<'_> {
         let sql = format!(
             "WITH chosen AS ({which}) UPDATE message SET state = '{queued}', attempts = 0, queued_at = {now}, \
              first_attempt_at = NULL, due_at = {now}, lease = NULL, sent_at = NULL, failed_at = NULL, reason = NULL, \
-             detail = NULL WHERE (client_key, encoded_key) IN (SELECT client_key, encoded_key FROM chosen) \
-             AND {state} = '{failed}' RETURNING {returning}",
+             detail = NULL, delivered_at = NULL, receipt_at = NULL \
+             WHERE (client_key, encoded_key) IN (SELECT client_key, encoded_key FROM chosen) \
+             AND {state} IN ({states}) RETURNING {returning}",
             queued = MessageState::Queued.as_str(),
-            failed = MessageState::Failed.as_str(),
+            states = list_of(states),
             // Must use the keys, not the index on states: many other messages can have failed.
             state = dialect.unindexed("state"),
         );
@@ -174,40 +215,36 @@ impl Queue<'_> {
     }
 }
 
-/// Locks the messages with these keys until the transaction ends, and returns those of the clients of these rights.
-async fn lock(keys: &str, rights: &Rights, transaction: &Transaction) -> Result<HashMap<MessageKey, message::Model>> {
-    let dialect = transaction.dialect;
-    let locking = match dialect {
-        Dialect::Postgres => "ORDER BY m.client_key, m.encoded_key FOR UPDATE OF m",
-        Dialect::Sqlite => "",
-    };
-    let mut conditions = Conditions::new(dialect);
-    conditions.bind(keys);
-    conditions.push(format!("(m.client_key, m.encoded_key) IN ({})", keys_in_json(dialect)));
-    limit(&mut conditions, rights, Share::Many);
-    let sql = format!(
-        "SELECT {} FROM message m {} {locking}",
-        row("m", dialect),
-        conditions.clause()
-    );
-    by_key(&transaction.all(sql, conditions.values).await?)
+/// The states of the messages that a filter resends: those of the filter, and FAILED if it has none.
+fn resent_states(filter: &MessageFilter) -> Vec<MessageState> {
+    match &filter.states {
+        None => vec![MessageState::Failed],
+        Some(states) => {
+            let resent = MessageState::RESENDABLE.into_iter();
+            resent.filter(|state| states.contains(state)).collect()
+        }
+    }
 }
 
-fn row(alias: &str, dialect: Dialect) -> String {
-    dialect.cast_to_text(&dialect.row::<message::Entity>(alias))
+/// The states as a list of literals. Without any, no message is in one of them.
+fn list_of(states: &[MessageState]) -> String {
+    let literals: Vec<String> = states.iter().map(|state| format!("'{}'", state.as_str())).collect();
+    match literals.is_empty() {
+        true => "''".to_owned(),
+        false => literals.join(", "),
+    }
 }
 
-fn by_key(rows: &[QueryResult]) -> Result<HashMap<MessageKey, message::Model>> {
-    let message = |row| decode(row).map(|message| (MessageKey::of(&message), message));
-    rows.iter().map(message).collect()
-}
-
-/// The conditions of failed messages that pass the filter and still have their text.
-fn failed(filter: &MessageFilter, dialect: Dialect, rights: &Rights, share: Share) -> Conditions {
-    let failed = MessageState::Failed;
-    let passes = filter.states.as_ref().is_none_or(|states| states.contains(&failed));
+/// The conditions of messages in these states that pass the filter and still have their text.
+fn failed(
+    filter: &MessageFilter,
+    states: &[MessageState],
+    dialect: Dialect,
+    rights: &Rights,
+    share: Share,
+) -> Conditions {
     let filter = MessageFilter {
-        states: Some(if passes { vec![failed] } else { Vec::new() }),
+        states: Some(states.to_vec()),
         ..filter.clone()
     };
     let mut conditions = filter.conditions(dialect, rights, share);
@@ -215,7 +252,14 @@ fn failed(filter: &MessageFilter, dialect: Dialect, rights: &Rights, share: Shar
     conditions
 }
 
-fn problems(keys: &[Option<MessageKey>], stored: &HashMap<MessageKey, message::Model>) -> Vec<Problem> {
+fn problems(
+    keys: &[Option<MessageKey>],
+    stored: &HashMap<MessageKey, message::Model>,
+    suppressed: &HashSet<MessageKey>,
+) -> Vec<Problem> {
+    let is_resendable = |message: &message::Model| {
+        MessageState::parse(&message.state).is_some_and(|state| MessageState::RESENDABLE.contains(&state))
+    };
     let mut seen = HashSet::new();
     let problems = keys.iter().enumerate().filter_map(|(at, key)| {
         let (code, message) = match key.as_ref().and_then(|key| stored.get(key)) {
@@ -224,10 +268,14 @@ fn problems(keys: &[Option<MessageKey>], stored: &HashMap<MessageKey, message::M
                 ProblemCode::Duplicate,
                 "This id is listed already: list each message once.",
             ),
-            Some(message) if message.state != MessageState::Failed.as_str() => (
+            Some(message) if !is_resendable(message) => (
                 ProblemCode::Invalid,
-                "Only a message that is FAILED can be resent: one that is QUEUED or SENDING is still on its way, and \
-                 one that is SENT has arrived at the provider.",
+                "Only a message that is FAILED, BOUNCED or SUPPRESSED can be resent: one that is QUEUED or SENDING is \
+                 still on its way, and one that is SENT or DELIVERED has arrived at the provider.",
+            ),
+            Some(message) if suppressed.contains(&MessageKey::of(message)) => (
+                ProblemCode::Invalid,
+                "The recipient is on the suppression list: remove it there first, with removeSuppression.",
             ),
             Some(message) if message.placeholders.is_none() => (
                 ProblemCode::Invalid,

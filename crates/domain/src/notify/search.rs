@@ -16,7 +16,7 @@ use crate::{
 };
 use clientele_core::error::{Error, Result};
 use clientele_storage::{
-    db::Dialect,
+    db::{Dialect, Transaction},
     paging::{Conditions, Cursor, DateTimeRange, Order, Page, Requested, Total, Window, counting, decode_row},
 };
 
@@ -172,6 +172,44 @@ pub(super) fn limit(conditions: &mut Conditions, rights: &Rights, share: Share) 
     rights.limit_owners(conditions, "m.client_key", &[], share);
 }
 
+/// Locks the messages with these keys until the transaction ends, and returns those of the clients of these rights.
+pub(super) async fn lock(
+    keys: &str,
+    rights: &Rights,
+    transaction: &Transaction,
+) -> Result<HashMap<MessageKey, message::Model>> {
+    let dialect = transaction.dialect;
+    let locking = match dialect {
+        Dialect::Postgres => "ORDER BY m.client_key, m.encoded_key FOR UPDATE OF m",
+        Dialect::Sqlite => "",
+    };
+    let mut conditions = Conditions::new(dialect);
+    conditions.bind(keys);
+    conditions.push(format!("(m.client_key, m.encoded_key) IN ({})", keys_in_json(dialect)));
+    limit(&mut conditions, rights, Share::Many);
+    let sql = format!(
+        "SELECT {} FROM message m {} {locking}",
+        row("m", dialect),
+        conditions.clause()
+    );
+    by_message_key(&transaction.all(sql, conditions.values).await?)
+}
+
+/// A message as a column, for [`decode`].
+pub(super) fn row(alias: &str, dialect: Dialect) -> String {
+    dialect.cast_to_text(&dialect.row::<message::Entity>(alias))
+}
+
+pub(super) fn by_message_key(rows: &[QueryResult]) -> Result<HashMap<MessageKey, message::Model>> {
+    let message = |row| decode(row).map(|message| (MessageKey::of(&message), message));
+    rows.iter().map(message).collect()
+}
+
+/// The keys as a JSON array to bind, for [`keys_in_json`].
+pub(super) fn key_pairs<'a>(keys: impl Iterator<Item = &'a MessageKey>) -> Result<String> {
+    serde_json::to_string(&keys.collect::<Vec<_>>()).map_err(Error::internal)
+}
+
 /// Selects the keys in the JSON array that is bound to `$1`.
 pub(super) fn keys_in_json(dialect: Dialect) -> String {
     dialect.rows_of_json(message::Entity::table(), &message::Entity::key_columns(), "$1")
@@ -211,12 +249,12 @@ impl MessageFilter {
             created_at,
         } = self;
         // One index serves the first of these conditions; the others are checked on the rows found. Nearly all messages
-        // have been sent, so that the index on states helps only with the other states.
+        // have been sent or delivered, so that the index on states helps only with the other states.
         let by_client = client.is_some();
         let by_state = !by_client
-            && states
-                .as_ref()
-                .is_some_and(|states| !states.contains(&MessageState::Sent));
+            && states.as_ref().is_some_and(|states| {
+                !states.contains(&MessageState::Sent) && !states.contains(&MessageState::Delivered)
+            });
         let by_template = !by_client && !by_state;
         let column = |is_indexed: bool, column: &str| match is_indexed {
             true => column.to_owned(),

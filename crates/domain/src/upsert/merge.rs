@@ -28,9 +28,10 @@ use crate::{
     },
     client_by::ClientBy,
     definitions::{self, Definitions},
-    enums::{Channel, ClientState},
+    enums::ClientState,
     idempotency::{Acquired, Fingerprint, IdempotencyEntry, Key, outcome_unavailable},
     member::Problems,
+    message_guard::Raised,
 };
 use async_graphql::Enum;
 use clientele_core::{
@@ -142,11 +143,11 @@ impl Clients {
             now,
         };
         let answer = self.db.write(&merge).await?;
-        Ok(answer.map(|Attempted { mut merged, queued }| {
+        Ok(answer.map(|Attempted { mut merged, raised }| {
             let into = &mut merged.into;
             into.client.hide_values(&caller.rights, &into.definitions);
             if !input.validate_only {
-                queued.into_iter().for_each(|channel| self.outbox.send(channel));
+                self.guard.announce(&raised, &self.outbox, caller);
             }
             merged
         }))
@@ -192,8 +193,8 @@ struct Merge<'a> {
 
 struct Attempted {
     merged: Merged,
-    /// The channels of the messages that the merge queued.
-    queued: Vec<Channel>,
+    /// The messages that the merge raised.
+    raised: Raised,
 }
 
 /// A locked client with the end of its audit chain.
@@ -226,8 +227,8 @@ impl Work for Merge<'_> {
                     }
                     let into = into.upserted()?;
                     let merged = Merged { into, from_key, links };
-                    let queued = Vec::new();
-                    return Ok(Step::Discard(Ok(Attempted { merged, queued })));
+                    let raised = Raised::default();
+                    return Ok(Step::Discard(Ok(Attempted { merged, raised })));
                 }
                 Acquired::Refused(problem) => return Ok(Step::Discard(Err(vec![problem]))),
                 Acquired::Again => return Ok(Step::Again),
@@ -384,8 +385,8 @@ impl Merge<'_> {
         // The values that are unique must be released before the other client claims them.
         let exit = self.upsert(&exit);
         let exited = exit.write(Some(from), exited, definitions.clone(), transaction);
-        let mut queued = match exited.await? {
-            Step::Commit(Ok(exited)) | Step::Discard(Ok(exited)) => exited.queued,
+        let mut raised = match exited.await? {
+            Step::Commit(Ok(exited)) | Step::Discard(Ok(exited)) => exited.raised,
             Step::Commit(Err(problems)) | Step::Discard(Err(problems)) => {
                 let of_from = problems.into_iter().map(|problem| Problem {
                     path: path!["from"].to_vec(),
@@ -404,7 +405,7 @@ impl Merge<'_> {
             }
             Step::Again => return Ok(Step::Again),
         };
-        queued.extend(&into.queued);
+        raised.extend(&into.raised);
         let mut batch = Batch::new(transaction.dialect);
         let count = links.count();
         let redirected = links.redirect(&into_key, self, definitions, transaction, &mut batch);
@@ -417,7 +418,7 @@ impl Merge<'_> {
             links: count,
         };
         if self.input.validate_only {
-            return Ok(Step::Discard(Ok(Attempted { merged, queued })));
+            return Ok(Step::Discard(Ok(Attempted { merged, raised })));
         }
         if let Some(entry) = &self.entry {
             let record = StoredMerge {
@@ -430,7 +431,7 @@ impl Merge<'_> {
             entry.fill_part(0, &merged.from_key, &mut batch)?;
         }
         transaction.write(batch).await?;
-        Ok(Step::Commit(Ok(Attempted { merged, queued })))
+        Ok(Step::Commit(Ok(Attempted { merged, raised })))
     }
 
     fn upsert<'u>(&'u self, input: &'u UpsertClient) -> Upsert<'u> {

@@ -13,6 +13,7 @@ use crate::{
     client::Aggregate,
     definitions::{Definitions, Excerpt},
     idempotency::{Acquired, IdempotencyEntry, IdempotencySettings, Key, StoredOutcome, outcome_unavailable},
+    message_guard::Raised,
 };
 use clientele_core::{
     error::{Error, Result},
@@ -97,7 +98,7 @@ impl Replayed {
             client: self.client,
             definitions: self.excerpt.over(&self.present)?,
             outcome: self.outcome,
-            queued: Vec::new(),
+            raised: Raised::default(),
             warnings: Vec::new(),
         })
     }

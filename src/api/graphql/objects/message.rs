@@ -41,6 +41,10 @@ object! {
         => |(row, loaded)| loaded.content(row)?.html.as_deref();
     int attempts "The number of attempts to send the message since it was last queued."
         => |(row, _)| row.attempts.into();
+    maybe_instant deliveredAt "The time at which the recipient got the message, as a delivery receipt says; null \
+        without one." => |(row, _)| row.delivered_at;
+    maybe_instant receiptAt "The time at which the delivery receipt came that decided the state; null without one."
+        => |(row, _)| row.receipt_at;
     instant createdAt "The time at which the message was created." => |(row, _)| row.created_at;
     instant queuedAt "The time at which the message was last queued: later than `createdAt` if it was resent."
         => |(row, _)| row.queued_at;
@@ -49,10 +53,10 @@ object! {
         => |(row, _)| row.due_at.filter(|_| row.state == MessageState::Queued.as_str());
     maybe_instant sentAt "The time at which the provider accepted the message; null before it."
         => |(row, _)| row.sent_at;
-    maybe_instant failedAt "The time of the final failure; null if there is none." => |(row, _)| row.failed_at;
-    maybe_enum<Reason> reason "The reason why the last attempt failed; null if none has failed, or if a later one \
-        succeeded." => |(row, _)| row.reason.as_deref();
-    maybe_text detail "The provider's description of the failure." => |(row, _)| row.detail.as_deref();
+    maybe_instant failedAt "The time of the final failure or of the bounce; null if there is none." => |(row, _)| row.failed_at;
+    maybe_enum<Reason> reason "The reason why the last attempt failed, why the message bounced or was suppressed, or \
+        COMPLAINT; null if none of these happened, or if a later attempt succeeded." => |(row, _)| row.reason.as_deref();
+    maybe_text detail "The provider's description of the failure or the bounce." => |(row, _)| row.detail.as_deref();
     maybe_enum<Provider> provider "The provider that accepted the message; null before it, and if a server of an \
         earlier version has sent it." => |(row, _)| row.provider.as_deref();
     maybe_text providerId "The ID that the provider gave the message on acceptance."

@@ -7,6 +7,7 @@ use super::{
     definition::{ClientRole, CustomFieldSet, IdDocumentTemplate, RoleRow, SetRow},
     message::Message,
     session::Session,
+    suppression::Suppression,
     template::{MessageTemplate, TemplateRow},
     user::{Token, User, Viewer},
 };
@@ -16,7 +17,7 @@ use clientele_core::{
     problem::{Problem, ProblemCode},
 };
 use clientele_domain::{access, caller::Caller, notify::Resent, removal::Removed, upsert::Merged};
-use entity::id_document_template;
+use entity::{id_document_template, suppression};
 
 /// The outcome of a mutation: the stored object, or the problems of the input.
 #[derive(Clone, Copy)]
@@ -281,8 +282,21 @@ payload! {
         };
     int resent "The number of messages that were queued again."
         => |row| row.stored().map_or(0, |(resent, _)| resent.count as i64);
-    boolean more "True if more failed messages match the `filter`: repeat the mutation to resend them."
+    boolean more "True if more messages match the `filter`: repeat the mutation to resend them."
         => |row| row.stored().is_some_and(|(resent, _)| resent.more);
+}
+
+payload! {
+    AddSuppressionPayload = (&'a suppression::Model, bool), "addSuppression";
+    maybe<Suppression> suppression "The entry of the recipient; null if there are user errors."
+        => |row| row.stored().map(|(suppression, _)| suppression);
+    boolean added "True if this mutation added the recipient; false if it was on the list before."
+        => |row| row.stored().is_some_and(|(_, added)| added);
+}
+
+payload! {
+    RemoveSuppressionPayload = &'a suppression::Model, "removeSuppression";
+    maybe<Suppression> suppression "The entry that was removed; null if there are user errors." => |row| row.stored();
 }
 
 payload! {

@@ -116,8 +116,8 @@ async fn refused_resend_changes_nothing(server: &TestServer) {
         .await
         .expect("it can be stored");
     let ids = ids(server).await;
-    let state = "Only a message that is FAILED can be resent: one that is QUEUED or SENDING is still on its way, and \
-        one that is SENT has arrived at the provider.";
+    let state = "Only a message that is FAILED, BOUNCED or SUPPRESSED can be resent: one that is QUEUED or SENDING is \
+        still on its way, and one that is SENT or DELIVERED has arrived at the provider.";
     let none = "There is no message with this id.";
     refuses(
         server,
@@ -239,8 +239,8 @@ async fn resending_takes_a_fixed_number_of_statements(server: &TestServer) {
         let statements: Vec<String> = server.statements().into_iter().filter(|sql| !is_bracket(sql)).collect();
         assert_eq!(
             statements.len(),
-            3,
-            "one to lock, one to queue, one for the clients: {statements:#?}"
+            4,
+            "one to lock, one for the suppression list, one to queue, one for the clients: {statements:#?}"
         );
     }
     put(server, "FAILED", "TRUE").await;

@@ -1,0 +1,171 @@
+//! Receipts that name messages by the provider's id. A provider can report before the worker has recorded its id.
+//!
+//! The receipt and the record of the id both write the row of that id, so that one of them waits for the other and sees
+//! it, whichever comes first. An early receipt is kept there until the id is recorded.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use entity::{Table, instant, message, provider_message};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Receipt, ReceiptMessage,
+    apply::{By, ReceiptCounts, apply},
+};
+use crate::{caller::Caller, message_guard::Recipients, notify::MessageKey};
+use clientele_core::error::{Error, Result};
+use clientele_storage::db::{Database, Step, Transaction, Work};
+
+/// The maximum number of early receipts removed at once.
+const REMOVAL_BATCH: u64 = 1_000;
+
+/// An early receipt as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Early {
+    receipt: Receipt,
+    by: By,
+}
+
+/// Finds the messages that receipts name by the provider's ids, and keeps the receipts of the others. Returns also
+/// whether any was kept.
+pub(super) async fn find(
+    receipts: &[Receipt],
+    caller: &Caller,
+    now: DateTime<Utc>,
+    transaction: &Transaction,
+) -> Result<(HashMap<String, (String, String)>, bool)> {
+    // Of several receipts with one id, the one with the highest rank decides.
+    let mut highest: BTreeMap<&str, &Receipt> = BTreeMap::new();
+    for receipt in receipts {
+        if let ReceiptMessage::ProviderId(id) = &receipt.message {
+            let known = highest.entry(id).or_insert(receipt);
+            if receipt.rank() > known.rank() {
+                *known = receipt;
+            }
+        }
+    }
+    let mut found = HashMap::new();
+    if highest.is_empty() {
+        return Ok((found, false));
+    }
+    let row = |(id, receipt): (&str, &Receipt)| {
+        let early = Early {
+            receipt: receipt.clone(),
+            by: By::of(caller),
+        };
+        Ok(provider_message::Model {
+            provider_id: id.to_owned(),
+            client_key: None,
+            encoded_key: None,
+            rank: Some(receipt.rank()),
+            receipt: Some(serde_json::to_string(&early).map_err(Error::internal)?),
+            created_at: now,
+        })
+    };
+    let rows: Vec<provider_message::Model> = highest.into_iter().map(row).collect::<Result<_>>()?;
+    let table = provider_message::Entity::table();
+    let is_higher = format!("{table}.client_key IS NULL AND excluded.rank > coalesce({table}.rank, 0)");
+    let columns = ["provider_id", "rank", "receipt", "created_at"];
+    let [rank, receipt] = ["rank", "receipt"]
+        .map(|column| format!("{column} = CASE WHEN {is_higher} THEN excluded.{column} ELSE {table}.{column} END"));
+    let sql = format!(
+        "INSERT INTO {table} ({}) {} ORDER BY provider_id ON CONFLICT (provider_id) DO UPDATE SET {rank}, {receipt} \
+         RETURNING provider_id, client_key, encoded_key",
+        columns.join(", "),
+        transaction.dialect.rows_of_json(table, &columns, "$1")
+    );
+    let rows = serde_json::to_string(&rows).map_err(Error::internal)?;
+    let mut is_kept = false;
+    for row in transaction.all(sql, [rows.into()]).await? {
+        let (id, client, key): (String, Option<String>, Option<String>) = row.try_get_many_by_index()?;
+        match client.zip(key) {
+            Some(message) => _ = found.insert(id, message),
+            None => is_kept = true,
+        }
+    }
+    Ok((found, is_kept))
+}
+
+/// Records the provider's ids of messages that a provider has just accepted, and applies the receipts that came before.
+/// Must be called in the transaction that records the acceptance.
+pub async fn note_provider_ids(
+    transaction: &Transaction,
+    accepted: &[&message::Model],
+    recipients: Recipients,
+    now: DateTime<Utc>,
+) -> Result<ReceiptCounts> {
+    // A provider that gives the same id twice: the last message has it.
+    let ids = accepted
+        .iter()
+        .filter_map(|message| Some((message.provider_id.as_deref()?, *message)));
+    let by_id: BTreeMap<&str, &message::Model> = ids.collect();
+    if by_id.is_empty() {
+        return Ok(ReceiptCounts::default());
+    }
+    let rows = by_id.into_iter().map(|(id, message)| provider_message::Model {
+        provider_id: id.to_owned(),
+        client_key: Some(message.client_key.clone()),
+        encoded_key: Some(message.encoded_key.clone()),
+        rank: None,
+        receipt: None,
+        created_at: now,
+    });
+    let rows: Vec<provider_message::Model> = rows.collect();
+    let table = provider_message::Entity::table();
+    let columns = ["provider_id", "client_key", "encoded_key", "created_at"];
+    let sql = format!(
+        "INSERT INTO {table} ({}) {} ORDER BY provider_id ON CONFLICT (provider_id) DO UPDATE SET \
+         client_key = excluded.client_key, encoded_key = excluded.encoded_key \
+         RETURNING client_key, encoded_key, receipt",
+        columns.join(", "),
+        transaction.dialect.rows_of_json(table, &columns, "$1")
+    );
+    let rows = serde_json::to_string(&rows).map_err(Error::internal)?;
+    let mut early: Vec<(MessageKey, Early)> = Vec::new();
+    for row in transaction.all(sql, [rows.into()]).await? {
+        let (client_key, encoded_key, receipt): (String, String, Option<String>) = row.try_get_many_by_index()?;
+        // A receipt in a later version's form is left out.
+        if let Some(receipt) = receipt.and_then(|receipt| serde_json::from_str(&receipt).ok()) {
+            let key = MessageKey {
+                client_key,
+                encoded_key,
+            };
+            early.push((key, receipt));
+        }
+    }
+    let mut counts = ReceiptCounts::default();
+    for (key, Early { receipt, by }) in &early {
+        let applied = apply(vec![(key.clone(), vec![receipt])], by, recipients, now, transaction);
+        counts.add(&applied.await?);
+    }
+    Ok(counts)
+}
+
+/// Removes some of the early receipts that came before `before`: their messages are of another system. Returns their
+/// number; if it is a thousand, there may be more.
+pub async fn remove_early_receipts(db: &Database, before: DateTime<Utc>) -> Result<u64> {
+    db.write(&Removal { before }).await
+}
+
+struct Removal {
+    before: DateTime<Utc>,
+}
+
+impl Work for Removal {
+    type Output = u64;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
+        let sql = format!(
+            "DELETE FROM provider_message WHERE client_key IS NULL AND provider_id IN (SELECT provider_id \
+             FROM provider_message WHERE client_key IS NULL AND created_at < {} ORDER BY created_at \
+             LIMIT {REMOVAL_BATCH})",
+            transaction.dialect.cast("$1", "timestamptz")
+        );
+        let before = instant::to_text(&self.before);
+        match transaction.run(sql, [before.into()]).await? {
+            0 => Ok(Step::Discard(0)),
+            removed => Ok(Step::Commit(removed)),
+        }
+    }
+}

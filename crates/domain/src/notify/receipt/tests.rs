@@ -1,0 +1,171 @@
+//! Properties of the states that receipts lead to.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use entity::message;
+use proptest::prelude::*;
+
+use super::{Receipt, ReceiptMessage};
+use crate::enums::{
+    MessageState,
+    ReceiptStatus::{self, Bounced, Complained, Delivered, Failed},
+};
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
+}
+
+fn message(state: MessageState, attempts: i32) -> message::Model {
+    message::Model {
+        client_key: "c".into(),
+        encoded_key: "m".into(),
+        event: "CLIENT_CREATED".into(),
+        channel: "SMS".into(),
+        template_key: "t".into(),
+        template_id: "t".into(),
+        variant_key: "v".into(),
+        language: "ENGLISH".into(),
+        recipient: "+14155550101".into(),
+        placeholders: None,
+        state: state.as_str().into(),
+        attempts,
+        created_at: at(0),
+        queued_at: at(0),
+        first_attempt_at: None,
+        due_at: Some(at(1)),
+        lease: None,
+        sent_at: None,
+        failed_at: None,
+        provider_id: None,
+        reason: None,
+        detail: None,
+        delivered_at: None,
+        receipt_at: None,
+    }
+}
+
+fn receipt(status: ReceiptStatus, permanent: bool) -> Receipt {
+    Receipt {
+        message: ReceiptMessage::Key("m".into()),
+        status,
+        permanent,
+        reason: None,
+        at: None,
+    }
+}
+
+/// The state and the reason after receipts.
+fn after(mut message: message::Model, receipts: &[Receipt]) -> (String, Option<String>) {
+    for receipt in receipts {
+        if let Some(after) = receipt.applied(&message, at(10)) {
+            assert_eq!((after.due_at, after.receipt_at), (None, Some(at(10))));
+            message = after;
+        }
+    }
+    (message.state, message.reason)
+}
+
+#[test]
+fn transitions_are_those_of_the_table() {
+    const STATES: [(MessageState, i32); 9] = [
+        (MessageState::Queued, 0),
+        (MessageState::Queued, 1),
+        (MessageState::Sending, 0),
+        (MessageState::Sent, 1),
+        (MessageState::Failed, 1),
+        (MessageState::Delivered, 1),
+        (MessageState::Bounced, 1),
+        (MessageState::Suppressed, 0),
+        (MessageState::Suppressed, 1),
+    ];
+    for (status, expected) in [
+        (
+            Delivered,
+            [
+                "DELIVERED",
+                "DELIVERED",
+                "DELIVERED",
+                "DELIVERED",
+                "DELIVERED",
+                "-",
+                "-",
+                "-",
+                "DELIVERED",
+            ],
+        ),
+        (
+            Bounced,
+            [
+                "-", "BOUNCED", "BOUNCED", "BOUNCED", "BOUNCED", "BOUNCED", "-", "-", "BOUNCED",
+            ],
+        ),
+        (Failed, ["-", "-", "FAILED", "FAILED", "-", "-", "-", "-", "FAILED"]),
+        (
+            Complained,
+            [
+                "DELIVERED",
+                "DELIVERED",
+                "DELIVERED",
+                "DELIVERED",
+                "DELIVERED",
+                "DELIVERED",
+                "DELIVERED",
+                "-",
+                "DELIVERED",
+            ],
+        ),
+    ] {
+        for ((state, attempts), expected) in STATES.into_iter().zip(expected) {
+            let applied = receipt(status, false).applied(&message(state, attempts), at(10));
+            let found = applied.as_ref().map_or("-", |message| &message.state);
+            assert_eq!(found, expected, "{status:?} after {state:?} with {attempts} attempts");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn order_and_repetition_of_receipts_change_nothing(
+        receipts in proptest::collection::vec((0_usize..4, any::<bool>()), 0..6),
+        seed in any::<u64>(),
+    ) {
+        let all = [Delivered, Bounced, Failed, Complained];
+        let receipts: Vec<Receipt> =
+            receipts.into_iter().map(|(status, permanent)| receipt(all[status], permanent)).collect();
+        let mut others = [&receipts[..], &receipts[..]].concat();
+        let length = others.len().max(1);
+        others.rotate_left(seed as usize % length);
+        others.reverse();
+        for state in [MessageState::Sending, MessageState::Sent] {
+            prop_assert_eq!(after(message(state, 1), &receipts), after(message(state, 1), &others));
+        }
+    }
+}
+
+#[test]
+fn time_of_a_receipt_is_believed_only_within_the_life_of_the_message() {
+    for (given, kept) in [(None, 10), (Some(5), 5), (Some(11), 10), (Some(-1), 10)] {
+        let receipt = Receipt {
+            at: given.map(at),
+            ..receipt(Delivered, false)
+        };
+        let after = receipt
+            .applied(&message(MessageState::Sent, 1), at(10))
+            .expect("it is new");
+        assert_eq!(after.delivered_at, Some(at(kept)), "{given:?}");
+    }
+}
+
+#[test]
+fn message_is_named_by_its_key_or_its_message_id() {
+    let key = "01a204b6e17070e2996235536f30e1a7";
+    for (text, is_ours) in [
+        (key.to_owned(), true),
+        (format!("<{key}@bank.test>"), true),
+        (format!(" {key}@bank.test "), true),
+        ("<1.2@elsewhere.test>".to_owned(), false),
+        (String::new(), false),
+    ] {
+        let found = ReceiptMessage::of_message_id(&text);
+        assert_eq!(found, is_ours.then(|| ReceiptMessage::Key(key.to_owned())), "{text}");
+    }
+}
