@@ -109,6 +109,12 @@ async fn recipient_is_added_listed_and_removed(server: &TestServer) {
     ] {
         assert_eq!(listed(server, filter.clone()).await, expected, "{filter}");
     }
+    for (reason, kept) in [(json!("COMPLAINT"), "COMPLAINT"), (Value::Null, "MANUAL")] {
+        let input = json!({ "channel": "EMAIL", "recipient": "bo@example.test", "reason": reason });
+        let added = data(server, ADD, json!({ "input": input })).await;
+        assert_eq!(added["addSuppression"]["suppression"]["reason"], kept);
+        remove(server, "EMAIL", "bo@example.test").await;
+    }
     assert_eq!(
         remove(server, "SMS", "4155550101").await,
         json!({ "suppression": { "recipient": "+14155550101" }, "userErrors": [] })
