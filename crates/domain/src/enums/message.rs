@@ -146,6 +146,10 @@ text_enum! {
     }
 }
 
+impl ReceiptStatus {
+    pub const ALL: [Self; 4] = [Self::Delivered, Self::Bounced, Self::Failed, Self::Complained];
+}
+
 impl Channel {
     pub const ALL: [Self; 2] = [Self::Email, Self::Sms];
 }

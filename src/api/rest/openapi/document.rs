@@ -119,9 +119,10 @@ fn operation(operation: &Operation) -> Json {
         ("operationId", operation.id.into()),
         ("summary", operation.summary.into()),
         ("description", description.trim_start().into()),
-        ("x-graphql", operation.graphql.into()),
-        ("parameters", (operation.parameters)().iter().map(parameter).collect()),
     ]);
+    let described = described
+        .with_text("x-graphql", operation.graphql)
+        .with("parameters", (operation.parameters)().iter().map(parameter).collect::<Json>());
     let described = match &operation.body {
         Some(sent) => described.with("requestBody", body(sent, &(operation.parameters)())),
         None => described,

@@ -9,7 +9,7 @@ use super::{
 };
 use clientele_domain::{
     client::constraint::{Element, LIST, MOST_CONSTRAINTS, MOST_VALUES, Selection},
-    enums::{ClientState, Gender, Language},
+    enums::{ClientState, Gender, Language, ReceiptStatus},
 };
 
 /// The limit of a text of a client, in characters.
@@ -1108,6 +1108,51 @@ pub const VALUE_LIST: Object = Object {
             )
             .required()
             .at_most(MOST_VALUES),
+        ]
+    },
+};
+
+pub const RECEIPT: Object = Object {
+    name: "Receipt",
+    description: "What became of a message. It has either `messageId` or `providerId`.",
+    side: Side::Request,
+    members: || {
+        vec![
+            member(
+                "messageId",
+                Kind::Text,
+                "The key of the message or its Message-ID.",
+                "Message.encodedKey",
+            )
+            .example("019a6b2f3c4d70018a1b2c3d4e5f6071"),
+            member(
+                "providerId",
+                Kind::Text,
+                "The id that the SMS gateway gave the message.",
+                "Message.providerId",
+            ),
+            member(
+                "status",
+                Kind::Choice(|| ReceiptStatus::ALL.map(ReceiptStatus::as_str).to_vec()),
+                "The outcome.",
+                "Message.state",
+            )
+            .required()
+            .example("BOUNCED"),
+            member(
+                "permanent",
+                Kind::Boolean,
+                "True if a bounce means that the recipient gets no message at all. False by default.",
+                "",
+            ),
+            member("reason", Kind::Text, "The provider's words.", "Message.detail"),
+            member(
+                "at",
+                Kind::Text,
+                "The time of the event, as RFC 3339.",
+                "Message.deliveredAt",
+            )
+            .example("2026-11-22T12:00:00Z"),
         ]
     },
 };

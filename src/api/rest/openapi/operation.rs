@@ -14,7 +14,7 @@ pub struct Operation {
     pub description: &'static str,
     /// The permissions that it needs; empty for none.
     pub permission: &'static str,
-    /// The counterpart in the GraphQL schema, such as `Query.clients`.
+    /// The counterpart in the GraphQL schema, such as `Query.clients`; empty if there is none.
     pub graphql: &'static str,
     pub parameters: fn() -> Vec<Parameter>,
     pub body: Option<Body>,

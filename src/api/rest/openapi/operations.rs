@@ -3,7 +3,7 @@
 use super::{
     json::{Json, object},
     objects::{
-        CLIENT, DETAILED, EXPANDED, FULL_DEFINITION, PATCH, ROLE, SEARCH, SET, SINGLE_VALUE, SUBMISSION, SUCCESS,
+        CLIENT, DETAILED, EXPANDED, FULL_DEFINITION, PATCH, RECEIPT, ROLE, SEARCH, SET, SINGLE_VALUE, SUBMISSION, SUCCESS,
         TEMPLATE, VALUE_LIST, client_input,
     },
     operation::{Answer, Body, Operation, Parameter, Place},
@@ -428,6 +428,20 @@ pub static REMOVE_GROUPED_VALUE: Operation = Operation {
     body: None,
     answers: SUCCEEDED,
     codes: &[ALWAYS, BODY, CHANGE, NO_CLIENT, REMOVAL, BLACKLISTED],
+};
+
+pub static RECORD_RECEIPTS: Operation = Operation {
+    id: "recordReceipts",
+    summary: "Record delivery receipts",
+    description: "Not a part of the legacy API: SMS gateways and mail servers report here what became of messages. Also \
+                  takes the callbacks of gateways in Twilio's form, and the reports of mail servers as message/rfc822 \
+                  or multipart/report.",
+    permission: "RECORD_RECEIPTS",
+    graphql: "",
+    parameters: Vec::new,
+    body: json(Kind::List(&RECEIPT)),
+    answers: SUCCEEDED,
+    codes: &[ALWAYS, BODY, JSON],
 };
 
 pub static SETS: Operation = Operation {

@@ -35,6 +35,7 @@ fn message(state: MessageState, attempts: i32) -> message::Model {
         lease: None,
         sent_at: None,
         failed_at: None,
+        provider: None,
         provider_id: None,
         reason: None,
         detail: None,
