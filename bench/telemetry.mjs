@@ -28,8 +28,11 @@ const TICKS = Number(execFileSync("getconf", ["CLK_TCK"]));
 const QUERY = "query ShowClient($id:String!){client(by:{clientId:$id}){firstName lastName emailAddress}}";
 
 const folder = mkdtempSync(join(tmpdir(), "telemetry-"));
-const url = `sqlite:${folder}/clientele.db`;
-execFileSync(program, ["seed", "--clients", "1000", "--database-url", url], { stdio: "ignore" });
+// Each program has a database of its own version.
+const url = (server) => `sqlite:${folder}/${server === baseline ? "baseline" : "clientele"}.db`;
+for (const server of baseline ? [program, baseline] : [program]) {
+  execFileSync(server, ["seed", "--clients", "1000", "--database-url", url(server)], { stdio: "ignore" });
+}
 
 let exported = 0;
 const collector = http.createServer((request, response) => {
@@ -83,7 +86,7 @@ async function send(port, { until = Infinity, most = Infinity, connections = CON
 /** Runs a server while `work` gets its port and process. Returns what that returns, and the server's standard error. */
 async function serving([, server, settings], prefix, work) {
   const sets = settings.flatMap((setting) => ["--set", setting]);
-  const serve = [server, "serve", "--no-auth", "--listen", "127.0.0.1:0", "--database-url", url, ...sets];
+  const serve = [server, "serve", "--no-auth", "--listen", "127.0.0.1:0", "--database-url", url(server), ...sets];
   const [command, ...arguments_] = [...prefix, ...serve];
   const child = spawn(command, arguments_, { stdio: ["ignore", "pipe", "pipe"] });
   const ended = new Promise((ends) => child.on("close", ends));
@@ -93,6 +96,7 @@ async function serving([, server, settings], prefix, work) {
     said += chunk;
     if (said.includes("\nlistening on ")) break;
   }
+  if (!said.includes("listening on ")) throw new Error(`${server} doesn't start: ${log}`);
   const port = Number(/listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(said)[1]);
   const outcome = await work(port, child.pid);
   child.kill("SIGTERM");
