@@ -99,7 +99,8 @@ async fn deletion_leaves_only_the_records_of_the_client(server: &TestServer) {
             "custom_field_value",
             "id_document",
             "id_document_search",
-            "message"
+            "message",
+            "raised_message"
         ]
     );
     let answer = delete(server, json!({ "by": { "clientId": "A" }, "clientMutationId": "m" })).await;
