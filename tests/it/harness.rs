@@ -68,7 +68,8 @@ pub async fn run(backend: Backend, scenario: impl AsyncFnOnce(&TestServer)) {
         let _ = writeln!(std::io::stderr(), "left out: PostgreSQL isn't installed");
         return;
     };
-    scenario(&server).await;
+    // Boxed: the futures of tests are large in debug builds.
+    Box::pin(scenario(&server)).await;
     server.stop().await;
 }
 

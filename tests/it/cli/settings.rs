@@ -50,9 +50,9 @@ fn config_prints_sources_and_hides_secrets() {
     }
     let first = "listen = \"127.0.0.1:1\"  # the command line\n\
                  database_url = \"postgres://teller:***@db/bank\"  # environment variable DATABASE_URL\n";
-    let last = "[log]\nformat = \"json\"  # environment variable CLIENTELE_LOG__FORMAT\n\
+    let log = "[log]\nformat = \"json\"  # environment variable CLIENTELE_LOG__FORMAT\n\
                 filter = \"warn\"  # environment variable CLIENTELE_log__FILTER\n";
-    assert!(printed.starts_with(first) && printed.ends_with(last), "{printed}");
+    assert!(printed.starts_with(first) && printed.contains(log), "{printed}");
     for line in [
         "listen = \"127.0.0.1:1\"  # the command line",
         "database_url = \"postgres://teller:***@db/bank\"  # environment variable DATABASE_URL",

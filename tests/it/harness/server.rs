@@ -81,12 +81,13 @@ impl TestServer {
     /// None when PostgreSQL is wanted and isn't installed.
     pub async fn start(backend: Backend, settings: Settings) -> Option<Self> {
         let database = PrivateDatabase::create(backend).await?;
-        Some(Self::serve(Arc::new(database), Arc::default(), backend, settings).await)
+        Some(Box::pin(Self::serve(Arc::new(database), Arc::default(), backend, settings)).await)
     }
 
-    /// Another server on the same database.
+    /// Another server on the same database. Boxed: a test that starts several would need more stack than its thread has.
     pub async fn another(&self, settings: Settings) -> Self {
-        Self::serve(self.database.clone(), self.names.clone(), self.backend, settings).await
+        let (database, names) = (self.database.clone(), self.names.clone());
+        Box::pin(Self::serve(database, names, self.backend, settings)).await
     }
 
     async fn serve(database: Arc<PrivateDatabase>, names: Arc<Names>, backend: Backend, settings: Settings) -> Self {

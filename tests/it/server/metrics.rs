@@ -459,16 +459,23 @@ fn migrations_grant_new_permissions_to_holders_of_all() {
         use sea_orm::ConnectionTrait;
         let url = format!("sqlite:{}", directory.path().join("clientele.db").display());
         let database = sea_orm::Database::connect(url).await.expect("it is there");
-        let without = ["VIEW_METRICS", "CHANGE_STATE", "ERASE_CLIENT", "MERGE_CLIENTS"]
-            .iter()
-            .fold("permissions".to_owned(), |of, name| {
-                format!("replace({of}, ',\"{name}\"', '')")
-            });
+        let without = [
+            "VIEW_METRICS",
+            "CHANGE_STATE",
+            "ERASE_CLIENT",
+            "MERGE_CLIENTS",
+            "RECORD_RECEIPTS",
+            "MANAGE_SUPPRESSIONS",
+        ]
+        .iter()
+        .fold("permissions".to_owned(), |of, name| {
+            format!("replace({of}, ',\"{name}\"', '')")
+        });
         for sql in [
             &format!("UPDATE api_user SET permissions = {without}"),
             &format!("UPDATE api_token SET permissions = {without}"),
             "DELETE FROM seaql_migrations WHERE version IN ('m20261128_view_metrics', 'm20261129_state_permissions', \
-             'm20261129_merge_permission')",
+             'm20261129_merge_permission', 'm20261130_receipts_permissions')",
         ] {
             let touched = database.execute_unprepared(sql).await.expect("it runs").rows_affected();
             assert!(touched > 0, "{sql}");
@@ -477,7 +484,8 @@ fn migrations_grant_new_permissions_to_holders_of_all() {
     });
     said(&["migrate"]);
     let all = "VIEW_CLIENT,CREATE_CLIENT,EDIT_CLIENT,CHANGE_STATE,MERGE_CLIENTS,DELETE_CLIENT,ERASE_CLIENT,\
-               MANAGE_CUSTOM_FIELDS,MANAGE_TEMPLATES,VIEW_MESSAGES,RESEND_MESSAGES,MANAGE_USERS,AUDIT,VIEW_METRICS";
+               MANAGE_CUSTOM_FIELDS,MANAGE_TEMPLATES,VIEW_MESSAGES,RESEND_MESSAGES,RECORD_RECEIPTS,MANAGE_SUPPRESSIONS,\
+               MANAGE_USERS,AUDIT,VIEW_METRICS";
     let users = said(&["user", "list"]);
     assert!(
         users.contains(&format!("boss  {all}  ")) && users.contains("auditor  VIEW_CLIENT,AUDIT  "),

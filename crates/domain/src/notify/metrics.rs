@@ -59,7 +59,9 @@ impl Metrics {
             }
             self.open.get_or_create_owned(&of_provider(channel, Provider::Primary));
             for reason in Reason::OF_SUPPRESSION {
-                self.suppressed.0.get_or_create_owned(&for_reason(channel, reason.as_str()));
+                self.suppressed
+                    .0
+                    .get_or_create_owned(&for_reason(channel, reason.as_str()));
             }
             for reason in Reason::OF_ATTEMPTS.map(Reason::as_str) {
                 self.failed.get_or_create_owned(&for_reason(channel, reason));

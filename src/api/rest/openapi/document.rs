@@ -120,9 +120,10 @@ fn operation(operation: &Operation) -> Json {
         ("summary", operation.summary.into()),
         ("description", description.trim_start().into()),
     ]);
-    let described = described
-        .with_text("x-graphql", operation.graphql)
-        .with("parameters", (operation.parameters)().iter().map(parameter).collect::<Json>());
+    let described = described.with_text("x-graphql", operation.graphql).with(
+        "parameters",
+        (operation.parameters)().iter().map(parameter).collect::<Json>(),
+    );
     let described = match &operation.body {
         Some(sent) => described.with("requestBody", body(sent, &(operation.parameters)())),
         None => described,

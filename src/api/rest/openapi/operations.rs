@@ -3,8 +3,8 @@
 use super::{
     json::{Json, object},
     objects::{
-        CLIENT, DETAILED, EXPANDED, FULL_DEFINITION, PATCH, RECEIPT, ROLE, SEARCH, SET, SINGLE_VALUE, SUBMISSION, SUCCESS,
-        TEMPLATE, VALUE_LIST, client_input,
+        CLIENT, DETAILED, EXPANDED, FULL_DEFINITION, PATCH, RECEIPT, ROLE, SEARCH, SET, SINGLE_VALUE, SUBMISSION,
+        SUCCESS, TEMPLATE, VALUE_LIST, client_input,
     },
     operation::{Answer, Body, Operation, Parameter, Place},
     schema::{Kind, Member, member, names},

@@ -13,10 +13,11 @@ use crate::harness::{
 };
 
 /// The operations in the order in which their examples are sent.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "createClient",
     "getClient",
     "listClients",
+    "recordReceipts",
     "searchClients",
     "changeClient",
     "patchClient",

@@ -12,6 +12,7 @@ const CONSTRAINTS: &str = include_str!("../../../../src/api/rest/read/constraint
 const DEFINITIONS: &str = include_str!("../../../../src/api/rest/definitions.rs");
 const ERRORS: &str = include_str!("../../../../src/api/rest/errors.rs");
 const PARAMETERS: &str = include_str!("../../../../src/api/rest/parameters.rs");
+const RECEIPTS: &str = include_str!("../../../../src/api/rest/receipts/read.rs");
 const READ: &str = include_str!("../../../../src/api/rest/read.rs");
 
 type Names = BTreeSet<String>;
@@ -77,6 +78,15 @@ fn described(schema: &Value) -> (Names, Names) {
         all.map(|(name, _)| name.clone()).collect(),
         required.map(|name| name.as_str().expect("a name").to_owned()).collect(),
     )
+}
+
+#[test]
+fn document_has_exactly_the_members_of_receipts() {
+    let (_, rest) = RECEIPTS.split_once("const MEMBERS: [&str; 6] = [").expect("a list");
+    let (list, _) = rest.split_once(']').expect("an end");
+    let known = list.split(", ").map(|name| name.trim_matches('"').to_owned());
+    let schema = &document()["components"]["schemas"]["Receipt"];
+    assert_eq!(described(schema), (known.collect(), names(&["status"])));
 }
 
 #[test]
@@ -198,6 +208,7 @@ fn document_has_exactly_the_members_that_answers_have() {
             name.ends_with("Input")
                 || name.ends_with("Patch")
                 || [
+                    "Receipt",
                     "CustomValueList",
                     "FilterConstraint",
                     "Search",
