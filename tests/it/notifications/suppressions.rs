@@ -121,7 +121,7 @@ async fn recipient_is_added_listed_and_removed(server: &TestServer) {
     );
     let missing = |recipient: &'static str| {
         let message =
-            "This recipient isn't on the suppression list of this channel: the query `suppressions` lists them.";
+            "This recipient isn't on the suppression list of this channel. The query suppressions lists them.";
         let error = json!({ "code": "NOT_FOUND", "message": message, "path": ["input", "recipient"] });
         (recipient, json!({ "suppression": null, "userErrors": [error] }))
     };
@@ -197,7 +197,7 @@ async fn recipient_that_is_added_later_gets_no_queued_message(server: &TestServe
     let lookups = server
         .statements()
         .into_iter()
-        .filter(|sql| sql.contains("FROM suppression"));
+        .filter(|sql| sql.contains("JOIN suppression"));
     assert_eq!(lookups.count(), 1, "one for each claim");
     assert_eq!(mail.messages().len(), 1);
     let states = states(server).await;
@@ -218,7 +218,7 @@ async fn resend_to_a_listed_recipient_says_why(server: &TestServer) {
     let message = "The recipient is on the suppression list: remove it there first, with removeSuppression.";
     assert_eq!(
         refused,
-        json!({ "resent": 0, "userErrors": [{ "code": "INVALID", "message": message, "path": ["input", "ids", 0] }] })
+        json!({ "resent": 0, "userErrors": [{ "code": "INVALID", "message": message, "path": ["input", "ids", "0"] }] })
     );
     remove(server, "EMAIL", "ana@example.test").await;
     let resent = data(server, resend, json!({ "ids": ids })).await["resendMessages"].take();
