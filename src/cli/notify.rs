@@ -35,8 +35,8 @@ pub(super) enum Command {
     /// The report is a delivery status notification (RFC 3464) or a complaint (RFC 5965), as a whole e-mail. Let your
     /// mail server pipe the mail to the sender of messages into this command.
     ///
-    /// Exit codes: 0 if the report is recorded, also when it changes nothing or its message doesn't exist; 1 if it is no
-    /// report, or if the database fails.
+    /// Exit codes: 0 if the report is recorded, also when it changes nothing or its message doesn't exist; 1 if it is
+    /// no report, or if the database fails.
     Receipt,
 }
 

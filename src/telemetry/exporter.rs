@@ -126,7 +126,7 @@ impl Log {
         if is_first && is_due(&mut self.warned, BETWEEN_WARNINGS) {
             self.is_known = true;
             let signal = signal.as_str();
-            tracing::warn!(signal, %cause, "telemetry can't be exported: check telemetry.otlp_endpoint and the collector");
+            tracing::warn!(signal, %cause, "telemetry isn't exported: check telemetry.otlp_endpoint and the collector");
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! `sh`, `graphql` and `toml` blocks run in order, in one shell, next to a server. The `json` or `text` block that
 //! follows one is its output: [`mask`] hides what differs from run to run, and `…` in a text stands for any text.
-//! A command that can't run here is marked `sh no-run` and listed in [`NOT_RUN`]. `tests/operations/run` runs the blocks
-//! that are marked with `operations`.
+//! A command that can't run here is marked `sh no-run` and listed in [`NOT_RUN`]. `tests/operations/run` runs the
+//! blocks that are marked with `operations`.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

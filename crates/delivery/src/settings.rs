@@ -39,7 +39,8 @@ pub struct NotificationSettings {
     pub breaker_longest_pause_seconds: u64,
     /// The retention of the text of a sent message.
     pub keep_sent_bodies_days: u32,
-    /// The retention of a message from its creation on, unless it is still to be sent. 0 keeps it as long as its client.
+    /// The retention of a message from its creation on, unless it is still to be sent. 0 keeps it as long as its
+    /// client.
     pub keep_messages_days: u32,
     /// Limits of the messages that changes of clients raise.
     pub limits: MessageLimits,

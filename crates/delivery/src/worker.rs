@@ -102,7 +102,8 @@ impl Worker {
     }
 }
 
-/// Removes messages, and the bodies of messages, whose retention has ended, and the receipts of messages of other systems.
+/// Removes messages, and the bodies of messages, whose retention has ended, and the receipts of messages of other
+/// systems.
 async fn retain(db: Database, settings: Arc<NotificationSettings>, clock: Clock, mut stop: watch::Receiver<bool>) {
     let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
     while !*stop.borrow() {

@@ -76,8 +76,8 @@ pub struct SuppressionMutation;
 #[Root]
 impl SuppressionMutation {
     /// Adds a recipient to the suppression list: no message is sent to it any more, and queued messages become
-    /// SUPPRESSED. A recipient that is on the list stays as it is. Requires MANAGE_SUPPRESSIONS; callers who are limited
-    /// to branches or centres can't change the list.
+    /// SUPPRESSED. A recipient that is on the list stays as it is. Requires MANAGE_SUPPRESSIONS; callers who are
+    /// limited to branches or centres can't change the list.
     async fn add_suppression(
         &self,
         context: &Context<'_>,

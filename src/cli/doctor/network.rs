@@ -88,8 +88,8 @@ pub(super) async fn collector(checked: Arc<Checked>) -> Vec<Finding> {
                 check,
                 link,
                 format!("the collector doesn't accept exports: {reason}."),
-                "Check telemetry.otlp_endpoint (the port for OTLP by HTTP, mostly 4318), telemetry.otlp_headers and the \
-             collector.",
+                "Check telemetry.otlp_endpoint (the port for OTLP by HTTP, mostly 4318), telemetry.otlp_headers and \
+                 the collector.",
             ),
         },
     ]

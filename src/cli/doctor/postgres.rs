@@ -149,7 +149,7 @@ fn sessions(sharing: Pooling, session: Option<&PostgresSession>) -> Finding {
         None if sharing == Pooling::Transactions => Finding::ok(
             check,
             link,
-            "connections share sessions through a pooler, with prepared statements and the options that the server sets.",
+            "connections share sessions through a pooler, with prepared statements and the server's options.",
         ),
         None => Finding::ok(
             check,

@@ -179,7 +179,7 @@ pub(super) const FIELDS: &[Field] = &[
     ),
     (
         "Mutation.removeSuppression",
-        "mutation { removeSuppression(input: { channel: EMAIL, recipient: \"bo@bank.test\" }) { userErrors { code } } }",
+        "mutation { removeSuppression(input: { channel: EMAIL, recipient: \"bo@bank.test\" }) { userErrors { code }} }",
         &[ManageSuppressions],
     ),
     (

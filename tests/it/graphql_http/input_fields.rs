@@ -86,8 +86,8 @@ async fn every_mutation_with_nullable_input_is_tested(server: &TestServer) {
         fields.iter().any(|field| !field.ends_with(".clientMutationId"))
     });
     // The input of resendMessages filters a list and is not stored; upsertClients has a list of UpsertClientInput. The
-    // others remove the object, or end it in a merge: see `lifecycle`. An entry of the suppression list is never changed:
-    // see `suppressions`.
+    // others remove the object, or end it in a merge: see `lifecycle`. An entry of the suppression list is never
+    // changed: see `suppressions`.
     let others = [
         "ResendMessagesInput",
         "UpsertClientsInput",

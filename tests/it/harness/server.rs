@@ -84,7 +84,8 @@ impl TestServer {
         Some(Box::pin(Self::serve(Arc::new(database), Arc::default(), backend, settings)).await)
     }
 
-    /// Another server on the same database. Boxed: a test that starts several would need more stack than its thread has.
+    /// Another server on the same database. Boxed: a test that starts several would need more stack than its thread
+    /// has.
     pub async fn another(&self, settings: Settings) -> Self {
         let (database, names) = (self.database.clone(), self.names.clone());
         Box::pin(Self::serve(database, names, self.backend, settings)).await

@@ -244,7 +244,7 @@ fn command_prints_the_document_or_the_page() {
     }
 }
 
-/// A document that a tool can't read helps nobody: the parts that the specification requires.
+/// A document that a tool can't read is useless: the parts that the specification requires.
 #[test]
 fn document_has_the_form_of_openapi_3_1() {
     let document = document();

@@ -35,7 +35,7 @@ fn limited(gateway: &GatewayPeer, rate: u32) -> NotificationSettings {
     settings
 }
 
-/// Queues an SMS for each of so many clients.
+/// Queues an SMS for each of this number of clients.
 async fn owe(server: &TestServer, clients: usize) {
     template(server, "text", json!({ "channel": "SMS" })).await;
     for _ in 0..clients {

@@ -34,8 +34,8 @@ async fn with_message() -> (TempDir, String) {
         serde_json::from_str::<serde_json::Value>(&answer).expect("JSON")
     };
     call(
-        "mutation { upsertMessageTemplate(input: { templateId: \"t\", name: \"T\", event: CLIENT_CREATED, channel: EMAIL, \
-         variants: [{ language: ENGLISH, subject: \"S\", text: \"T\" }] }) { userErrors { message } } }",
+        "mutation { upsertMessageTemplate(input: { templateId: \"t\", name: \"T\", event: CLIENT_CREATED, \
+         channel: EMAIL, variants: [{ language: ENGLISH, subject: \"S\", text: \"T\" }] }) { userErrors { code } } }",
     )
     .await;
     call(

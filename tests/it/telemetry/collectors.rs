@@ -16,7 +16,7 @@ use crate::harness::{
     program::{Server, directory},
 };
 
-const FAILED: &str = "telemetry can't be exported: check telemetry.otlp_endpoint and the collector";
+const FAILED: &str = "telemetry isn't exported: check telemetry.otlp_endpoint and the collector";
 
 fn sqlite(folder: &tempfile::TempDir) -> String {
     format!("sqlite:{}", folder.path().join("clientele.db").display())

@@ -10,10 +10,11 @@ const KEY: &str = "01a204b6e17070e2996235536f30e1a7";
 fn report(fields: &str, original: &str) -> String {
     format!(
         "From: MAILER-DAEMON@mx.bank.test\r\nTo: service@bank.test\r\nSubject: Undelivered Mail Returned to Sender\r\n\
-         MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"B1/bank\"\r\n\
-         \r\nThis is a MIME-encapsulated message.\r\n\r\n--B1/bank\r\nContent-Description: Notification\r\n\
-         Content-Type: text/plain; charset=us-ascii\r\n\r\nI'm sorry to have to inform you\r\n\r\n--B1/bank\r\n\
-         Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.bank.test\r\n\
+         MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status;\r\n\
+         \tboundary=\"B1/bank\"\r\n\r\nThis is a MIME-encapsulated message.\r\n\r\n--B1/bank\r\n\
+         Content-Description: Notification\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n\
+         I'm sorry to have to inform you\r\n\r\n--B1/bank\r\nContent-Type: message/delivery-status\r\n\r\n\
+         Reporting-MTA: dns; mx.bank.test\r\n\
          Arrival-Date: Sun, 22 Nov 2026 11:59:00 +0000 (UTC)\r\n\r\n{fields}\r\n\r\n--B1/bank\r\n{original}\r\n\
          --B1/bank--\r\n"
     )
@@ -84,7 +85,8 @@ fn message_is_found_in_the_form_in_which_the_server_returned_it() {
          From: service@bank.test\r\n"
     );
     let folded = format!(
-        "Content-Type: MESSAGE/RFC822\r\n\r\nSubject: x\r\nMessage-ID:\r\n <{KEY}@bank.test>\r\nTo: a@b.test\r\n\r\nx\r\n"
+        "Content-Type: MESSAGE/RFC822\r\n\r\nSubject: x\r\nMessage-ID:\r\n <{KEY}@bank.test>\r\n\
+         To: a@b.test\r\n\r\nx\r\n"
     );
     for original in [headers, folded] {
         assert_eq!(

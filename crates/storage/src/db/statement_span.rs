@@ -137,7 +137,7 @@ mod tests {
             ("PRAGMA wal_checkpoint", "PRAGMA"),
             ("", ""),
             (
-                "SELECT c.a, (SELECT count(*) FROM address a WHERE a.b = c.b) FROM client c JOIN client_role r ON 1 = 1",
+                "SELECT c.a, (SELECT count(*) FROM address a WHERE a.b = c.b) FROM client c JOIN client_role r ON 1=1",
                 "SELECT address client client_role",
             ),
             ("SELECT value FROM json_each($1)", "SELECT"),

@@ -53,9 +53,11 @@ object! {
         => |(row, _)| row.due_at.filter(|_| row.state == MessageState::Queued.as_str());
     maybe_instant sentAt "The time at which the provider accepted the message; null before it."
         => |(row, _)| row.sent_at;
-    maybe_instant failedAt "The time of the final failure or of the bounce; null if there is none." => |(row, _)| row.failed_at;
+    maybe_instant failedAt "The time of the final failure or of the bounce; null if there is none."
+        => |(row, _)| row.failed_at;
     maybe_enum<Reason> reason "The reason why the last attempt failed, why the message bounced or was suppressed, or \
-        COMPLAINT; null if none of these happened, or if a later attempt succeeded." => |(row, _)| row.reason.as_deref();
+        COMPLAINT; null if none of these happened, or if a later attempt succeeded."
+        => |(row, _)| row.reason.as_deref();
     maybe_text detail "The provider's description of the failure or the bounce." => |(row, _)| row.detail.as_deref();
     maybe_enum<Provider> provider "The provider that accepted the message; null before it, and if a server of an \
         earlier version has sent it." => |(row, _)| row.provider.as_deref();

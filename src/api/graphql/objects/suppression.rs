@@ -12,7 +12,8 @@ use entity::suppression;
 object! {
     type Suppression = &'a suppression::Model, "A recipient that gets no messages.";
 
-    text encodedKey "The key of the entry, which audit records have instead of the recipient." => |row| &row.encoded_key;
+    text encodedKey "The key of the entry, which audit records have instead of the recipient."
+        => |row| &row.encoded_key;
     enum<Channel> channel "The channel." => |row| &row.channel;
     text recipient "The e-mail address in lower case, or the phone number with + and its country code."
         => |row| &row.recipient;

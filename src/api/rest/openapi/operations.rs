@@ -433,9 +433,9 @@ pub static REMOVE_GROUPED_VALUE: Operation = Operation {
 pub static RECORD_RECEIPTS: Operation = Operation {
     id: "recordReceipts",
     summary: "Record delivery receipts",
-    description: "Not a part of the legacy API: SMS gateways and mail servers report here what became of messages. Also \
-                  takes the callbacks of gateways in Twilio's form, and the reports of mail servers as message/rfc822 \
-                  or multipart/report.",
+    description: "Not a part of the legacy API: SMS gateways and mail servers report here what became of messages. \
+                  Also takes the callbacks of gateways in Twilio's form, and the reports of mail servers as \
+                  message/rfc822 or multipart/report.",
     permission: "RECORD_RECEIPTS",
     graphql: "",
     parameters: Vec::new,

@@ -77,7 +77,7 @@ struct Probe {
 enum Recipient {
     Of(Server),
     /// The caller has no permissions.
-    Nobody,
+    Powerless,
     /// Answers have hardly any memory.
     Small,
 }
@@ -157,7 +157,7 @@ fn probes() -> Vec<Probe> {
             ..probe(&body)
         });
     }
-    for server in [Recipient::Nobody, Recipient::Small] {
+    for server in [Recipient::Powerless, Recipient::Small] {
         probes.push(
             probe(&json!({ "filterConstraints": [], "client": {} }))
                 .to(server)
@@ -287,7 +287,7 @@ async fn each_route_answers_exactly_the_codes_of_its_description(server: &TestSe
         ..Settings::default()
     };
     let small = server.another(small).await;
-    let (viewer, nobody) = (
+    let (viewer, powerless) = (
         server.as_caller(&Rights::of([Permission::ViewClient])),
         server.as_caller(&Rights::of([])),
     );
@@ -305,7 +305,7 @@ async fn each_route_answers_exactly_the_codes_of_its_description(server: &TestSe
                 Recipient::Of(Server::SignedIn) => &signed_in,
                 Recipient::Of(Server::Strict) => &strict,
                 Recipient::Of(Server::Viewer) => &viewer,
-                Recipient::Nobody => &nobody,
+                Recipient::Powerless => &powerless,
                 Recipient::Small => &small,
             };
             let [client, field, group] = probe.named;

@@ -22,8 +22,8 @@ impl Messages {
     /// repeating them changes nothing.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] without RECORD_RECEIPTS, [`Error::LimitedRights`] for a caller who is limited to branches or
-    /// centres: a gateway reports about the messages of all clients.
+    /// [`Error::Forbidden`] without RECORD_RECEIPTS, [`Error::LimitedRights`] for a caller who is limited to branches
+    /// or centres: a gateway reports about the messages of all clients.
     pub async fn record_receipts(
         &self,
         caller: &Caller,

@@ -40,8 +40,8 @@ impl FormerRecipients {
     }
 }
 
-/// Removes the recipients from the list, unless another client has them. The client itself must have been removed. Takes
-/// one statement if none of them is on the list.
+/// Removes the recipients from the list, unless another client has them. The client itself must have been removed.
+/// Takes one statement if none of them is on the list.
 ///
 /// Another client's phone number is recognised in the same notation, and with its country code.
 pub(crate) async fn forget(former: &FormerRecipients, recipients: Recipients, transaction: &Transaction) -> Result<()> {
@@ -89,7 +89,8 @@ async fn is_of_a_client(
     for (search, column) in columns {
         let which = dialect.is_one_of(&format!("s.{search}"), "$1");
         let sql = format!(
-            "SELECT c.{column} FROM client_search s JOIN client c ON c.encoded_key = s.client_key WHERE {which} LIMIT {MOST_COMPARED}"
+            "SELECT c.{column} FROM client_search s JOIN client c ON c.encoded_key = s.client_key WHERE {which} \
+             LIMIT {MOST_COMPARED}"
         );
         for row in transaction.all(sql, [folded.as_str().into()]).await? {
             let stored: Option<String> = row.try_get_by_index(0)?;
