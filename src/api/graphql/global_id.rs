@@ -23,6 +23,7 @@ pub enum GlobalId {
     User(String),
     Token(String),
     Session(String),
+    Suppression(String),
 }
 
 /// The longest id, longer than any that this API returns.
@@ -60,6 +61,7 @@ impl GlobalId {
             ("User", None, None) => Some(Self::User(first)),
             ("Token", None, None) => Some(Self::Token(first)),
             ("Session", None, None) => Some(Self::Session(first)),
+            ("Suppression", None, None) => Some(Self::Suppression(first)),
             _ => None,
         }
     }

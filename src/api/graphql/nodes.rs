@@ -4,7 +4,7 @@
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use async_graphql::{Context, ID, Result};
-use entity::message;
+use entity::{message, suppression};
 
 use super::{
     context::{caller, definitions, loaders, selection},
@@ -21,6 +21,7 @@ use super::{
         member::{Address, IdDocument},
         message::Message,
         session::Session,
+        suppression::Suppression,
         template::MessageTemplate,
         user::{Token, User},
     },
@@ -32,7 +33,7 @@ use clientele_domain::{
     caller::{Caller, Permission, Restricted, Unchecked},
     client::{ClientParts, Found},
     definitions::Definitions,
-    notify::MessageKey,
+    notify::{MessageKey, suppression::Suppressions},
 };
 use graphql_server::object::{Object, Selection, text};
 
@@ -68,7 +69,7 @@ fn permission(id: &GlobalId) -> Option<Permission> {
         GlobalId::Client(_) | GlobalId::Address(..) | GlobalId::IdDocument(..) | GlobalId::CustomFieldValue(..) => {
             Some(Permission::ViewClient)
         }
-        GlobalId::Message(..) => Some(Permission::ViewMessages),
+        GlobalId::Message(..) | GlobalId::Suppression(_) => Some(Permission::ViewMessages),
         GlobalId::AuditRecord(..) => Some(Permission::Audit),
         GlobalId::User(_) | GlobalId::Token(_) => Some(Permission::ManageUsers),
         GlobalId::CustomFieldSet(_)
@@ -136,6 +137,7 @@ struct Rows {
     users: Vec<access::User>,
     tokens: Vec<access::Token>,
     sessions: Vec<access::Session>,
+    suppressions: Vec<suppression::Model>,
     definitions: Option<Arc<Definitions>>,
     around_clients: Option<LoadedData>,
     around_values: Option<LoadedData>,
@@ -159,6 +161,7 @@ impl Rows {
         let messages = read(messages, caller)?;
         let records = records(ids, loaders, caller).await?;
         let (users, tokens, sessions) = accounts(context, ids).await?;
+        let suppressions = suppressions(context, ids).await?;
         let found = |is: fn(&GlobalId) -> bool| -> Vec<&Found> {
             let keys = ids.iter().filter(|id| is(id)).filter_map(|id| owner(id, parts));
             keys.filter_map(|key| clients.get(&key)).collect()
@@ -185,6 +188,7 @@ impl Rows {
             users,
             tokens,
             sessions,
+            suppressions,
             around_clients,
             around_values,
             around_messages,
@@ -260,6 +264,11 @@ impl Rows {
                 self.sessions.iter().find(|session| session.row.encoded_key == *key),
                 entry,
             ),
+            GlobalId::Suppression(key) => write::<Suppression>(
+                context,
+                self.suppressions.iter().find(|row| row.encoded_key == *key),
+                entry,
+            ),
         }
     }
 }
@@ -321,6 +330,19 @@ async fn accounts(
             false => service.sessions_by_key(caller, &sessions, super::now()).await?,
         },
     ))
+}
+
+/// The entries of the suppression list that the ids name, as far as the caller may view them.
+async fn suppressions(context: &Context<'_>, ids: &[&GlobalId]) -> Result<Vec<suppression::Model>> {
+    let key = |id: &&GlobalId| match id {
+        GlobalId::Suppression(key) => Some(key.clone()),
+        _ => None,
+    };
+    let keys: Vec<String> = ids.iter().filter_map(key).collect();
+    match keys.is_empty() {
+        true => Ok(Vec::new()),
+        false => Ok(context.data::<Suppressions>()?.by_keys(caller(context)?, &keys).await?),
+    }
 }
 
 async fn around(

@@ -187,4 +187,5 @@ pub const NODES: &[(&str, Register)] = &[
     node::<user::User>(),
     node::<user::Token>(),
     node::<session::Session>(),
+    node::<suppression::Suppression>(),
 ];

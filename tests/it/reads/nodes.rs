@@ -1,10 +1,14 @@
 //! Global ids: every object with one is found by it, with its type.
 
+use clientele::caller::{Permission, Rights};
 use serde_json::{Value, json};
 
-use crate::harness::{
-    TestServer,
-    graphql::{data, define, define_document_template, store},
+use crate::{
+    access::in_branches,
+    harness::{
+        TestServer,
+        graphql::{data, define, define_document_template, store},
+    },
 };
 
 const IDS: &str = "id clientRole { id } addresses { id } idDocuments { id template { id } } customInformation { id \
@@ -16,10 +20,28 @@ const NODES: &str = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id
     ... on CustomFieldValue { linkedClient { firstName } } } }";
 
 on_both!(
+    entry_of_the_suppression_list_is_found_by_those_who_may_read_it,
     objects_are_found_by_global_id_with_their_type,
     selection_with_all_fields_skipped_is_an_empty_object,
     unknown_ids_and_keys_answer_null,
 );
+
+async fn entry_of_the_suppression_list_is_found_by_those_who_may_read_it(server: &TestServer) {
+    let add = "mutation { addSuppression(input: { channel: EMAIL, recipient: \"ana@bank.test\" }) {
+        suppression { id recipient } } }";
+    let added = data(server, add, json!({})).await;
+    let entry = &added["addSuppression"]["suppression"];
+    let query = "query($id: ID!) { node(id: $id) { ... on Suppression { id recipient } } }";
+    let variables = json!({ "id": entry["id"] });
+    for (rights, found) in [
+        (Rights::of([Permission::ViewMessages]), entry.clone()),
+        (Rights::of([Permission::ViewClient, Permission::Audit]), Value::Null),
+        (in_branches(&["south"]), Value::Null),
+    ] {
+        let answer = server.as_caller(&rights).graphql(query, variables.clone()).await;
+        assert_eq!(answer.body, json!({ "data": { "node": found } }));
+    }
+}
 
 async fn objects_are_found_by_global_id_with_their_type(server: &TestServer) {
     define(

@@ -1,6 +1,7 @@
 //! Entries of the suppression list.
 
 use super::connection::listed;
+use crate::api::graphql::global_id;
 use clientele_domain::{
     access::Listing,
     caller::CallerKind,
@@ -10,8 +11,9 @@ use clientele_domain::{
 use entity::suppression;
 
 object! {
-    type Suppression = &'a suppression::Model, "A recipient that gets no messages.";
+    node Suppression = &'a suppression::Model, "A recipient that gets no messages.";
 
+    id id "The global ID." => |row| global_id::encode(Self::NAME, &[&row.encoded_key]);
     text encodedKey "The key of the entry, which audit records have instead of the recipient."
         => |row| &row.encoded_key;
     enum<Channel> channel "The channel." => |row| &row.channel;

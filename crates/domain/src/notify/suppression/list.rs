@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use entity::{Table, instant, message, suppression};
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 use serde::Serialize;
 
 use super::{Suppressions, require_all_clients};
@@ -59,19 +59,36 @@ impl Suppressions {
             }
             false => None,
         };
-        let mut rows = Vec::new();
-        if asked.rows {
-            let clauses = window.clauses(&NEWEST_FIRST, "s", &mut conditions);
-            let columns = suppression::Entity::columns().join(", s.");
-            let sql = format!("SELECT s.{columns} FROM suppression s {clauses}");
-            for row in connection.all(sql, conditions.values).await? {
-                rows.push(suppression::Model::from_query_result(&row, "")?);
+        let rows = match asked.rows {
+            true => {
+                let clauses = window.clauses(&NEWEST_FIRST, "s", &mut conditions);
+                self.rows(&clauses, conditions.values).await?
             }
-        }
+            false => Vec::new(),
+        };
         Ok(Listing {
             page: window.page(rows),
             total,
         })
+    }
+
+    /// Returns the entries with these keys, in no particular order; none for a caller who can't read the list.
+    pub async fn by_keys(&self, caller: &Caller, keys: &[String]) -> Result<Vec<suppression::Model>> {
+        if !caller.can(Permission::ViewMessages) || require_all_clients(caller).is_err() {
+            return Ok(Vec::new());
+        }
+        let mut conditions = Conditions::new(self.db.read().dialect);
+        let keys = conditions.bind(serde_json::to_string(keys).map_err(Error::internal)?);
+        conditions.push(conditions.dialect.is_one_of("s.encoded_key", &keys));
+        self.rows(&conditions.clause(), conditions.values).await
+    }
+
+    async fn rows(&self, clauses: &str, values: Vec<Value>) -> Result<Vec<suppression::Model>> {
+        let columns = suppression::Entity::columns().join(", s.");
+        let sql = format!("SELECT s.{columns} FROM suppression s {clauses}");
+        let found = self.db.read().all(sql, values).await?;
+        let rows = found.iter().map(|row| suppression::Model::from_query_result(row, ""));
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     fn conditions(&self, filter: &SuppressionFilter, mut conditions: Conditions) -> Result<Conditions> {
