@@ -49,6 +49,7 @@ async fn with_message() -> (TempDir, String) {
         .expect("a key")
         .to_owned();
     // The log channel may still be about to send it: both states take receipts.
+    server.signal("TERM");
     let (code, directory) = server.stopped();
     assert_eq!(code, Some(0));
     (directory, key)
@@ -127,7 +128,7 @@ async fn report_is_recorded_from_standard_input() {
     assert_eq!(
         suppression(&["add", "--sms", "(415) 555-0101"]),
         failed(
-            "recipient must be a phone number with + and its country code, as in +15551234567. Numbers without a \
+            "recipient must be a phone number with + and its country code. Numbers without a \
              country code need the setting notifications.sms.default_region."
         )
     );

@@ -139,7 +139,7 @@ async fn recipient_is_added_listed_and_removed(server: &TestServer) {
             "SMS",
             "555",
             "INVALID",
-            "recipient must be a phone number with + and its country code, as in +15551234567. Numbers without a \
+            "recipient must be a phone number with + and its country code. Numbers without a \
              country code need the setting notifications.sms.default_region.",
         ),
     ] {

@@ -110,7 +110,7 @@ fn not_a_recipient(channel: Channel) -> Problem {
         ),
         Channel::Sms => (
             ProblemCode::Invalid,
-            "recipient must be a phone number with + and its country code, as in +15551234567. Numbers without a \
+            "recipient must be a phone number with + and its country code. Numbers without a \
              country code need the setting notifications.sms.default_region.",
         ),
     };
