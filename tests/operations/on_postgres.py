@@ -5,6 +5,9 @@ import re
 from fixtures import CLIENT, NO_AUDIT_KEY, SEEDED, Section, furnish, graphql, load, no_warnings
 
 
+AS_POSTGRES = "runuser -u postgres -- psql -q bank"
+
+
 def use_postgres(machine):
     """The token of the clients on PostgreSQL."""
     machine.write("/root/token", machine.tokens["/etc/clientele/server_url"])
@@ -65,9 +68,8 @@ class Roles(Section):
     def refused(self, machine):
         """A server can't migrate, and says so."""
         sql = "DELETE FROM seaql_migrations WHERE version = (SELECT max(version) FROM seaql_migrations)"
-        owner = 'psql -q "$(cat /etc/clientele/owner_url)" -c'
         kept = "CREATE TABLE kept AS SELECT * FROM seaql_migrations"
-        machine.run(f'{owner} "{kept}" -c "{sql}"')
+        machine.run(f'{AS_POSTGRES} -c "{kept}" -c "{sql}"')
         try:
             machine.run("DATABASE_URL_FILE=/etc/clientele/server_url /usr/bin/clientele serve --listen 127.0.0.1:0")
         except AssertionError as error:
@@ -76,7 +78,7 @@ class Roles(Section):
         else:
             raise AssertionError("the server has migrated")
         back = "INSERT INTO seaql_migrations SELECT * FROM kept ON CONFLICT DO NOTHING"
-        machine.run(f"{owner} '{back}' -c 'DROP TABLE kept'")
+        machine.run(f"{AS_POSTGRES} -c '{back}' -c 'DROP TABLE kept'")
 
     def after(self, machine):
         with load(machine):
@@ -106,7 +108,7 @@ class PgBouncer(Section):
             machine.run("sleep 3")
         no_warnings(machine, known=[NO_AUDIT_KEY])
         machine.run("systemctl stop clientele pgbouncer")
-        verified = machine.run('psql "$(cat /etc/clientele/owner_url)" -At -c "SELECT count(*) FROM client"')
+        verified = machine.run(f"{AS_POSTGRES} -At -c 'SELECT count(*) FROM client'")
         assert int(verified) > SEEDED, verified
 
 
@@ -126,14 +128,13 @@ class AnyTime(OnPostgres):
             return
         with load(machine):
             machine.run("sleep 1")
-        now = "psql \"$(cat /etc/clientele/owner_url)\" -At -c 'SELECT clock_timestamp()'"
-        machine.values["2026-11-30 10:00:00+00"] = machine.run(now).strip()
+        now = machine.run(f"{AS_POSTGRES} -At -c 'SELECT clock_timestamp()'")
+        machine.values["2026-11-30 10:00:00+00"] = now.strip()
         with load(machine):
             machine.run("sleep 1")
         wrong = CLIENT.replace("Okafor", "Wrong").replace("input: {", "input: { matchOn: CLIENT_ID,")
         graphql(machine, wrong)
-        read = machine.run("psql \"$(cat /etc/clientele/owner_url)\" -At -c \"SELECT last_name FROM client "
-                           "WHERE client_id = 'C-1'\"")
+        read = machine.run(f"{AS_POSTGRES} -At -c \"SELECT last_name FROM client WHERE client_id = 'C-1'\"")
         assert read == "Wrong\n", read
 
 
@@ -153,8 +154,7 @@ class Upgrade(Section):
             self.load = load(machine, "http://lb.bank.test:8080")
             self.load.__enter__()
             # What steps of a later version do to servers that run.
-            owner = 'psql -q "$(cat /etc/clientele/owner_url)"'
-            machine.run(f"{owner} -c 'ALTER TABLE client ADD COLUMN of_later text' -c \"ALTER TABLE address ADD COLUMN "
+            machine.run(f"{AS_POSTGRES} -c 'ALTER TABLE client ADD COLUMN of_later text' -c \"ALTER TABLE address ADD COLUMN "
                         "of_later text NOT NULL DEFAULT ''\" -c 'CREATE TABLE of_later (client_key text)'")
         if number == 6:
             self.load.__exit__(None, None, None)
@@ -164,8 +164,7 @@ class Upgrade(Section):
             no_warnings(machine, f"/var/log/clientele-{host}.log", [NO_AUDIT_KEY])
             link = (machine.root / f"usr/bin/clientele-{host}").readlink()
             assert str(link) == machine.program, link
-        owner = 'psql -q "$(cat /etc/clientele/owner_url)"'
-        machine.run(f"{owner} -c 'ALTER TABLE client DROP COLUMN of_later' -c 'DROP TABLE of_later' "
+        machine.run(f"{AS_POSTGRES} -c 'ALTER TABLE client DROP COLUMN of_later' -c 'DROP TABLE of_later' "
                     "-c 'ALTER TABLE address DROP COLUMN of_later'")
         machine.run("systemctl stop haproxy; ssh a.bank.test systemctl stop clientele")
         machine.run("ssh b.bank.test systemctl stop clientele")
