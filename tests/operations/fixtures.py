@@ -1,4 +1,4 @@
-"""What sections have in common: a server with clients, a user and a token, and load."""
+"""Shared by the sections: a server with clients, a user and a token, and load."""
 
 import json
 import re
@@ -20,6 +20,7 @@ WITH_CONFIG = "export CLIENTELE_CONFIG=/etc/clientele/config.toml; clientele() {
 CONFIG = """listen = "127.0.0.1:8080"
 database_url = "sqlite:/var/lib/clientele/clientele.db"
 """
+DROP_IN = "/etc/systemd/system/clientele.service.d/override.conf"
 NO_AUDIT_KEY = "audit.key isn't configured"
 
 
@@ -50,12 +51,24 @@ def graphql(machine, query, credentials="-u 'admin:a password of this test'"):
     return answer
 
 
+def connect(machine, url_file=None):
+    """Gives the service the address of its database as the page does; without one, it is in the configuration."""
+    if url_file is None:
+        machine.remove(DROP_IN)
+        return
+    machine.write(DROP_IN, f"""[Service]
+LoadCredential=database_url:{url_file}
+Environment=DATABASE_URL_FILE=%d/database_url
+""")
+
+
 def furnish(machine, url_file=None):
     """Clients, a user and a token in the database, which the migration has created. Starts the server."""
+    connect(machine, url_file)
     url = f"export DATABASE_URL_FILE={url_file};" if url_file else ""
     machine.run(f"{WITH_CONFIG}{url} {USER}; clientele seed --clients {SEEDED}")
     token = f"{WITH_CONFIG}{url} clientele token create operations --permissions VIEW_CLIENT,CREATE_CLIENT,EDIT_CLIENT"
-    machine.run(f"{token} 2>/dev/null >/root/token; {url} systemctl start clientele")
+    machine.run(f"{token} 2>/dev/null >/root/token; systemctl start clientele")
     machine.tokens[url_file] = machine.read("/root/token")
     graphql(machine, CLIENT)
 

@@ -1,5 +1,6 @@
 """The machines of the page: a folder that stands for /, a loopback address for each name, and programs for services."""
 
+import contextlib
 import os
 import random
 import re
@@ -31,29 +32,20 @@ class Machine:
         # What stands for words of the page, and the token of each database.
         self.values, self.tokens = {}, {}
         for folder in ["bin", "root", "run", "usr/bin", "etc/clientele", "etc/pgbouncer", "etc/haproxy",
-                       "etc/logrotate.d", "etc/postgresql/15/main", "var/lib/clientele", "var/lib/postgresql/15",
-                       "var/lib/logrotate", "var/backups/postgresql", "var/log", "run/postgresql"]:
+                       "etc/logrotate.d", "etc/postgresql/15/main", "etc/systemd/system/clientele.service.d",
+                       "var/lib/clientele", "var/lib/postgresql/15", "var/lib/logrotate",
+                       "var/backups/postgresql", "var/log", "run/postgresql"]:
             (self.root / folder).mkdir(parents=True)
         for folder in ["run/postgresql", "var/lib/postgresql/15", "var/backups/postgresql", "var/log"]:
             shutil.chown(self.root / folder, "postgres")
-        self.postgres = self._postgres_programs()
         self.program, self.older = program, older
         self.use(program)
         self.environment = {
-            "PATH": f"{HERE / 'programs'}:{self.postgres}:{os.environ['PATH']}:/usr/sbin",
+            "PATH": f"{HERE / 'programs'}:{os.environ['PATH']}",
             "HOME": str(self.root / "root"), "LC_ALL": "C.UTF-8", "TZ": "UTC", "OPERATIONS": str(self.root),
             "HOST": "", "NEWER": program, "ADDRESS_A": self.address("a"), "ADDRESS_B": self.address("b"),
             "HAPROXY": f"{self.address('lb')}:8080",
         }
-
-    @staticmethod
-    def _postgres_programs():
-        """Debian keeps the programs of the server out of the PATH."""
-        found = shutil.which("initdb")
-        if found:
-            return Path(found).resolve().parent
-        versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
-        return versions[-1].parent
 
     def address(self, name):
         return self.addresses[f"{name}.bank.test"]
@@ -90,17 +82,22 @@ class Machine:
         file.chmod(mode)
         return file
 
+    def remove(self, path):
+        (self.root / path.lstrip("/")).unlink(missing_ok=True)
+
     def read(self, path):
         return (self.root / path.lstrip("/")).read_text()
 
-    def run(self, command, **options):
+    def run(self, command):
         """Runs a command of the test itself, as written on the page, and returns its output."""
-        done = subprocess.run(["bash", "-euo", "pipefail", "-c", self.place(command)], env=self.environment, text=True,
-                              cwd=self.root, capture_output=True, timeout=BLOCK_SECONDS, stdin=subprocess.DEVNULL,
-                              **options)
-        if done.returncode != 0:
-            raise AssertionError(self.unplace(f"{command}\n{done.stdout}{done.stderr}"))
-        return self.unplace(done.stdout)
+        process = subprocess.Popen(["bash", "-euo", "pipefail", "-c", self.place(command)], env=self.environment,
+                                   text=True, cwd=self.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, start_new_session=True)
+        with process, Deadline(process) as deadline:
+            output, errors = process.communicate()
+        if deadline.expired or process.returncode != 0:
+            raise AssertionError(self.unplace(f"{command}\n{deadline.message()}{output}{errors}"))
+        return self.unplace(output)
 
     def warnings(self):
         """The last warnings and errors in the logs of all services."""
@@ -132,6 +129,31 @@ class Machine:
             pass
 
 
+class Deadline:
+    """Kills a process, the leader of its group, with all of the group after BLOCK_SECONDS in a `with` block."""
+
+    def __init__(self, process):
+        self.process, self.expired = process, False
+        self.timer = threading.Timer(BLOCK_SECONDS, self._expire)
+
+    def _expire(self):
+        self.expired = True
+        # The group remains while one of its processes does.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def message(self):
+        return f"The commands took longer than {BLOCK_SECONDS} s.\n" if self.expired else ""
+
+    def __enter__(self):
+        self.timer.start()
+        return self
+
+    def __exit__(self, *_):
+        self.timer.cancel()
+        self.timer.join()
+
+
 class Shell:
     """A shell in which the blocks of a section run in order, up to the first failure."""
 
@@ -152,20 +174,19 @@ class Shell:
         """Runs a block and returns its output."""
         script = self.machine.root / "run/block"
         script.write_text(self.machine.place(block))
-        expired = threading.Timer(BLOCK_SECONDS, self.process.kill)
-        expired.start()
-        # Commands must not read the next ones.
-        self._feed(f". {script} </dev/null; printf '\\036'\n")
         output = ""
-        while not output.endswith(END):
-            read = self.process.stdout.read(1)
-            if not read:
-                expired.cancel()
-                self.errors.seek(0)
-                said = self.machine.unplace(output + self.errors.read())
-                raise AssertionError(f"the command failed, status {self.process.wait()}:\n{said}")
-            output += read
-        expired.cancel()
+        with Deadline(self.process) as deadline:
+            # Commands must not read the next ones.
+            self._feed(f". {script} </dev/null; printf '\\036'\n")
+            while not output.endswith(END):
+                read = self.process.stdout.read(1)
+                if not read:
+                    break
+                output += read
+        if not output.endswith(END):
+            reason = deadline.message() or f"The command failed with status {self.process.wait()}.\n"
+            self.errors.seek(0)
+            raise AssertionError(f"{reason}{self.machine.unplace(output + self.errors.read())}")
         return self.machine.unplace(output[:-1])
 
     def expect(self, block, expected):

@@ -2,7 +2,7 @@
 
 import re
 
-from fixtures import CLIENT, NO_AUDIT_KEY, SEEDED, Section, furnish, graphql, load, no_warnings
+from fixtures import CLIENT, NO_AUDIT_KEY, SEEDED, Section, connect, furnish, graphql, load, no_warnings
 
 
 AS_POSTGRES = "runuser -u postgres -- psql -q bank"
@@ -17,12 +17,14 @@ class OnPostgres(Section):
     """Begins with a server that has the rights of the page."""
 
     needs = "Roles"
+    url_file = "/etc/clientele/server_url"
 
     def before(self, machine):
         machine.run("systemctl stop clientele; rm -f /var/log/clientele.log")
         machine.write("/etc/clientele/config.toml", 'listen = "127.0.0.1:8080"\n')
         use_postgres(machine)
-        machine.run("DATABASE_URL_FILE=/etc/clientele/server_url systemctl start clientele")
+        connect(machine, self.url_file)
+        machine.run("systemctl start clientele")
 
     def after(self, machine):
         with load(machine):
@@ -58,7 +60,7 @@ class Roles(Section):
 
     def at(self, machine, number):
         # The rights are those of the page, so that a server of them must be able to do all of this.
-        if number == 4:
+        if number == 5:
             self.refused(machine)
             furnish(machine, "/etc/clientele/server_url")
             with load(machine):
@@ -113,6 +115,19 @@ class PgBouncer(Section):
 
 
 class Dump(OnPostgres):
+    """PgBouncer runs, and has sessions of the database."""
+
+    needs = "PgBouncer"
+    url_file = "/etc/clientele/pool_url"
+
+    def before(self, machine):
+        machine.run("systemctl start pgbouncer")
+        super().before(machine)
+
+    def after(self, machine):
+        super().after(machine)
+        machine.run("systemctl stop pgbouncer")
+
     def at(self, machine, number):
         if number == 0:
             self.load = load(machine)
@@ -144,8 +159,8 @@ class Upgrade(Section):
     def before(self, machine):
         machine.run("systemctl stop clientele")
         use_postgres(machine)
+        connect(machine, "/etc/clientele/server_url")
         machine.use(machine.older, "a", "b")
-        machine.environment["DATABASE_URL_FILE"] = str(machine.root / "etc/clientele/server_url")
 
     def at(self, machine, number):
         if number == 2:
@@ -154,8 +169,9 @@ class Upgrade(Section):
             self.load = load(machine, "http://lb.bank.test:8080")
             self.load.__enter__()
             # What steps of a later version do to servers that run.
-            machine.run(f"{AS_POSTGRES} -c 'ALTER TABLE client ADD COLUMN of_later text' -c \"ALTER TABLE address ADD COLUMN "
-                        "of_later text NOT NULL DEFAULT ''\" -c 'CREATE TABLE of_later (client_key text)'")
+            machine.run(f"{AS_POSTGRES} -c 'ALTER TABLE client ADD COLUMN of_later text' "
+                        "-c \"ALTER TABLE address ADD COLUMN of_later text NOT NULL DEFAULT ''\" "
+                        "-c 'CREATE TABLE of_later (client_key text)'")
         if number == 6:
             self.load.__exit__(None, None, None)
 
@@ -168,8 +184,28 @@ class Upgrade(Section):
                     "-c 'ALTER TABLE address DROP COLUMN of_later'")
         machine.run("systemctl stop haproxy; ssh a.bank.test systemctl stop clientele")
         machine.run("ssh b.bank.test systemctl stop clientele")
-        del machine.environment["DATABASE_URL_FILE"]
 
 
 class Password(OnPostgres):
-    pass
+    """The server is connected through PgBouncer, and answers all requests until its restart."""
+
+    needs = "PgBouncer"
+    url_file = "/etc/clientele/pool_url"
+
+    def before(self, machine):
+        machine.run("systemctl start pgbouncer")
+        super().before(machine)
+
+    def at(self, machine, number):
+        if number == 0:
+            self.load = load(machine)
+            self.load.__enter__()
+            # Its connections are open: this PgBouncer can lose one whose handshake a reload interrupts.
+            machine.run("sleep 1")
+        if number == 2:
+            self.load.__exit__(None, None, None)
+
+    def after(self, machine):
+        super().after(machine)
+        no_warnings(machine, known=[NO_AUDIT_KEY])
+        machine.run("systemctl stop pgbouncer")

@@ -53,10 +53,12 @@ def main():
     prelude = "\n".join(block.text for block in found.pop("Operations"))
     assert list(found) == list(SECTIONS), f"the sections of the page are {list(found)}, the known ones {list(SECTIONS)}"
     chosen = re.compile(os.environ.get("SECTIONS", ""))
+    needed = {name for name in SECTIONS if chosen.search(name)}
+    if not needed:
+        sys.exit(f"SECTIONS={chosen.pattern} fits none of the sections: {', '.join(SECTIONS)}")
     machine = Machine(program, older)
     passed = 0
     try:
-        needed = {name for name in SECTIONS if chosen.search(name)}
         for name in reversed(SECTIONS):
             if name in needed and SECTIONS[name].needs:
                 needed.add(SECTIONS[name].needs)
