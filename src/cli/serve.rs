@@ -84,13 +84,17 @@ pub(super) async fn serve(config: &Config, no_auth: bool, telemetry: &Telemetry)
             &sign_in,
             has_editor,
         )?;
+        let ending = stop.clone();
         service::report_ready(stop);
         let patience = Duration::from_secs(config.shutdown_timeout_seconds);
         let closing = async {
             listening::stopped(close).await;
             telemetry.closing();
         };
-        server.serve(listener, router, closing, patience).await;
+        server
+            .with_ending(ending)
+            .serve(listener, router, closing, patience)
+            .await;
         if let Some(worker) = worker {
             worker.ended().await;
         }
@@ -261,7 +265,7 @@ fn greeting(server: &str, sign_in: &SignIn, has_editor: bool) -> String {
     format!(
         "GraphQL     {server}/graphql\n\
          playground  {server}/playground{editor}\n\
-         legacy      {server}/api/clients\n\
+         legacy      {server}/api/clients (described at /api/docs)\n\
          sign in     {users}\n\
          try:\n\
          curl{credentials} {server}/graphql -H 'content-type: application/json' -d '{EXAMPLE}'\n\n\

@@ -46,6 +46,7 @@ use super::{
     watched::Watched,
 };
 
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// The time for the graceful end of an idle connection.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// hyper keeps as many headers on the stack; another number costs an allocation a request.
@@ -67,6 +68,8 @@ pub struct Connections<A: Application> {
     pub admission: Admission<A>,
     pub builder: Builder<Streams>,
     pub router: TowerToHyperService<Router>,
+    /// True once callers should open their next connections elsewhere.
+    pub ending: Option<watch::Receiver<bool>>,
     pub application: A,
 }
 
@@ -176,10 +179,14 @@ impl<A: Application> Service<Request<Incoming>> for Answering<A> {
         request.extensions_mut().insert(address);
         let most = connections.settings.unsent_bytes_per_connection;
         let answer = connections.router.call(request);
+        let ending = connections.ending.clone();
         Box::pin(async move {
             // A caller that doesn't read its responses gets no others.
             running.activity().room(most).await;
-            let answer = answer.await?;
+            let mut answer = answer.await?;
+            if version < Version::HTTP_2 && ending.is_some_and(|ending| *ending.borrow()) {
+                answer.headers_mut().insert(CONNECTION, CLOSE);
+            }
             running.activity().answered();
             Ok(answer.map(|body| TrackedBody::new(body, running)))
         })
@@ -208,8 +215,7 @@ fn refused(version: Version) -> Response<TrackedBody> {
     let mut refused = Response::new(TrackedBody::default());
     *refused.status_mut() = StatusCode::BAD_REQUEST;
     if version < Version::HTTP_2 {
-        let close = HeaderValue::from_static("close");
-        refused.headers_mut().insert(CONNECTION, close);
+        refused.headers_mut().insert(CONNECTION, CLOSE);
     }
     refused
 }

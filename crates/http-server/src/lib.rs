@@ -44,7 +44,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use axum::{Router, middleware::from_fn_with_state};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tower_http::cors::CorsLayer;
 
 #[cfg(any(test, feature = "fuzzing"))]
@@ -68,6 +68,7 @@ pub struct Server<A> {
     settings: Arc<HttpSettings>,
     certificates: Option<Certificates>,
     cors: Option<CorsLayer>,
+    ending: Option<watch::Receiver<bool>>,
     application: A,
 }
 
@@ -83,8 +84,19 @@ impl<A: Application> Server<A> {
             settings: Arc::new(settings.clone()),
             certificates,
             cors: None,
+            ending: None,
             application,
         })
+    }
+
+    /// Ends HTTP/1.1 connections with their next responses once `ending` is true, while the server still serves: callers
+    /// open their next connections elsewhere, before idle ones are closed.
+    #[must_use]
+    pub fn with_ending(self, ending: watch::Receiver<bool>) -> Self {
+        Self {
+            ending: Some(ending),
+            ..self
+        }
     }
 
     /// Lets pages of other origins read responses. A browser needs this for refusals of the server as well, so this
@@ -117,6 +129,7 @@ impl<A: Application> Server<A> {
             settings,
             certificates,
             cors,
+            ending,
             application,
         } = self;
         let admission = Admission::new(&settings, cors.is_some(), application.clone());
@@ -137,6 +150,7 @@ impl<A: Application> Server<A> {
             settings,
             certificates,
             admission,
+            ending,
             application,
         };
         accept::accept(listener, Arc::new(connections), stop, patience).await;

@@ -63,7 +63,12 @@ export async function signIn(name: string, password: string): Promise<Session | 
       refreshToken = refreshed?.refreshToken ?? refreshToken;
     },
     async signOut() {
-      await send(SignOutMutation, {}, { authorization: authorization() });
+      const end = () => send(SignOutMutation, {}, { authorization: authorization() });
+      // It needs a valid access token: with an expired one, the session would go on.
+      if ((await end()).error) {
+        await this.refresh();
+        await end();
+      }
     },
   };
 }

@@ -1,5 +1,10 @@
 //! A running server: greeting, request log, health checks, playground and shutdown.
 
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
 use serde_json::Value;
 
 use crate::harness::program::{Server, directory, run};
@@ -176,6 +181,19 @@ async fn playground_of_the_working_directory_is_used_by_a_program_without_it() {
     assert!(!server.greeting.contains("not built"), "{}", server.greeting);
 }
 
+/// The answer to a health check on an open connection, in lower case.
+fn check_on(connection: &mut TcpStream) -> String {
+    let request = "GET /health/live HTTP/1.1\r\nHost: clientele.test\r\n\r\n";
+    connection.write_all(request.as_bytes()).expect("sent");
+    let (mut answer, mut part) = (String::new(), [0; 1024]);
+    while !answer.ends_with("live\n") {
+        let length = connection.read(&mut part).expect("an answer");
+        assert!(length > 0, "the connection has ended after {answer:?}");
+        answer += &String::from_utf8_lossy(&part[..length]).to_ascii_lowercase();
+    }
+    answer
+}
+
 #[tokio::test]
 async fn stopping_server_is_unready_and_answers_during_the_delay() {
     let server = Server::start(&[("CLIENTELE_SHUTDOWN_DELAY_SECONDS", "600")]);
@@ -187,6 +205,9 @@ async fn stopping_server_is_unready_and_answers_during_the_delay() {
         (status, response.text().await.expect("a body"))
     };
     assert_eq!(ask("/health/ready").await, (200, "ready\n".to_owned()));
+    let address = server.address.trim_start_matches("http://");
+    let mut open = TcpStream::connect(address).expect("it listens");
+    assert!(!check_on(&mut open).contains("connection:"));
     server.signal("TERM");
     let noticed = async {
         loop {
@@ -200,6 +221,9 @@ async fn stopping_server_is_unready_and_answers_during_the_delay() {
     // Each on its own connection.
     assert_eq!(ask("/health/live").await, (200, "live\n".to_owned()));
     assert_eq!(ask("/api/clients").await.0, 401);
+    // Callers on open connections are told to leave, and not cut off later.
+    assert!(check_on(&mut open).contains("\r\nconnection: close\r\n"));
+    assert_eq!(open.read(&mut [0]).expect("the end"), 0);
     // A second signal ends the delay.
     server.signal("TERM");
     assert_eq!(server.wait().1, Some(0));

@@ -40,9 +40,11 @@ pub struct Metrics {
     oldest: Family<Labels<1>, Gauge>,
 }
 
+type QuietCheck = Box<dyn Fn(DateTime<Utc>) -> bool + Send + Sync>;
+
 /// Returns true during the quiet hours of SMS, if there are any.
 #[derive(Clone, Default)]
-struct IsQuiet(Arc<OnceLock<Box<dyn Fn(DateTime<Utc>) -> bool + Send + Sync>>>);
+struct IsQuiet(Arc<OnceLock<QuietCheck>>);
 
 impl fmt::Debug for IsQuiet {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -392,13 +392,13 @@ mod tests {
         let mut connection = acquired.expect("a connection is free").detach();
         let read = sqlx::raw_sql("SELECT count(*) FROM sqlite_schema").execute(&mut connection);
         read.await.expect("it reads");
-        let dropping = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(500));
+        let dropping = tokio::spawn(async move {
+            super::sleep(Duration::from_millis(500)).await;
             drop(connection);
         });
         database.close().await;
         assert_eq!(files(&folder), ["clientele.db"]);
-        dropping.join().expect("no panic");
+        dropping.await.expect("no panic");
     }
 
     #[tokio::test]
