@@ -200,8 +200,6 @@ class Password(OnPostgres):
         if number == 0:
             self.load = load(machine)
             self.load.__enter__()
-            # Its connections are open: this PgBouncer can lose one whose handshake a reload interrupts.
-            machine.run("sleep 1")
         if number == 2:
             self.load.__exit__(None, None, None)
 
