@@ -21,7 +21,7 @@ pub fn of_caller(headers: &HeaderMap) -> Option<SpanContext> {
     }
 }
 
-/// What the span of a request that has ended is about.
+/// The name, kind and attributes of the span of an ended request.
 pub fn details<A: Application>(
     request: &EndedRequest<'_>,
     version: Version,

@@ -42,7 +42,7 @@ pub struct Span {
     pub details: Details,
 }
 
-/// What a span is about. Holds no personal data.
+/// The name, kind and attributes of a span. Contains no personal data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Details {
     /// One of a small set of names.

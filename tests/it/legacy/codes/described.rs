@@ -400,8 +400,8 @@ fn described(document: &Value, operation: &Value) -> BTreeSet<Number> {
     codes
 }
 
-/// What the table of codes needs, and three more clients: one of a role with a required field, one with a unique value
-/// and one that is blacklisted. Returns the keys by the names that probes have for them.
+/// Creates the data of the table of codes, and three more clients: one of a role with a required field, one with a
+/// unique value and one that is blacklisted. Returns the keys by the names that probes have for them.
 async fn prepare(server: &TestServer) -> Vec<(String, String)> {
     let mut keys = vec![("<key of C-3>".to_owned(), super::prepare(server).await)];
     for (id, own, values) in [
