@@ -224,14 +224,14 @@ pub(super) fn explain(channel: Channel, provider: Provider, failure: &channel::F
         Reason::InvalidRecipient => ("the recipient can't be reached", None),
         Reason::TooLong => ("the message is too long", None),
         Reason::Unrenderable | Reason::Internal => ("the message couldn't be written", None),
-        // No attempt has these reasons.
-        Reason::Undelivered
+        // Only messages have these reasons, after a receipt or because of a limit; failed attempts never do.
+        reason @ (Reason::Undelivered
         | Reason::SoftBounce
         | Reason::HardBounce
         | Reason::Complaint
         | Reason::SuppressionList
         | Reason::RecipientLimit
-        | Reason::CallerLimit => ("the message came back", None),
+        | Reason::CallerLimit) => (reason.as_str(), None),
     };
     let detail = failure.detail.as_ref();
     let detail = detail.map_or(String::new(), |detail| format!(" ({detail})"));
