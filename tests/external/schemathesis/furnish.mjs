@@ -1,5 +1,4 @@
-// Stores what the examples of the OpenAPI document name: custom fields, a template, the client of the examples, and one
-// to delete.
+// Stores what the examples of the OpenAPI document name: custom fields, a template and the client of the examples.
 export async function furnish({ address, authorization }) {
   const send = async (path, body) => {
     const headers = { authorization, 'content-type': 'application/json' };
@@ -33,5 +32,4 @@ export async function furnish({ address, authorization }) {
   const example = document.paths['/api/clients'].post.requestBody.content['application/json'].example;
   const id = document.paths['/api/clients/{id}'].get.parameters[0].example;
   await send('/api/clients', { ...example, client: { ...example.client, id } });
-  await send('/api/clients', { client: { id: 'QZT481921', firstName: 'Trevor', lastName: 'Linden' } });
 }
