@@ -95,7 +95,7 @@ pub fn router() -> Router {
         .method_not_allowed_fallback(wrong_method)
 }
 
-/// It changes with the program.
+/// Answers with a text that can change with the version of the program, so caches must check it at each use.
 fn answer(media_type: &'static str, text: &'static str) -> Response {
     let headers = [(CONTENT_TYPE, media_type), (CACHE_CONTROL, "no-cache")];
     (StatusCode::OK, headers, text).into_response()

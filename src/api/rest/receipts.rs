@@ -23,6 +23,7 @@ use clientele_domain::{
     caller::{Caller, Permission},
     notify::receipt::Receipt,
 };
+pub use read::{OUTCOMES, UNDERWAY};
 #[cfg(feature = "fuzzing")]
 pub use read::{of_form, of_json};
 

@@ -29,7 +29,7 @@ pub fn operations(document: &Value) -> Vec<(String, String, &Value)> {
     operations.collect()
 }
 
-/// What a reference of the document refers to; other values are themselves.
+/// Follows a reference of the document. Returns any other value unchanged.
 pub fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
         Some(reference) => {
@@ -242,6 +242,79 @@ fn command_prints_the_document_or_the_page() {
         assert_eq!((printed.as_str(), code), ("", Some(2)), "{arguments:?}");
         assert_eq!(error, format!("clientele: {sentence}\n"));
     }
+}
+
+/// A read-only database and a concurrent change can refuse every request that writes, and no other one.
+#[test]
+fn operations_that_write_have_the_codes_of_writes() {
+    let document = document();
+    let codes = |operation: &Value, status: &str| {
+        let response = resolve(&document, &operation["responses"][status]);
+        response["content"]["application/json"]["schema"]["properties"]["returnCode"]["enum"].clone()
+    };
+    for (method, path, operation) in operations(&document) {
+        let expected = match method == "GET" || path == "/api/clients/search" {
+            true => (Value::Null, json!([6])),
+            false => (json!([4]), json!([6, 32])),
+        };
+        assert_eq!(
+            (codes(operation, "409"), codes(operation, "503")),
+            expected,
+            "{method} {path}"
+        );
+    }
+}
+
+#[test]
+fn receipts_are_described_with_their_media_types_and_limits() {
+    let document = document();
+    let schemas = &document["components"]["schemas"];
+    let receipt = json!({ "$ref": "#/components/schemas/Receipt" });
+    let bodies = &document["paths"]["/api/notifications/receipts"]["post"]["requestBody"]["content"];
+    let bodies = bodies.as_object().expect("media types").iter();
+    let bodies: Vec<(&str, &Value)> = bodies.map(|(name, body)| (name.as_str(), &body["schema"])).collect();
+    assert_eq!(
+        bodies,
+        [
+            (
+                "application/json",
+                &json!({ "anyOf": [receipt, { "type": "array", "items": receipt, "maxItems": 1000 }] })
+            ),
+            (
+                "application/x-www-form-urlencoded",
+                &json!({ "$ref": "#/components/schemas/GatewayCallback" })
+            ),
+            ("message/rfc822", &json!({ "type": "string" })),
+            ("multipart/report", &json!({ "type": "string" })),
+        ]
+    );
+    assert_eq!(schemas["Receipt"]["additionalProperties"], false);
+    let given = |name: &str| json!({ "required": [name], "properties": { name: { "type": "string" } } });
+    assert_eq!(
+        schemas["Receipt"]["oneOf"],
+        json!([given("messageId"), given("providerId")])
+    );
+    assert_eq!(schemas["Receipt"]["properties"]["providerId"]["maxLength"], 255);
+    for id in ["MessageSid", "SmsSid"] {
+        assert_eq!(schemas["GatewayCallback"]["properties"][id]["maxLength"], 255, "{id}");
+    }
+    let closed = schemas.as_object().expect("schemas").iter();
+    let closed = closed.filter(|(_, schema)| schema["additionalProperties"] == false);
+    assert_eq!(closed.map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["Receipt"]);
+}
+
+#[test]
+fn page_names_counterparts_only_of_operations_that_have_one() {
+    let document = document();
+    let operations = operations(&document);
+    let with_one = operations
+        .iter()
+        .filter(|(.., operation)| operation["x-graphql"].is_string());
+    let page = openapi::page();
+    assert!(!page.contains("In GraphQL: ."));
+    assert_eq!(page.matches("In GraphQL: <code>").count(), with_one.count());
+    // The route without one.
+    assert!(page.contains("Needs the permission RECORD_RECEIPTS.</p>"));
 }
 
 /// A document that a tool can't read is useless: the parts that the specification requires.

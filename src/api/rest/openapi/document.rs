@@ -9,22 +9,22 @@ use super::{
     json::{Json, object},
     meanings::{MEANINGS, Meaning},
     objects::{ERROR, selection_schema},
-    operation::{Body, Operation, Parameter, Place},
-    schema::{Kind, Object, Side},
+    operation::{Body, Operation, Parameter},
+    schema::{Object, Side},
 };
 use crate::api::rest::errors::codes::Code;
 
 const JSON: &str = "application/json";
 /// The status of a refusal without a body.
 const HEAD_TOO_LARGE: &str = "431";
-const FORM: &str = "application/x-www-form-urlencoded";
 
-/// What this API is, for the reader of the document.
-pub const ABOUT: &str = "Stores and reads the clients of a bank, for callers that were written for the API v1 of the \
-    legacy service. Ids in paths are a client's id or its `encodedKey`. A slash at the end of a path is accepted. \
-    Answers are JSON, errors included: one flat object with the first of the problems. Unknown members of a body are \
-    ignored, unknown parameters aren't. `appkey` is accepted on every route, and so are `fullDetails`, `offset` and \
-    `limit`. `x-graphql` names the counterpart in the GraphQL schema.";
+/// The description of the API in the document and on the page.
+pub const ABOUT: &str = "Stores and reads the clients of a bank. Accepts and returns the JSON of the legacy service's \
+    API v1. `{id}` in a path is a client's id or its `encodedKey`. Each path also works with a slash at its end, \
+    except `/api/openapi.json` and `/api/docs`. All answers are JSON. An error is a flat object with the first \
+    problem. Unknown members of a JSON body are ignored, except in a receipt, where they are refused. Unknown \
+    parameters are refused. Every route accepts `appkey`, `fullDetails`, `offset` and `limit`, also where they have \
+    no effect. `x-graphql` names the counterpart in the GraphQL schema.";
 
 pub fn document(routes: &[Described]) -> Json {
     object([
@@ -110,11 +110,7 @@ fn paths(routes: &[Described]) -> Json {
 }
 
 fn operation(operation: &Operation) -> Json {
-    let permission = match operation.permission {
-        "" => "Every caller may use it.".to_owned(),
-        permission => format!("Needs the permission {permission}."),
-    };
-    let description = format!("{} {permission}", operation.description);
+    let description = format!("{} {}", operation.description, operation.permission_sentence());
     let described = object([
         ("operationId", operation.id.into()),
         ("summary", operation.summary.into()),
@@ -125,7 +121,7 @@ fn operation(operation: &Operation) -> Json {
         (operation.parameters)().iter().map(parameter).collect::<Json>(),
     );
     let described = match &operation.body {
-        Some(sent) => described.with("requestBody", body(sent, &(operation.parameters)())),
+        Some(sent) => described.with("requestBody", body(sent)),
         None => described,
     };
     described.with("responses", answers(operation))
@@ -157,19 +153,16 @@ fn parameter(
     }
 }
 
-fn body(body: &Body, parameters: &[Parameter]) -> Json {
+fn body(body: &Body) -> Json {
     let sent = object([
         ("schema", body.kind.schema(Side::Request, 0)),
         ("example", body.example()),
     ]);
-    let mut content = object([(JSON, sent)]);
-    if body.or_form {
-        let fields = parameters.iter().filter(|parameter| parameter.place == Place::Query);
-        let fields =
-            fields.map(|Parameter { member, .. }| (member.name, member.kind.schema(Side::Parameter, member.most)));
-        let form = object([("type", "object".into()), ("properties", fields.collect())]);
-        content = content.with(FORM, object([("schema", form)]));
-    }
+    let others = body.others.iter().map(|(media_type, kind)| {
+        let schema = kind.schema(Side::Parameter, 0);
+        (*media_type, object([("schema", schema)]))
+    });
+    let content = [(JSON, sent)].into_iter().chain(others).collect();
     object([("required", body.is_required.into()), ("content", content)])
 }
 
@@ -278,11 +271,9 @@ fn examples() -> Json {
 pub fn objects(routes: &[Described]) -> Vec<&'static Object> {
     let mut found = Vec::new();
     for Operation { body, answers, .. } in routes.iter().map(|route| route.operation) {
-        let kinds = body.iter().map(|body| body.kind);
+        let kinds = body.iter().flat_map(Body::kinds);
         for kind in kinds.chain(answers.iter().map(|answer| answer.kind)) {
-            if let Kind::Object(of) | Kind::List(of) = kind {
-                of.collect(&mut found);
-            }
+            kind.collect(&mut found);
         }
     }
     ERROR.collect(&mut found);

@@ -7,9 +7,11 @@ use super::{
     json::{Json, object},
     schema::{Kind, Member, Object, Side, member, names},
 };
+use crate::api::rest::receipts::{OUTCOMES, UNDERWAY};
 use clientele_domain::{
     client::constraint::{Element, LIST, MOST_CONSTRAINTS, MOST_VALUES, Selection},
     enums::{ClientState, Gender, Language, ReceiptStatus},
+    notify::receipt::LONGEST_PROVIDER_ID,
 };
 
 /// The limit of a text of a client, in characters.
@@ -19,12 +21,14 @@ const MOST_MEMBERS: usize = 200;
 
 const STATE: Kind = Kind::Choice(names::<ClientState>);
 const GENDER: Kind = Kind::ChoiceOr(names::<Gender>, &["male", "female", ""]);
+const CALLBACK_STATUS: Kind = Kind::Choice(|| OUTCOMES.iter().map(|(name, _)| *name).chain(UNDERWAY).collect());
 const LANGUAGE: Kind = Kind::ChoiceOr(names::<Language>, &[""]);
 
 pub const SUCCESS: Object = Object {
     name: "Success",
     description: "The answer to a change without other contents.",
     side: Side::Answer,
+    is_closed: false,
     members: || {
         vec![
             member("returnCode", Kind::Integer, "Always 0.", "")
@@ -41,6 +45,7 @@ pub const ERROR: Object = Object {
     name: "Error",
     description: "The first of the problems of a request.",
     side: Side::Answer,
+    is_closed: false,
     members: || {
         vec![
             member(
@@ -65,6 +70,7 @@ pub const CLIENT: Object = Object {
     name: "Client",
     description: "A client without its lists. Members without a value are left out.",
     side: Side::Answer,
+    is_closed: false,
     members: || {
         vec![
             member("encodedKey", Kind::Key, "The permanent key.", "Client.encodedKey")
@@ -177,6 +183,7 @@ const ROLE_KEY: Object = Object {
     name: "ClientRoleKey",
     description: "A client role by its key.",
     side: Side::Answer,
+    is_closed: false,
     members: || {
         vec![
             member("encodedKey", Kind::Key, "The key of the role.", "ClientRole.encodedKey")
@@ -190,6 +197,7 @@ pub const EXPANDED: Object = Object {
     name: "ExpandedClient",
     description: "A client with its lists, in their order.",
     side: Side::Answer,
+    is_closed: false,
     members: expanded,
 };
 
@@ -197,6 +205,7 @@ pub const DETAILED: Object = Object {
     name: "DetailedClient",
     description: "A client with its lists, as reads with `fullDetails=true` answer it.",
     side: Side::Answer,
+    is_closed: false,
     members: || {
         let groups = member(
             "groupKeys",
@@ -239,6 +248,7 @@ const CUSTOM_VALUE: Object = Object {
     name: "CustomValue",
     description: "The value of a custom field, with its definition.",
     side: Side::Answer,
+    is_closed: false,
     members: || {
         vec![
             member(
@@ -295,6 +305,7 @@ const DOCUMENT: Object = Object {
     name: "IdDocument",
     description: "An identification document.",
     side: Side::Answer,
+    is_closed: false,
     members: || {
         vec![
             member(
@@ -343,6 +354,7 @@ const ADDRESS: Object = Object {
     name: "Address",
     description: "A postal address.",
     side: Side::Answer,
+    is_closed: false,
     members: || {
         vec![
             member("encodedKey", Kind::Key, "The key of the address.", "Address.encodedKey")
@@ -380,6 +392,7 @@ const DEFINITION: Object = Object {
     name: "CustomField",
     description: "A custom field, as it is next to each of its values.",
     side: Side::Answer,
+    is_closed: false,
     members: definition,
 };
 
@@ -466,6 +479,7 @@ pub const FULL_DEFINITION: Object = Object {
     name: "CustomFieldDefinition",
     description: "A custom field with its set, its options and its roles.",
     side: Side::Answer,
+    is_closed: false,
     members: || {
         let more = vec![
             member("isDefault", Kind::Boolean, "Always true: forms show every field.", "")
@@ -547,6 +561,7 @@ const OWN_SET: Object = Object {
     name: "CustomFieldSetSummary",
     description: "The set of a custom field.",
     side: Side::Answer,
+    is_closed: false,
     members: own_set,
 };
 
@@ -554,6 +569,7 @@ pub const SET: Object = Object {
     name: "CustomFieldSet",
     description: "A set of custom fields.",
     side: Side::Answer,
+    is_closed: false,
     members: || {
         let fields = member(
             "customFields",
@@ -569,6 +585,7 @@ const OPTION: Object = Object {
     name: "CustomFieldOption",
     description: "An option of a selection.",
     side: Side::Answer,
+    is_closed: false,
     members: || {
         vec![
             member(
@@ -601,6 +618,7 @@ const OPTION_CONSTRAINT: Object = Object {
     name: "OptionConstraint",
     description: "The values of another field that an option is available for.",
     side: Side::Answer,
+    is_closed: false,
     members: || {
         vec![
             member(
@@ -619,6 +637,7 @@ const ROLE_SETTINGS: Object = Object {
     name: "CustomFieldRole",
     description: "A client role that a field is available to.",
     side: Side::Answer,
+    is_closed: false,
     members: || {
         vec![
             member(
@@ -645,6 +664,7 @@ pub const ROLE: Object = Object {
     name: "ClientRole",
     description: "A client role.",
     side: Side::Answer,
+    is_closed: false,
     members: || {
         vec![
             member("encodedKey", Kind::Key, "The key of the role.", "ClientRole.encodedKey")
@@ -696,6 +716,7 @@ pub const TEMPLATE: Object = Object {
     name: "IdDocumentTemplate",
     description: "A template of identification documents.",
     side: Side::Answer,
+    is_closed: false,
     members: || {
         vec![
             member(
@@ -750,6 +771,7 @@ pub const SUBMISSION: Object = Object {
     description: "A client to create or to change, and the lists to replace. A list that is left out or null stays, \
                   and `[]` empties it. Unknown members are ignored.",
     side: Side::Request,
+    is_closed: false,
     members: || {
         vec![
             member(
@@ -787,6 +809,7 @@ const CLIENT_INPUT: Object = Object {
     name: "ClientInput",
     description: "The members of a client that a request can set. A new client needs firstName and lastName.",
     side: Side::Request,
+    is_closed: false,
     members: client_input,
 };
 
@@ -896,6 +919,7 @@ const ROLE_INPUT: Object = Object {
     name: "ClientRoleInput",
     description: "A client role by its key.",
     side: Side::Request,
+    is_closed: false,
     members: || {
         vec![
             member(
@@ -913,6 +937,7 @@ pub const PATCH: Object = Object {
     name: "Patch",
     description: "The members of a client to change. All others stay.",
     side: Side::Request,
+    is_closed: false,
     members: || vec![member("client", Kind::Object(&CLIENT_PATCH), "", "UpsertClientInput.client").required()],
 };
 
@@ -920,6 +945,7 @@ const CLIENT_PATCH: Object = Object {
     name: "ClientPatch",
     description: "The members to change. Those left out or null stay, and a blank text clears.",
     side: Side::Request,
+    is_closed: false,
     members: || {
         let all = client_input().into_iter().filter(|member| member.name != "encodedKey");
         let patched = all.map(|member| Member {
@@ -950,6 +976,7 @@ const ROLE_PATCH: Object = Object {
     name: "ClientRolePatch",
     description: "A client role by its key. Without a key, the role stays.",
     side: Side::Request,
+    is_closed: false,
     members: || {
         vec![member(
             "encodedKey",
@@ -965,6 +992,7 @@ const DOCUMENT_INPUT: Object = Object {
     description: "An identification document. A stored one is named by its key, and its members that are left out \
                   stay.",
     side: Side::Request,
+    is_closed: false,
     members: || {
         let input = |name, description, graphql| text(name, description, graphql).at_most(TEXT);
         vec![
@@ -1013,6 +1041,7 @@ const ADDRESS_INPUT: Object = Object {
     name: "AddressInput",
     description: "A postal address. A stored one is named by its key, and its members that are left out stay.",
     side: Side::Request,
+    is_closed: false,
     members: || {
         let input = |name, description, graphql| text(name, description, graphql).at_most(TEXT);
         vec![
@@ -1048,6 +1077,7 @@ const VALUE_INPUT: Object = Object {
     name: "CustomValueInput",
     description: "The value of a custom field: linkedEntityKeyValue if the field is a link, otherwise value.",
     side: Side::Request,
+    is_closed: false,
     members: || {
         let named = vec![
             text(
@@ -1090,6 +1120,7 @@ pub const SINGLE_VALUE: Object = Object {
     name: "SingleValue",
     description: "The value of the custom field in the path.",
     side: Side::Request,
+    is_closed: false,
     members: value_input,
 };
 
@@ -1097,6 +1128,7 @@ pub const VALUE_LIST: Object = Object {
     name: "CustomValueList",
     description: "Custom values to change. All others stay. A `client` next to them must be empty.",
     side: Side::Request,
+    is_closed: false,
     members: || {
         let values = "The values. Those of a grouped set without an index form one new group.";
         vec![
@@ -1114,8 +1146,9 @@ pub const VALUE_LIST: Object = Object {
 
 pub const RECEIPT: Object = Object {
     name: "Receipt",
-    description: "What became of a message. It has either `messageId` or `providerId`.",
+    description: "The outcome of a message. It has either `messageId` or `providerId`.",
     side: Side::Request,
+    is_closed: true,
     members: || {
         vec![
             member(
@@ -1124,13 +1157,16 @@ pub const RECEIPT: Object = Object {
                 "The key of the message or its Message-ID.",
                 "Message.encodedKey",
             )
+            .alternative()
             .example("019a6b2f3c4d70018a1b2c3d4e5f6071"),
             member(
                 "providerId",
                 Kind::Text,
                 "The id that the SMS gateway gave the message.",
                 "Message.providerId",
-            ),
+            )
+            .alternative()
+            .at_most(LONGEST_PROVIDER_ID),
             member(
                 "status",
                 Kind::Choice(|| ReceiptStatus::ALL.map(ReceiptStatus::as_str).to_vec()),
@@ -1157,10 +1193,39 @@ pub const RECEIPT: Object = Object {
     },
 };
 
+pub const GATEWAY_CALLBACK: Object = Object {
+    name: "GatewayCallback",
+    description: "The status callback of an SMS gateway in Twilio's format, as a form. Other fields are ignored.",
+    side: Side::Parameter,
+    is_closed: false,
+    members: || {
+        let id = |name, description| {
+            member(name, Kind::Text, description, "Message.providerId").at_most(LONGEST_PROVIDER_ID)
+        };
+        let status = |name, description| member(name, CALLBACK_STATUS, description, "Message.state");
+        vec![
+            id(
+                "MessageSid",
+                "The id that the SMS gateway gave the message. Required, unless SmsSid is given.",
+            ),
+            id("SmsSid", "An older name of MessageSid."),
+            status("MessageStatus", "The status. Required, unless SmsStatus is given."),
+            status("SmsStatus", "An older name of MessageStatus."),
+            member(
+                "ErrorCode",
+                Kind::Text,
+                "The gateway's code of a failure.",
+                "Message.detail",
+            ),
+        ]
+    },
+};
+
 pub const SEARCH: Object = Object {
     name: "Search",
     description: "The constraints, all of which must hold. An empty list finds all clients.",
     side: Side::Request,
+    is_closed: false,
     members: || {
         vec![
             member(LIST, Kind::List(&CONSTRAINT), "", "ClientFilter.and")
@@ -1174,6 +1239,7 @@ const CONSTRAINT: Object = Object {
     name: "FilterConstraint",
     description: "A comparison of one member or custom field of a client.",
     side: Side::Request,
+    is_closed: false,
     members: || {
         vec![
             member(

@@ -1,5 +1,7 @@
 //! The description of one route.
 
+use std::iter;
+
 use super::{
     json::Json,
     schema::{Kind, Member},
@@ -50,10 +52,11 @@ impl Place {
 
 #[derive(Clone, Copy, Debug)]
 pub struct Body {
+    /// The value of a JSON body.
     pub kind: Kind,
     pub is_required: bool,
-    /// Also accepts its query parameters as a form.
-    pub or_form: bool,
+    /// The other media types that are accepted, with their values.
+    pub others: &'static [(&'static str, Kind)],
     /// The body of an example. None: the example of the object.
     pub example: Option<fn() -> Json>,
 }
@@ -66,12 +69,25 @@ pub struct Answer {
 }
 
 impl Body {
+    /// The values of all media types.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> {
+        iter::once(self.kind).chain(self.others.iter().map(|(_, kind)| *kind))
+    }
+
     pub fn example(&self) -> Json {
         self.example.map_or_else(|| self.kind.example(), |example| example())
     }
 }
 
 impl Operation {
+    /// A sentence about the permissions that it needs.
+    pub fn permission_sentence(&self) -> String {
+        match self.permission {
+            "" => "Every caller may use it.".to_owned(),
+            permission => format!("Needs the permission {permission}."),
+        }
+    }
+
     /// The return codes, ordered by status and number.
     pub fn codes(&self) -> Vec<Code> {
         let mut codes: Vec<Code> = self.codes.iter().copied().flatten().copied().collect();

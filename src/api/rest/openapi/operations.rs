@@ -3,18 +3,20 @@
 use super::{
     json::{Json, object},
     objects::{
-        CLIENT, DETAILED, EXPANDED, FULL_DEFINITION, PATCH, RECEIPT, ROLE, SEARCH, SET, SINGLE_VALUE, SUBMISSION,
-        SUCCESS, TEMPLATE, VALUE_LIST, client_input,
+        CLIENT, DETAILED, EXPANDED, FULL_DEFINITION, GATEWAY_CALLBACK, PATCH, RECEIPT, ROLE, SEARCH, SET, SINGLE_VALUE,
+        SUBMISSION, SUCCESS, TEMPLATE, VALUE_LIST, client_input,
     },
     operation::{Answer, Body, Operation, Parameter, Place},
-    schema::{Kind, Member, member, names},
+    schema::{Kind, Member, Object, Side, member, names},
 };
 use crate::api::rest::{
     definitions::{CLIENT_INFO, CLIENTS, FIELD_TYPES, ROLE_OWNERS},
     errors::codes::{self, Code},
     parameters::{OLD_SPELLINGS, SCALARS},
 };
-use clientele_domain::enums::ClientState;
+use clientele_domain::{enums::ClientState, notify::receipt::MOST_RECEIPTS};
+
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Of every route: sign-in, parameters, capacity.
 const ALWAYS: &[Code] = &[
@@ -27,7 +29,7 @@ const ALWAYS: &[Code] = &[
     codes::UNAVAILABLE,
     codes::TIMED_OUT,
 ];
-/// Of routes that read an answer of any size or a parameter of their own.
+/// Of reads: a parameter is invalid, or the answer is too large.
 const INVALID: &[Code] = &[codes::INVALID_PARAMETERS];
 const PERMISSION: &[Code] = &[codes::INVALID_PERMISSIONS];
 /// Of routes with a body.
@@ -39,12 +41,10 @@ const BODY: &[Code] = &[
     codes::UNSUPPORTED_CONTENT_ENCODING,
 ];
 const JSON: &[Code] = &[codes::INVALID_JSON_SYNTAX, codes::MISSING_ENTITY_JSON];
-/// Of changes.
-const CHANGE: &[Code] = &[
-    codes::CONCURRENT_UPDATE,
-    codes::IDEMPOTENCY_KEY_USED,
-    codes::READ_ONLY_MODE,
-];
+/// Of routes that write.
+const WRITE: &[Code] = &[codes::CONCURRENT_UPDATE, codes::READ_ONLY_MODE];
+/// Of routes with idempotency keys.
+const IDEMPOTENCY: &[Code] = &[codes::IDEMPOTENCY_KEY_USED];
 const PAGE: &[Code] = &[
     codes::INVALID_PAGINATION_OFFSET_VALUE,
     codes::OUT_OF_BOUNDS_PAGINATION_OFFSET_VALUE,
@@ -135,7 +135,7 @@ const fn json(kind: Kind) -> Option<Body> {
     Some(Body {
         kind,
         is_required: true,
-        or_form: false,
+        others: &[],
         example: None,
     })
 }
@@ -213,6 +213,19 @@ pub static LIST: Operation = Operation {
     ],
 };
 
+const CLIENT_FORM: Object = Object {
+    name: "ClientForm",
+    description: "A new client, as a form with the members of `ClientInput`.",
+    side: Side::Parameter,
+    is_closed: false,
+    members: || {
+        client_parameters()
+            .into_iter()
+            .map(|parameter| parameter.member)
+            .collect()
+    },
+};
+
 pub static CREATE: Operation = Operation {
     id: "createClient",
     summary: "Create a client",
@@ -221,29 +234,11 @@ pub static CREATE: Operation = Operation {
                   other. JSON with `client.encodedKey` changes that client.",
     permission: "CREATE_CLIENT; EDIT_CLIENT for a change",
     graphql: "Mutation.upsertClient",
-    parameters: || {
-        let members = client_input();
-        let known = |name: &str| members.iter().find(|member| member.name == name).cloned();
-        let scalars = SCALARS
-            .iter()
-            .filter_map(|name| known(name))
-            .map(|member| (member, false));
-        let old = OLD_SPELLINGS.iter().filter_map(|(old, name)| {
-            let named = known(name)?;
-            Some((Member { name: old, ..named }, true))
-        });
-        // Without examples: a request has either these or a body.
-        let scalars = scalars.chain(old).map(|(member, is_deprecated)| Parameter {
-            place: Place::Query,
-            member: Member { example: "", ..member },
-            is_deprecated,
-        });
-        scalars.chain([idempotency_key()]).collect()
-    },
+    parameters: || [client_parameters(), vec![idempotency_key()]].concat(),
     body: Some(Body {
         kind: Kind::Object(&SUBMISSION),
         is_required: false,
-        or_form: true,
+        others: &[(FORM, Kind::Object(&CLIENT_FORM))],
         example: None,
     }),
     answers: &[STORED, BARE],
@@ -251,7 +246,8 @@ pub static CREATE: Operation = Operation {
         ALWAYS,
         BODY,
         JSON,
-        CHANGE,
+        WRITE,
+        IDEMPOTENCY,
         MEMBERS,
         NEW_ID,
         VALUE,
@@ -304,7 +300,7 @@ pub static CHANGE_CLIENT: Operation = Operation {
     body: Some(Body {
         kind: Kind::Object(&SUBMISSION),
         is_required: true,
-        or_form: false,
+        others: &[],
         example: Some(resubmission),
     }),
     answers: &[STORED],
@@ -312,7 +308,8 @@ pub static CHANGE_CLIENT: Operation = Operation {
         ALWAYS,
         BODY,
         JSON,
-        CHANGE,
+        WRITE,
+        IDEMPOTENCY,
         NO_CLIENT,
         MEMBERS,
         VALUE,
@@ -341,7 +338,8 @@ pub static PATCH_CLIENT: Operation = Operation {
         ALWAYS,
         BODY,
         JSON,
-        CHANGE,
+        WRITE,
+        IDEMPOTENCY,
         NO_CLIENT,
         NO_METHOD,
         MEMBERS,
@@ -363,7 +361,8 @@ pub static DELETE: Operation = Operation {
     codes: &[
         ALWAYS,
         BODY,
-        CHANGE,
+        WRITE,
+        IDEMPOTENCY,
         NO_CLIENT,
         NO_METHOD,
         &[codes::LINKED_BY_CUSTOM_FIELD],
@@ -379,7 +378,18 @@ pub static CHANGE_VALUES: Operation = Operation {
     parameters: || vec![client_id(), idempotency_key()],
     body: json(Kind::Object(&VALUE_LIST)),
     answers: SUCCEEDED,
-    codes: &[ALWAYS, BODY, JSON, CHANGE, NO_CLIENT, VALUE, GROUP, VALUES, BLACKLISTED],
+    codes: &[
+        ALWAYS,
+        BODY,
+        JSON,
+        WRITE,
+        IDEMPOTENCY,
+        NO_CLIENT,
+        VALUE,
+        GROUP,
+        VALUES,
+        BLACKLISTED,
+    ],
 };
 
 pub static CHANGE_VALUE: Operation = Operation {
@@ -391,7 +401,7 @@ pub static CHANGE_VALUE: Operation = Operation {
     parameters: || vec![client_id(), field_id("risk_band"), idempotency_key()],
     body: json(Kind::Object(&SINGLE_VALUE)),
     answers: SUCCEEDED,
-    codes: &[ALWAYS, BODY, JSON, CHANGE, NO_CLIENT, VALUE, BLACKLISTED],
+    codes: &[ALWAYS, BODY, JSON, WRITE, IDEMPOTENCY, NO_CLIENT, VALUE, BLACKLISTED],
 };
 
 pub static REMOVE_VALUE: Operation = Operation {
@@ -403,7 +413,7 @@ pub static REMOVE_VALUE: Operation = Operation {
     parameters: || vec![client_id(), field_id("risk_band"), idempotency_key()],
     body: None,
     answers: SUCCEEDED,
-    codes: &[ALWAYS, BODY, CHANGE, NO_CLIENT, REMOVAL, BLACKLISTED],
+    codes: &[ALWAYS, BODY, WRITE, IDEMPOTENCY, NO_CLIENT, REMOVAL, BLACKLISTED],
 };
 
 pub static CHANGE_GROUPED_VALUE: Operation = Operation {
@@ -415,7 +425,17 @@ pub static CHANGE_GROUPED_VALUE: Operation = Operation {
     parameters: || vec![client_id(), field_id("card_number"), group_index(), idempotency_key()],
     body: json(Kind::Object(&SINGLE_VALUE)),
     answers: SUCCEEDED,
-    codes: &[ALWAYS, BODY, JSON, CHANGE, NO_CLIENT, VALUE, GROUP, BLACKLISTED],
+    codes: &[
+        ALWAYS,
+        BODY,
+        JSON,
+        WRITE,
+        IDEMPOTENCY,
+        NO_CLIENT,
+        VALUE,
+        GROUP,
+        BLACKLISTED,
+    ],
 };
 
 pub static REMOVE_GROUPED_VALUE: Operation = Operation {
@@ -427,21 +447,30 @@ pub static REMOVE_GROUPED_VALUE: Operation = Operation {
     parameters: || vec![client_id(), field_id("card_number"), group_index(), idempotency_key()],
     body: None,
     answers: SUCCEEDED,
-    codes: &[ALWAYS, BODY, CHANGE, NO_CLIENT, REMOVAL, BLACKLISTED],
+    codes: &[ALWAYS, BODY, WRITE, IDEMPOTENCY, NO_CLIENT, REMOVAL, BLACKLISTED],
 };
 
 pub static RECORD_RECEIPTS: Operation = Operation {
     id: "recordReceipts",
     summary: "Record delivery receipts",
-    description: "Not a part of the legacy API: SMS gateways and mail servers report here what became of messages. \
-                  Also takes the callbacks of gateways in Twilio's form, and the reports of mail servers as \
-                  message/rfc822 or multipart/report.",
+    description: "Not a part of the legacy API: SMS gateways and mail servers report the outcomes of messages. \
+                  Accepts receipts as JSON, a gateway's callback in Twilio's form, and a mail server's report: a \
+                  whole e-mail as message/rfc822, or its body as multipart/report.",
     permission: "RECORD_RECEIPTS",
     graphql: "",
     parameters: Vec::new,
-    body: json(Kind::List(&RECEIPT)),
+    body: Some(Body {
+        kind: Kind::OneOrList(&RECEIPT, MOST_RECEIPTS),
+        is_required: true,
+        others: &[
+            (FORM, Kind::Object(&GATEWAY_CALLBACK)),
+            ("message/rfc822", Kind::Text),
+            ("multipart/report", Kind::Text),
+        ],
+        example: None,
+    }),
     answers: SUCCEEDED,
-    codes: &[ALWAYS, BODY, JSON],
+    codes: &[ALWAYS, BODY, JSON, WRITE],
 };
 
 pub static SETS: Operation = Operation {
@@ -525,6 +554,27 @@ pub static DOCUMENT_TEMPLATES: Operation = Operation {
     }],
     codes: &[ALWAYS, INVALID],
 };
+
+/// The parameters that create a client, with their older spellings.
+fn client_parameters() -> Vec<Parameter> {
+    let members = client_input();
+    let known = |name: &str| members.iter().find(|member| member.name == name).cloned();
+    let scalars = SCALARS
+        .iter()
+        .filter_map(|name| known(name))
+        .map(|member| (member, false));
+    let old = OLD_SPELLINGS.iter().filter_map(|(old, name)| {
+        let named = known(name)?;
+        Some((Member { name: old, ..named }, true))
+    });
+    // Without examples: a request has either these or a body.
+    let parameters = scalars.chain(old).map(|(member, is_deprecated)| Parameter {
+        place: Place::Query,
+        member: Member { example: "", ..member },
+        is_deprecated,
+    });
+    parameters.collect()
+}
 
 /// A change of the client of the examples, whose other members and lists stay.
 fn resubmission() -> Json {

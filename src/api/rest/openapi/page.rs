@@ -85,23 +85,21 @@ fn section(
         id,
         summary,
         description,
-        permission,
         graphql,
         body,
         answers,
         ..
     } = operation;
-    let permission = match *permission {
-        "" => "Every caller may use it.".to_owned(),
-        permission => format!("Needs the permission {permission}."),
+    let counterpart = match *graphql {
+        "" => String::new(),
+        graphql => format!(" In GraphQL: {}.", code(graphql)),
     };
     let mut html = format!(
-        "<h2 id=\"{id}\">{}</h2>\n<p><code>{method} {}</code></p>\n<p>{} {} In GraphQL: {}.</p>\n",
+        "<h2 id=\"{id}\">{}</h2>\n<p><code>{method} {}</code></p>\n<p>{} {}{counterpart}</p>\n",
         text(summary),
         text(path),
         sentence(description),
-        text(&permission),
-        code(graphql)
+        text(&operation.permission_sentence()),
     );
     let parameters = (operation.parameters)();
     if !parameters.is_empty() {
@@ -125,6 +123,9 @@ fn section(
     if let Some(body) = body {
         let example = text(&pretty(&body.example()));
         html += &format!("<p>Body: {}, such as</p>\n<pre>{example}</pre>\n", kind(body.kind));
+        for (media_type, other) in body.others {
+            html += &format!("<p>Or as {}: {}.</p>\n", code(media_type), kind(*other));
+        }
     }
     for Answer {
         summary,
@@ -194,6 +195,7 @@ fn kind(kind: Kind) -> String {
         Kind::Texts => "list of texts".to_owned(),
         Kind::Object(of) => link(of),
         Kind::List(of) => format!("list of {}", link(of)),
+        Kind::OneOrList(of, most) => format!("{}, or a list of at most {most}", link(of)),
         Kind::NoList => "empty list".to_owned(),
     }
 }

@@ -11,6 +11,8 @@ pub struct Object {
     pub name: &'static str,
     pub description: &'static str,
     pub side: Side,
+    /// Refuses members that aren't described.
+    pub is_closed: bool,
     pub members: fn() -> Vec<Member>,
 }
 
@@ -32,6 +34,8 @@ pub struct Member {
     pub graphql: &'static str,
     /// Always in an answer, or required in a request.
     pub is_required: bool,
+    /// One of the members of an object of which exactly one must have a value. All of them are texts.
+    pub is_alternative: bool,
     /// The limit of a text in characters, or of a list; 0 for none.
     pub most: usize,
     /// Empty for none, and for objects and lists, which consist of those of their members.
@@ -45,6 +49,7 @@ pub const fn member(name: &'static str, kind: Kind, description: &'static str, g
         description,
         graphql,
         is_required: false,
+        is_alternative: false,
         most: 0,
         example: "",
     }
@@ -54,6 +59,13 @@ impl Member {
     pub const fn required(self) -> Self {
         Self {
             is_required: true,
+            ..self
+        }
+    }
+
+    pub const fn alternative(self) -> Self {
+        Self {
+            is_alternative: true,
             ..self
         }
     }
@@ -75,6 +87,15 @@ impl Member {
         };
         let schema = schema.with_text("description", self.description);
         schema.with_text("x-graphql", self.graphql)
+    }
+
+    /// The schema of an object that has this member, with a value other than null.
+    fn given(&self) -> Json {
+        let text = object([("type", "string".into())]);
+        object([
+            ("required", [Json::from(self.name)].into_iter().collect()),
+            ("properties", object([(self.name, text)])),
+        ])
     }
 
     /// The value in an example of its object. None if the example leaves the member out.
@@ -118,6 +139,8 @@ pub enum Kind {
     Texts,
     Object(&'static Object),
     List(&'static Object),
+    /// One object, or a list of at most that many.
+    OneOrList(&'static Object, usize),
     /// A list that is always empty.
     NoList,
 }
@@ -160,6 +183,10 @@ impl Kind {
             Self::Texts => list(object([("type", "string".into())])),
             Self::Object(of) => of.reference(),
             Self::List(of) => list(of.reference()),
+            Self::OneOrList(of, most) => {
+                let several = list(of.reference()).with("maxItems", most);
+                object([("anyOf", [of.reference(), several].into_iter().collect())])
+            }
             Self::NoList => list(object([])),
         };
         match (self, most) {
@@ -173,11 +200,18 @@ impl Kind {
     pub fn example(self) -> Json {
         match self {
             Self::Object(of) => of.example(),
-            Self::List(of) => [of.example()]
+            Self::List(of) | Self::OneOrList(of, _) => [of.example()]
                 .into_iter()
                 .filter(|example| !example.is_empty())
                 .collect(),
             _ => Json::Object(Vec::new()),
+        }
+    }
+
+    /// The objects in it, at any depth.
+    pub fn collect(self, found: &mut Vec<&'static Object>) {
+        if let Self::Object(of) | Self::List(of) | Self::OneOrList(of, _) = self {
+            of.collect(found);
         }
     }
 
@@ -241,7 +275,7 @@ impl Object {
                     .collect(),
             ),
         ]);
-        match required.is_empty() {
+        let schema = match required.is_empty() {
             true => schema,
             false => schema.with(
                 "required",
@@ -250,6 +284,16 @@ impl Object {
                     .map(|member| Json::from(member.name))
                     .collect::<Json>(),
             ),
+        };
+        let alternatives = members.iter().filter(|member| member.is_alternative);
+        let alternatives: Json = alternatives.map(Member::given).collect();
+        let schema = match alternatives.is_empty() {
+            true => schema,
+            false => schema.with("oneOf", alternatives),
+        };
+        match self.is_closed {
+            true => schema.with("additionalProperties", false),
+            false => schema,
         }
     }
 
@@ -269,9 +313,7 @@ impl Object {
         }
         found.push(self);
         for member in (self.members)() {
-            if let Kind::Object(of) | Kind::List(of) = member.kind {
-                of.collect(found);
-            }
+            member.kind.collect(found);
         }
     }
 }

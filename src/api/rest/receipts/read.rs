@@ -16,8 +16,16 @@ use clientele_domain::{
 /// The members of a receipt.
 const MEMBERS: [&str; 6] = ["messageId", "providerId", "status", "permanent", "reason", "at"];
 
-/// The states of Twilio's callbacks that come before the outcome.
-const UNDERWAY: [&str; 7] = [
+/// The outcomes in Twilio's callbacks.
+pub const OUTCOMES: [(&str, ReceiptStatus); 5] = [
+    ("delivered", ReceiptStatus::Delivered),
+    ("read", ReceiptStatus::Delivered),
+    ("undelivered", ReceiptStatus::Bounced),
+    ("failed", ReceiptStatus::Failed),
+    ("canceled", ReceiptStatus::Failed),
+];
+/// The statuses in Twilio's callbacks that come before the outcome.
+pub const UNDERWAY: [&str; 7] = [
     "accepted",
     "scheduled",
     "queued",
@@ -147,12 +155,10 @@ pub fn of_form(form: &Parameters) -> Result<Option<Receipt>, RestError> {
         .unwrap_or_default()
         .to_ascii_lowercase();
     let code = form.first("ErrorCode").filter(|code| !code.is_empty());
-    let status = match status.as_str() {
-        "delivered" | "read" => ReceiptStatus::Delivered,
-        "undelivered" => ReceiptStatus::Bounced,
-        "failed" | "canceled" => ReceiptStatus::Failed,
-        status if UNDERWAY.contains(&status) => return Ok(None),
-        _ => {
+    let status = match OUTCOMES.iter().find(|(name, _)| *name == status) {
+        Some((_, outcome)) => *outcome,
+        None if UNDERWAY.contains(&status.as_str()) => return Ok(None),
+        None => {
             let source = "MessageStatus: must be delivered, read, undelivered, failed or canceled, or a status before \
                           the outcome, such as sent.";
             return Err(refused(source));
