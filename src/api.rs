@@ -13,7 +13,7 @@ use self::{
     rest::RestSettings,
 };
 pub use http_server::{
-    PeerAddress, RequestId, RequestOrigin, RequestPermit, RequestPermits, content_encoding, rate_limit,
+    PeerAddress, RequestId, RequestOrigin, RequestPermit, RequestPermits, RequestedTrace, content_encoding, rate_limit,
 };
 
 use crate::services::Services;

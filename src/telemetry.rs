@@ -5,6 +5,9 @@ mod collector;
 mod exporter;
 mod log_layer;
 mod protobuf;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use self::protobuf::fuzzing;
 mod queue;
 mod records;
 mod settings;
@@ -27,8 +30,8 @@ use tracing_subscriber::{Layer, Registry, fmt};
 use self::collector::{Collector, Signal};
 use self::exporter::Exporter;
 use self::log_layer::LogLayer;
-use self::queue::Entrance;
-use self::records::Origin;
+use self::queue::Sender;
+use self::records::Resource;
 pub use self::settings::{Log, LogFormat, TelemetrySettings};
 use clientele_core::trace::{self, Tracer};
 
@@ -76,18 +79,18 @@ pub fn start_exporting(
 ) -> Result<Telemetry, &'static str> {
     let (stop, stopped) = watch::channel(false);
     let mut exporters = Vec::new();
-    let origin = Origin::new(&settings.service_name, &uuid::Uuid::now_v7().to_string());
-    let mut export = |signal| -> Result<Entrance, &'static str> {
-        let (entrance, exit) = queue::queue();
+    let resource = Resource::new(&settings.service_name, &uuid::Uuid::now_v7().to_string());
+    let mut export = |signal| -> Result<Sender, &'static str> {
+        let (sender, receiver) = queue::queue();
         let exporter = Exporter {
             signal,
             collector: Collector::new(settings, signal)?,
-            origin: origin.clone(),
-            queue: exit,
+            resource: resource.clone(),
+            queue: receiver,
             log: exporter::Log::default(),
         };
         exporters.push(tokio::spawn(exporter.run(stopped.clone())));
-        Ok(entrance)
+        Ok(sender)
     };
     let mut lines = None;
     if settings.is_on() {
@@ -140,7 +143,7 @@ impl Telemetry {
         let _ = self.closing.set(Instant::now());
     }
 
-    /// Exports what waits, until `patience` after [`Self::closing`], but for at least a second.
+    /// Exports the queued records, until `patience` after [`Self::closing`], but for at least a second.
     pub async fn end(self, patience: Duration) {
         let now = Instant::now();
         let end = self.closing.get().map_or(now, |closing| *closing + patience);

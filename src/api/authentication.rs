@@ -35,13 +35,13 @@ pub use self::{
     settings::{AuthenticationSettings, JwtSettings},
 };
 use super::{
-    PeerAddress, RequestId, RequestPermit, graphql,
+    PeerAddress, RequestId, RequestPermit, RequestedTrace, graphql,
     health::Finding,
     metrics::{ApiMetrics, SignInMethod, SignInOutcome},
     report::{ErrorReport, LogCause, Reason, RequestReport},
     rest,
 };
-use clientele_core::flow::Flow;
+use clientele_core::{flow::Flow, trace};
 use clientele_domain::{
     access::{Account, Accounts, SignInError},
     caller::{Api, Caller, CallerKind},
@@ -115,7 +115,10 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
     request.extensions_mut().insert(id);
     request.extensions_mut().insert(caller);
     request.extensions_mut().insert(refusal.clone());
-    let mut response = next.run(request).await;
+    // Anonymous callers can't have their traces recorded.
+    let requested = request.extensions().get::<RequestedTrace>();
+    let context = requested.map_or_else(trace::current, |requested| Some(requested.context()));
+    let mut response = trace::within(context, next.run(request)).await;
     refusal.add_to(&mut response);
     response
 }

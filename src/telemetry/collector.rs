@@ -1,15 +1,15 @@
-//! The collector: sends it the body of one export, and tells failures that can be repeated from others.
+//! Sends the body of one export to the collector, and distinguishes failures that can be repeated from others.
 
 use std::{error::Error, time::Duration};
 
 use axum::http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use reqwest::{Client, Response, StatusCode, Url, header::RETRY_AFTER, redirect::Policy};
 
-use super::settings::TelemetrySettings;
+use super::{protobuf::rejected_records, settings::TelemetrySettings};
 
 /// A longer Retry-After is taken for a mistake.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// The most bytes read of an answer, so that the connection can be used again.
+/// The most bytes read of an answer.
 const LARGEST_ANSWER: usize = 64 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,19 +78,22 @@ impl Collector {
         Self { timeout, ..self }
     }
 
-    /// Sends one export. An empty body exports nothing.
-    pub async fn export(&self, body: Vec<u8>) -> Result<(), ExportError> {
+    /// Sends one export. An empty body exports nothing. Returns the number of records that the collector rejected
+    /// although it accepted the export.
+    pub async fn export(&self, body: Vec<u8>) -> Result<u64, ExportError> {
         let request = self.http.post(self.url.clone()).headers(self.headers.clone());
         let response = request.timeout(self.timeout).body(body).send().await;
         let mut response = response.map_err(|error| ExportError::Temporary(self.cause(&error), None))?;
-        let mut read = 0;
+        // Read to its end, so that the connection can be used again.
+        let mut answer = Vec::new();
         while let Ok(Some(chunk)) = response.chunk().await {
-            read += chunk.len();
-            if read > LARGEST_ANSWER {
+            answer.extend_from_slice(&chunk);
+            if answer.len() > LARGEST_ANSWER {
                 break;
             }
         }
-        outcome(&response)
+        outcome(&response)?;
+        Ok(rejected_records(&answer))
     }
 
     /// The innermost cause, without the address.

@@ -11,8 +11,8 @@ use tokio::{
 
 use super::{
     collector::{Collector, ExportError, Signal},
-    queue::Exit,
-    records::Origin,
+    queue::Receiver,
+    records::Resource,
 };
 
 /// The time that a batch waits for further records.
@@ -27,8 +27,7 @@ tokio::task_local! {
     static EXPORTING: ();
 }
 
-/// Returns true in the task of an exporter: what is logged there isn't exported, because an export that causes the next
-/// one would never end.
+/// Returns true in the task of an exporter. Its log lines aren't exported: each export could cause the next one.
 pub(super) fn is_exporting() -> bool {
     EXPORTING.try_with(|()| ()).is_ok()
 }
@@ -36,13 +35,13 @@ pub(super) fn is_exporting() -> bool {
 pub(super) struct Exporter {
     pub signal: Signal,
     pub collector: Collector,
-    pub origin: Origin,
-    pub queue: Exit,
+    pub resource: Resource,
+    pub queue: Receiver,
     pub log: Log,
 }
 
 impl Exporter {
-    /// Exports until `stop` is true, and then what waits, as long as the collector accepts it.
+    /// Exports until `stop` is true, and then the queued records as long as the collector accepts them.
     pub async fn run(self, stop: watch::Receiver<bool>) {
         EXPORTING.scope((), self.export_all(stop)).await;
     }
@@ -61,7 +60,7 @@ impl Exporter {
             let batch = self.queue.batch(first);
             self.deliver(&batch, &mut stop).await;
             if !*stop.borrow() {
-                self.log.lost(self.signal, &self.queue, BETWEEN_WARNINGS);
+                self.log_losses(BETWEEN_WARNINGS);
             }
         }
         loop {
@@ -71,7 +70,12 @@ impl Exporter {
             }
         }
         self.queue.lose_rest();
-        self.log.lost(self.signal, &self.queue, Duration::ZERO);
+        self.log_losses(Duration::ZERO);
+    }
+
+    fn log_losses(&mut self, pause: Duration) {
+        self.log.lost(self.signal, &self.queue, pause);
+        self.log.rejected(self.signal, pause);
     }
 
     /// Exports a batch, as often as needed until `stop`. False when the collector doesn't take it.
@@ -79,9 +83,10 @@ impl Exporter {
         let mut pause = FIRST_PAUSE;
         loop {
             let is_last = *stop.borrow() || stop.has_changed().is_err();
-            let error = match self.collector.export(self.origin.request(batch)).await {
-                Ok(()) => {
+            let error = match self.collector.export(self.resource.request(batch)).await {
+                Ok(rejected) => {
                     self.log.accepted(self.signal);
+                    self.log.rejected += rejected.min(batch.len() as u64);
                     return true;
                 }
                 Err(error) => error,
@@ -118,6 +123,9 @@ pub(super) struct Log {
     is_known: bool,
     warned: Option<Instant>,
     counted: Option<Instant>,
+    /// The records that the collector rejected since the last line about them.
+    rejected: u64,
+    rejected_logged: Option<Instant>,
 }
 
 impl Log {
@@ -138,13 +146,25 @@ impl Log {
     }
 
     /// Logs the number of lost records, unless that was done within `pause`: then they are counted on.
-    fn lost(&mut self, signal: Signal, queue: &Exit, pause: Duration) {
+    fn lost(&mut self, signal: Signal, queue: &Receiver, pause: Duration) {
         if queue.has_lost() && is_due(&mut self.counted, pause) {
             let records = queue.take_lost();
             tracing::warn!(
                 signal = signal.as_str(),
                 records,
                 "telemetry lost: the collector didn't take it in time"
+            );
+        }
+    }
+
+    /// Logs the number of records that the collector rejected in exports that it accepted.
+    fn rejected(&mut self, signal: Signal, pause: Duration) {
+        if self.rejected > 0 && is_due(&mut self.rejected_logged, pause) {
+            let records = std::mem::take(&mut self.rejected);
+            tracing::warn!(
+                signal = signal.as_str(),
+                records,
+                "telemetry lost: the collector rejected records of an export: see its log"
             );
         }
     }

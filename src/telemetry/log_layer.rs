@@ -9,11 +9,11 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
-use super::{exporter::is_exporting, queue::Entrance, records::LogRecord};
+use super::{exporter::is_exporting, queue::Sender, records::LogRecord};
 use clientele_core::trace;
 
 pub(super) struct LogLayer {
-    pub queue: Entrance,
+    pub queue: Sender,
     pub clock: fn() -> DateTime<Utc>,
 }
 
@@ -34,6 +34,10 @@ impl<S: Subscriber> Layer<S> for LogLayer {
     }
 }
 
+/// Fields that stay on standard error, because they have a part of a client's data: the masked recipient of a message
+/// that is only logged.
+const NOT_EXPORTED: [&str; 1] = ["recipient"];
+
 /// Reads the fields of an event. The field `message` is the body of the record.
 #[derive(Default)]
 struct Fields(LogRecord);
@@ -46,6 +50,7 @@ impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "message" => self.0.set_body(value),
+            name if NOT_EXPORTED.contains(&name) => {}
             name => self.0.add_text(name, value),
         }
     }

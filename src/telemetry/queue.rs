@@ -12,53 +12,53 @@ pub(super) const MOST_BYTES: usize = 4 << 20;
 /// The bytes from which on a batch doesn't wait for more.
 pub(super) const BATCH_BYTES: usize = 512 << 10;
 
-/// The end of a queue at which records enter. Never blocks.
+/// Adds records to a queue. Never blocks.
 #[derive(Clone, Debug)]
-pub(super) struct Entrance {
+pub(super) struct Sender {
     sender: mpsc::UnboundedSender<Vec<u8>>,
-    fill: Arc<Fill>,
+    state: Arc<QueueState>,
 }
 
-/// The end at which batches leave.
+/// Takes batches from a queue.
 #[derive(Debug)]
-pub(super) struct Exit {
+pub(super) struct Receiver {
     receiver: mpsc::UnboundedReceiver<Vec<u8>>,
-    fill: Arc<Fill>,
+    state: Arc<QueueState>,
 }
 
 #[derive(Debug, Default)]
-struct Fill {
+struct QueueState {
     bytes: AtomicUsize,
     lost: AtomicU64,
     /// Notified when a batch is complete.
     batch: Notify,
 }
 
-pub(super) fn queue() -> (Entrance, Exit) {
+pub(super) fn queue() -> (Sender, Receiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let fill = Arc::<Fill>::default();
-    let entrance = Entrance {
+    let state = Arc::<QueueState>::default();
+    let sender = Sender {
         sender,
-        fill: fill.clone(),
+        state: state.clone(),
     };
-    (entrance, Exit { receiver, fill })
+    (sender, Receiver { receiver, state })
 }
 
-impl Entrance {
+impl Sender {
     pub fn add(&self, record: Vec<u8>) {
         let bytes = record.len();
-        let before = self.fill.bytes.fetch_add(bytes, Relaxed);
+        let before = self.state.bytes.fetch_add(bytes, Relaxed);
         let after = before + bytes;
         if after > MOST_BYTES || self.sender.send(record).is_err() {
-            self.fill.bytes.fetch_sub(bytes, Relaxed);
-            self.fill.lost.fetch_add(1, Relaxed);
+            self.state.bytes.fetch_sub(bytes, Relaxed);
+            self.state.lost.fetch_add(1, Relaxed);
         } else if before < BATCH_BYTES && after >= BATCH_BYTES {
-            self.fill.batch.notify_one();
+            self.state.batch.notify_one();
         }
     }
 }
 
-impl Exit {
+impl Receiver {
     /// The first record of the next batch, once there is one. None when no more can come.
     pub async fn first(&mut self) -> Option<Vec<u8>> {
         self.receiver.recv().await
@@ -66,8 +66,8 @@ impl Exit {
 
     /// Returns when the waiting records are enough for a batch.
     pub async fn is_full(&self) {
-        let notified = self.fill.batch.notified();
-        if self.fill.bytes.load(Relaxed) < BATCH_BYTES {
+        let notified = self.state.batch.notified();
+        if self.state.bytes.load(Relaxed) < BATCH_BYTES {
             notified.await;
         }
     }
@@ -84,13 +84,13 @@ impl Exit {
                 false => None,
             };
         }
-        self.fill.bytes.fetch_sub(bytes, Relaxed);
+        self.state.bytes.fetch_sub(bytes, Relaxed);
         batch
     }
 
     /// Counts records that can't be exported.
     pub fn lose(&self, records: usize) {
-        self.fill.lost.fetch_add(records as u64, Relaxed);
+        self.state.lost.fetch_add(records as u64, Relaxed);
     }
 
     /// Counts all waiting records as lost.
@@ -104,12 +104,12 @@ impl Exit {
     }
 
     pub fn has_lost(&self) -> bool {
-        self.fill.lost.load(Relaxed) > 0
+        self.state.lost.load(Relaxed) > 0
     }
 
     /// The number of records that were lost since the last call.
     pub fn take_lost(&self) -> u64 {
-        self.fill.lost.swap(0, Relaxed)
+        self.state.lost.swap(0, Relaxed)
     }
 }
 
@@ -121,44 +121,44 @@ mod tests {
 
     #[tokio::test]
     async fn full_queue_loses_new_records_and_counts_them() {
-        let (entrance, mut exit) = queue();
+        let (sender, mut receiver) = queue();
         let record = || vec![0; 64 << 10];
         let most = MOST_BYTES / record().len();
         for _ in 0..most {
-            entrance.add(record());
+            sender.add(record());
         }
-        assert_eq!(exit.take_lost(), 0);
-        entrance.add(record());
-        entrance.add(vec![0]);
-        assert_eq!(exit.take_lost(), 2);
-        let batch = exit.batch(None);
+        assert_eq!(receiver.take_lost(), 0);
+        sender.add(record());
+        sender.add(vec![0]);
+        assert_eq!(receiver.take_lost(), 2);
+        let batch = receiver.batch(None);
         assert_eq!(batch.len(), BATCH_BYTES / record().len());
         for _ in 0..batch.len() {
-            entrance.add(record());
+            sender.add(record());
         }
-        entrance.add(vec![0]);
-        assert_eq!((exit.take_lost(), exit.take_lost()), (1, 0));
+        sender.add(vec![0]);
+        assert_eq!((receiver.take_lost(), receiver.take_lost()), (1, 0));
         let mut left = 0;
-        while let Ok(first) = exit.receiver.try_recv() {
-            left += exit.batch(Some(first)).len();
+        while let Ok(first) = receiver.receiver.try_recv() {
+            left += receiver.batch(Some(first)).len();
         }
         assert_eq!(left, most);
-        entrance.add(vec![0; MOST_BYTES]);
-        assert_eq!(exit.take_lost(), 0);
+        sender.add(vec![0; MOST_BYTES]);
+        assert_eq!(receiver.take_lost(), 0);
     }
 
     #[tokio::test]
     async fn complete_batch_is_announced() {
-        let (entrance, mut exit) = queue();
-        entrance.add(vec![0; BATCH_BYTES - 1]);
-        assert_eq!(exit.is_full().now_or_never(), None);
-        entrance.add(vec![0]);
-        assert_eq!(exit.is_full().now_or_never(), Some(()));
-        let first = exit.first().now_or_never().flatten();
-        assert_eq!(exit.batch(first).len(), 2);
-        entrance.add(vec![0]);
+        let (sender, mut receiver) = queue();
+        sender.add(vec![0; BATCH_BYTES - 1]);
+        assert_eq!(receiver.is_full().now_or_never(), None);
+        sender.add(vec![0]);
+        assert_eq!(receiver.is_full().now_or_never(), Some(()));
+        let first = receiver.first().now_or_never().flatten();
+        assert_eq!(receiver.batch(first).len(), 2);
+        sender.add(vec![0]);
         // The notification of the batch before may be left.
-        let _ = exit.is_full().now_or_never();
-        assert_eq!(exit.is_full().now_or_never(), None);
+        let _ = receiver.is_full().now_or_never();
+        assert_eq!(receiver.is_full().now_or_never(), None);
     }
 }

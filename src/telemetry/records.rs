@@ -13,12 +13,12 @@ const LONGEST_TEXT: usize = 1_024;
 
 /// The parts of an export that are the same for all of a process.
 #[derive(Debug, Clone)]
-pub(super) struct Origin {
+pub(super) struct Resource {
     resource: Vec<u8>,
     scope: Vec<u8>,
 }
 
-impl Origin {
+impl Resource {
     /// `instance` is a text that no other process has.
     pub fn new(service_name: &str, instance: &str) -> Self {
         let attributes = [
@@ -59,8 +59,8 @@ pub(super) fn span(span: &Span) -> Vec<u8> {
     message = message
         .bytes(5, &*span.details.name)
         .number(6, kind)
-        .fixed64(7, nanoseconds(span.begun))
-        .fixed64(8, nanoseconds(span.ended))
+        .fixed64(7, nanoseconds(span.start))
+        .fixed64(8, nanoseconds(span.end))
         .messages(9, span.details.attributes.iter().map(attribute));
     if span.details.is_failed {
         const ERROR: u64 = 2;

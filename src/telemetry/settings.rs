@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use clientele_core::secret::Secret;
+use clientele_core::{network::is_this_machine, secret::Secret};
 
 /// The most headers of an export.
 const MOST_HEADERS: usize = 16;
@@ -45,7 +45,7 @@ pub struct TelemetrySettings {
     pub traces: bool,
     pub logs: bool,
     pub service_name: String,
-    /// The part of the traces that begin here which is recorded, from 0 to 1.
+    /// The part of the traces that start here which is recorded, from 0 to 1.
     pub sampling_ratio: f64,
     /// The time limit of one export.
     pub timeout_seconds: u64,
@@ -101,7 +101,7 @@ impl TelemetrySettings {
                  telemetry.otlp_endpoint empty",
             );
         }
-        if url.scheme() != "https" && !headers.is_empty() && !is_this_machine(&url) {
+        if url.scheme() != "https" && !headers.is_empty() && !is_this_machine(url.host_str().unwrap_or_default()) {
             return Err(
                 "telemetry.otlp_headers would go over the network unencrypted: with http://, headers are for a \
                  collector on this machine only",
@@ -178,12 +178,6 @@ impl TelemetrySettings {
             false => Err("telemetry.otlp_headers must hold at most 16 headers"),
         }
     }
-}
-
-fn is_this_machine(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let address = host.parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -152,9 +152,36 @@ impl fmt::Display for ListenAddress {
     }
 }
 
+/// Returns true for the host of a URL, or a host name or address, that is this machine by itself.
+pub fn is_this_machine(host: &str) -> bool {
+    let host = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::{ListenAddress, Network};
+
+    #[test]
+    fn only_loopback_hosts_are_this_machine() {
+        for (host, is_here) in [
+            ("localhost", true),
+            ("LocalHost", true),
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("::1", true),
+            ("[::1]", true),
+            ("10.0.0.1", false),
+            ("[2001:db8::1]", false),
+            ("localhost.test", false),
+            ("", false),
+        ] {
+            assert_eq!(super::is_this_machine(host), is_here, "{host}");
+        }
+    }
 
     #[test]
     fn a_network_holds_the_addresses_that_begin_like_it() {

@@ -1,7 +1,7 @@
 //! Distributed tracing: spans, and the W3C trace context that connects them across processes.
 //!
 //! The tracer is one for the process, like the subscriber of `tracing`. Until one is [installed](install), no span
-//! begins, [`current`] is None and nothing is allocated. Spans are values that end once: code that has no span pays for
+//! starts, [`current`] is None and nothing is allocated. Spans are values that end once: code that has no span pays for
 //! one atomic load.
 //!
 //! Attributes hold no personal data: no keys, no texts of callers except checked operation names, no values of
@@ -33,9 +33,14 @@ pub fn install(tracer: Tracer) {
     let _ = TRACER.set(tracer);
 }
 
-/// Begins a span: below `parent`, else as the first of a new trace. None without a tracer.
+/// Starts a span: below `parent`, else as the first of a new trace. None without a tracer.
 pub fn start(parent: Option<SpanContext>) -> Option<ActiveSpan<'static>> {
     TRACER.get().map(|tracer| tracer.start(parent))
+}
+
+/// Starts a span below one of a caller that isn't authenticated yet, see [`Tracer::start_untrusted`].
+pub fn start_untrusted(caller: Option<SpanContext>) -> Option<ActiveSpan<'static>> {
+    TRACER.get().map(|tracer| tracer.start_untrusted(caller))
 }
 
 /// The span that the current task works for. None without a tracer, and outside any span.

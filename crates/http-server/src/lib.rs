@@ -8,7 +8,7 @@
 //! accept any request id, and limit the time between two parts of a body instead of that of the whole body.
 //!
 //! Paths with a meaning: requests for `/health/…` and `/metrics` are admitted beyond the limit of requests, and those
-//! for `/health/…` are logged at DEBUG.
+//! for `/health/…` are logged at DEBUG. Neither has a span.
 
 mod accept;
 mod activity;
@@ -58,6 +58,7 @@ pub use self::{
     proxy::PeerAddress,
     refusal::refuse,
     request_id::RequestId,
+    request_span::RequestedTrace,
     settings::{ForwardedHeader, HttpSettings},
     tls::{CertificateError, Validity},
 };

@@ -1,4 +1,4 @@
-//! Gives every request an id and a span, and logs and reports it when the head of its response is ready.
+//! Gives every request an id and a span, and logs and reports it when its response headers are ready.
 //!
 //! A log holds no personal data of clients: a request is known by its route's pattern and its id, never by its path,
 //! query or body, and its caller by kind, key and network address, never by name.
@@ -20,30 +20,39 @@ use crate::{
     proxy::PeerAddress,
     report::{ErrorReport, Operation, RequestReport},
     request_id::RequestId,
-    request_span,
+    request_span::{self, RequestedTrace},
 };
 
 pub async fn observe<A: Application>(State(application): State<A>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(&request);
     let report = RequestReport::default();
     let caller = request_span::of_caller(request.headers());
-    let span = trace::start(caller);
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let span = match request_span::is_traced(route.as_ref().map(MatchedPath::as_str)) {
+        true => trace::start_untrusted(caller),
+        false => None,
+    };
     let context = span.as_ref().map(ActiveSpan::context);
+    let requested = RequestedTrace::new(caller, context);
     let mut line = Line {
         application,
         method: request.method().clone(),
         version: request.version(),
-        route: request.extensions().get::<MatchedPath>().cloned(),
+        route,
         address: request.extensions().get().copied(),
         id: id.clone(),
         report: report.clone(),
         trace: context.or(caller).map(|context| context.trace),
         span,
+        asks_for_trace: requested.is_some(),
         start: Instant::now(),
         response: None,
     };
     request.extensions_mut().insert(id);
     request.extensions_mut().insert(report);
+    if let Some(requested) = requested {
+        request.extensions_mut().insert(requested);
+    }
     let mut response = trace::within(context, next.run(request)).await;
     let errors = response.extensions_mut().remove::<ErrorReport>();
     line.response = Some(Responded {
@@ -72,9 +81,11 @@ struct Line<A: Application> {
     address: Option<PeerAddress>,
     id: RequestId,
     report: RequestReport,
-    /// The caller's trace, or the one that begins here.
+    /// The caller's trace, or the one that starts here.
     trace: Option<TraceId>,
     span: Option<ActiveSpan<'static>>,
+    /// The caller asks for a recorded trace.
+    asks_for_trace: bool,
     start: Instant,
     response: Option<Responded>,
 }
@@ -94,7 +105,11 @@ impl<A: Application> Drop for Line<A> {
         };
         self.application.ended(&request);
         let response_bytes = response.as_ref().and_then(|response| response.bytes);
-        let span = self.span.take();
+        let mut span = self.span.take();
+        let is_authenticated = self.report.caller().0.is_some();
+        if let Some(span) = span.as_mut().filter(|_| self.asks_for_trace && is_authenticated) {
+            span.sample();
+        }
         trace::within_sync(span.as_ref().map(ActiveSpan::context), || {
             self.log(&request, response_bytes)
         });

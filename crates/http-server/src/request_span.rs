@@ -21,7 +21,30 @@ pub fn of_caller(headers: &HeaderMap) -> Option<SpanContext> {
     }
 }
 
-/// The name, kind and attributes of the span of an ended request.
+/// A trace that the caller asks to be recorded. In the extensions of a request; it applies once the caller is
+/// authenticated, because anonymous callers must not cause exports.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestedTrace(SpanContext);
+
+impl RequestedTrace {
+    /// None unless the caller asks for it.
+    pub(crate) fn new(caller: Option<SpanContext>, span: Option<SpanContext>) -> Option<Self> {
+        let is_sampled = caller?.is_sampled;
+        is_sampled.then_some(Self(SpanContext { is_sampled, ..span? }))
+    }
+
+    /// The context for the work for an authenticated caller.
+    pub fn context(self) -> SpanContext {
+        self.0
+    }
+}
+
+/// Returns false for probes and scrapes, which are frequent and come from unauthenticated callers.
+pub fn is_traced(route: Option<&str>) -> bool {
+    route.is_none_or(|route| !route.starts_with("/health/") && route != "/metrics")
+}
+
+/// The span of a request that has ended.
 pub fn details<A: Application>(
     request: &EndedRequest<'_>,
     version: Version,
@@ -87,7 +110,7 @@ mod tests {
     use axum::http::{HeaderMap, HeaderValue};
     use proptest::prelude::*;
 
-    use super::of_caller;
+    use super::{is_traced, of_caller};
     use crate::tests::fuzzing::traceparent;
 
     #[test]
@@ -107,6 +130,20 @@ mod tests {
                 headers.append("traceparent", HeaderValue::from_static(header));
             }
             assert_eq!(of_caller(&headers).is_some(), is_valid, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn probes_and_scrapes_have_no_span() {
+        for (route, has_span) in [
+            (Some("/health/live"), false),
+            (Some("/health/ready"), false),
+            (Some("/metrics"), false),
+            (Some("/graphql"), true),
+            (Some("/api/clients/{id}"), true),
+            (None, true),
+        ] {
+            assert_eq!(is_traced(route), has_span, "{route:?}");
         }
     }
 

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 pub use certificate::Certificate;
 pub use collector::{Collecting, CollectorPeer};
-pub use gateway::{Answering, GatewayPeer};
+pub use gateway::{Answering, GatewayPeer, Submitted};
 pub use smtp::{Mailed, Mailing, Security, SmtpOptions, SmtpPeer, Stage};
 
 /// A test that waits longer than this for a message fails.

@@ -108,6 +108,38 @@ async fn refused_exports_are_not_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rejected_records_of_an_accepted_export_are_lost() {
+    let folder = directory();
+    let collector = CollectorPeer::start(Collecting::Reject(1)).await;
+    let program = exporting(&sqlite(&folder), &collector, &[]);
+    store_client(&program, &[]).await;
+    collector
+        .until(|exports| exports.iter().any(|export| export.path == "/v1/traces"))
+        .await;
+    let (log, _) = stop(program);
+    let lost = "telemetry lost: the collector rejected records of an export: see its log";
+    let mut lines = of_exporters(&log);
+    // A second batch makes a second line at the end.
+    lines.dedup();
+    assert_eq!(
+        lines,
+        [
+            json!(["WARN", "logs", null, lost]),
+            json!(["WARN", "traces", null, lost])
+        ],
+        "{log}"
+    );
+    let counted = |signal: &str| -> u64 {
+        let of_signal = events(&log).into_iter().filter(|event| event["signal"] == signal);
+        of_signal.filter_map(|event| event["records"].as_u64()).sum()
+    };
+    for (signal, path) in [("traces", "/v1/traces"), ("logs", "/v1/logs")] {
+        let exports = collector.exports().iter().filter(|export| export.path == path).count();
+        assert_eq!(counted(signal), exports as u64, "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn overloaded_collector_gets_the_same_export_again() {
     let folder = directory();
     let collector = CollectorPeer::start(Collecting::Accept).await;

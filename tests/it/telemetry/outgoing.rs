@@ -8,7 +8,7 @@ use crate::{
         TestServer,
         graphql::define_template,
         peers::{
-            Answering, Collecting, CollectorPeer, GatewayPeer,
+            Answering, Collecting, CollectorPeer, GatewayPeer, Submitted,
             collector::{SeenSpan, spans},
         },
         program::{Server, clientele, directory},
@@ -78,9 +78,9 @@ async fn delivery_is_a_trace_that_the_gateway_gets(server: &TestServer) {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn issuer_gets_the_trace_of_the_request_that_needs_its_keys() {
-    let collector = CollectorPeer::start(Collecting::Accept).await;
+/// A server that exports to this collector fetches the issuer's keys at its start, and for a request with a caller's
+/// span. Returns both fetches and the issuer.
+async fn fetches(collector: &CollectorPeer, traces: &str) -> (Submitted, Submitted, GatewayPeer) {
     let (old, new) = (Key::new("old"), Key::new("new"));
     let keys = |keys: &[&Key]| {
         let keys: Vec<Value> = keys.iter().map(|key| key.public()).collect();
@@ -102,6 +102,7 @@ async fn issuer_gets_the_trace_of_the_request_that_needs_its_keys() {
         directory,
         &[
             ("CLIENTELE_TELEMETRY__OTLP_ENDPOINT", &endpoint),
+            ("CLIENTELE_TELEMETRY__TRACES", traces),
             ("CLIENTELE_AUTHENTICATION__JWT__ISSUER", "https://issuer.test"),
             ("CLIENTELE_AUTHENTICATION__JWT__AUDIENCE", "clientele"),
             ("CLIENTELE_AUTHENTICATION__JWT__JWKS_URL", &url),
@@ -124,6 +125,21 @@ async fn issuer_gets_the_trace_of_the_request_that_needs_its_keys() {
     let second = issuer.message(1).await;
     program.signal("TERM");
     program.wait();
+    (first, second, issuer)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issuer_gets_the_callers_context_unchanged_without_traces() {
+    let collector = CollectorPeer::start(Collecting::Accept).await;
+    let (_, second, _) = fetches(&collector, "false").await;
+    assert_eq!(second.headers["traceparent"], traceparent("01"));
+    assert_eq!(spans(&collector.exports()), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issuer_gets_the_trace_of_the_request_that_needs_its_keys() {
+    let collector = CollectorPeer::start(Collecting::Accept).await;
+    let (first, second, issuer) = fetches(&collector, "true").await;
     let spans = spans(&collector.exports());
     let fetches: Vec<_> = spans.iter().filter(|span| span.name == "GET issuer keys").collect();
     assert_eq!(fetches.len(), 2, "{spans:#?}");

@@ -6,11 +6,14 @@ use serde_json::{Value, json};
 
 use super::{PARENT, TRACE, events, exporting, logging, requests, store_client, traceparent};
 use crate::harness::{
-    TestServer, net,
+    TestServer,
+    graphql::define_template,
+    net,
     peers::{
         Collecting, CollectorPeer,
-        collector::{SeenSpan, lines, resource, spans},
+        collector::{Export, SeenSpan, lines, resource, spans},
     },
+    program::{Server, clientele, directory, text},
 };
 
 const REQUEST_ID: &str = "0190a5c5-9ec6-7c4e-a3a4-0dc4d5a7a1f0";
@@ -19,6 +22,7 @@ on_both!(
     request_and_its_statements_are_spans_of_the_callers_trace,
     exports_hold_no_personal_data,
     failed_statement_and_request_are_marked,
+    recipient_of_a_logged_message_is_not_exported,
 );
 
 fn object(attributes: &BTreeMap<String, Value>) -> Value {
@@ -84,10 +88,10 @@ async fn request_and_its_statements_are_spans_of_the_callers_trace(server: &Test
         assert_eq!(statement.parent.as_ref(), Some(&request.span), "{statement:?}");
         assert_eq!((statement.kind, statement.is_failed), (3, false), "{statement:?}");
         assert!(
-            request.begun <= statement.begun && statement.begun <= statement.ended,
+            request.start <= statement.start && statement.start <= statement.end,
             "{statement:?}"
         );
-        assert!(statement.ended <= request.ended, "{statement:?} {request:?}");
+        assert!(statement.end <= request.end, "{statement:?} {request:?}");
         assert_eq!(
             object(&statement.attributes),
             json!({ "db.system.name": system, "db.query.summary": statement.name })
@@ -233,6 +237,32 @@ async fn exports_hold_no_personal_data(server: &TestServer) {
     }
 }
 
+async fn recipient_of_a_logged_message_is_not_exported(server: &TestServer) {
+    let variant = json!({ "language": "ENGLISH", "subject": "Hello", "text": "Dear {CLIENT_NAME}" });
+    let template = json!({ "templateId": "hello", "name": "hello", "event": "CLIENT_CREATED", "channel": "EMAIL",
+        "variants": [variant] });
+    define_template(server, template).await;
+    let collector = CollectorPeer::start(Collecting::Accept).await;
+    let program = exporting(&server.database_url(), &collector, &[]);
+    store_client(&program, &[]).await;
+    let logged = "a message that no channel sends";
+    let is_logged = |exports: &[Export]| lines(exports).iter().any(|line| line.body == logged);
+    let exports = collector.until(is_logged).await;
+    program.signal("TERM");
+    let (log, _) = program.wait();
+    let written: Vec<_> = events(&log)
+        .into_iter()
+        .filter(|event| event["message"] == logged)
+        .collect();
+    assert_eq!(written.len(), 1, "{log}");
+    assert_eq!(written[0]["recipient"], "t***@***.test");
+    let line = lines(&exports).into_iter().find(|line| line.body == logged);
+    assert_eq!(
+        object(&line.expect("it is exported").attributes),
+        json!({ "target": "clientele_delivery::channel::log", "channel": "EMAIL", "key": written[0]["key"] })
+    );
+}
+
 async fn failed_statement_and_request_are_marked(server: &TestServer) {
     let collector = CollectorPeer::start(Collecting::Accept).await;
     let program = exporting(&server.database_url(), &collector, &[]);
@@ -257,7 +287,7 @@ async fn failed_statement_and_request_are_marked(server: &TestServer) {
 
 /// The trace ids of the lines of these requests, each with some headers.
 async fn trace_ids(environment: &[(&str, &str)], headers: &[&[(&str, &str)]]) -> (Vec<Value>, String) {
-    let folder = crate::harness::program::directory();
+    let folder = directory();
     let url = format!("sqlite:{}", folder.path().join("clientele.db").display());
     let program = logging(&url, environment);
     for headers in headers {
@@ -360,6 +390,89 @@ async fn callers_decide_about_their_traces_and_the_ratio_about_others() {
         assert_eq!(parents, exported, "{ratio} {traces}");
         assert_eq!(lines(&exports).iter().filter(|line| line.body == "request").count(), 3);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_authenticated_callers_have_their_traces_recorded() {
+    let collector = CollectorPeer::start(Collecting::Accept).await;
+    let endpoint = collector.endpoint();
+    let folder = directory();
+    let run = |arguments: &[&str]| {
+        let output = clientele(&folder, arguments, &[]).output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        text(output.stdout)
+    };
+    run(&["migrate"]);
+    let token = run(&["token", "create", "job", "--permissions", "ALL"]);
+    let token = token.trim();
+    let program = Server::start_in(
+        folder,
+        &[
+            ("CLIENTELE_TELEMETRY__OTLP_ENDPOINT", &endpoint),
+            ("CLIENTELE_TELEMETRY__SAMPLING_RATIO", "0"),
+            ("CLIENTELE_AUTHENTICATION__PUBLIC_METRICS", "true"),
+        ],
+    );
+    let sampled = traceparent("01");
+    let http = reqwest::Client::new();
+    let get = |path: &str| http.get(format!("{}{path}", program.address));
+    let sign_in = "mutation { signIn(input: { name: \"admin\", password: \"wrong\" }) { userErrors { code } } }";
+    for (request, status) in [
+        (get("/health/live"), 200),
+        (get("/health/ready"), 200),
+        (get("/metrics"), 200),
+        (get("/metrics").bearer_auth(token), 200),
+        (get("/none"), 404),
+        (get("/api/clients"), 401),
+        (get("/api/clients").basic_auth("admin", Some("wrong")), 401),
+        (get("/api/clients").bearer_auth("clt_wrong"), 401),
+        (
+            http.post(format!("{}/graphql", program.address))
+                .json(&json!({ "query": sign_in })),
+            200,
+        ),
+        (get("/api/clients").bearer_auth(token), 200),
+    ] {
+        let answer = request.header("traceparent", &sampled).send().await.expect("an answer");
+        let (url, found) = (answer.url().clone(), answer.status());
+        assert_eq!(found, status, "{url}: {:?}", answer.text().await);
+    }
+    let unsampled = get("/api/clients").bearer_auth(token);
+    let answer = unsampled.header("traceparent", traceparent("00")).send().await;
+    assert_eq!(answer.expect("an answer").status(), 200);
+    program.signal("TERM");
+    program.wait();
+    let spans = spans(&collector.exports());
+    let request = named(&spans, "GET /api/clients");
+    assert_eq!((&*request.trace, request.parent.as_deref()), (TRACE, Some(PARENT)));
+    let others: Vec<_> = spans.iter().filter(|span| span.span != request.span).collect();
+    assert!(!others.is_empty(), "the statements after the authentication");
+    for other in others {
+        assert_eq!(
+            (&other.parent, other.kind),
+            (&Some(request.span.clone()), 3),
+            "{other:?}"
+        );
+        assert!(!other.name.contains("token"), "{other:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn probes_and_scrapes_have_no_span() {
+    let collector = CollectorPeer::start(Collecting::Accept).await;
+    let folder = directory();
+    let url = format!("sqlite:{}", folder.path().join("clientele.db").display());
+    let program = exporting(&url, &collector, &[]);
+    for path in ["/health/live", "/health/ready", "/metrics", "/api/clients"] {
+        let answer = reqwest::get(format!("{}{path}", program.address)).await;
+        assert_eq!(answer.expect("an answer").status(), 200, "{path}");
+    }
+    program.signal("TERM");
+    program.wait();
+    let spans = spans(&collector.exports());
+    let of_requests = spans.iter().filter(|span| span.kind == 2);
+    let names: Vec<&str> = of_requests.map(|span| &*span.name).collect();
+    assert_eq!(names, ["GET /api/clients"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

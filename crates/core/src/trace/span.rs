@@ -1,4 +1,4 @@
-//! Spans from their beginning to their end, and the decision which traces are recorded.
+//! Spans from their start to their end, and the decision which traces are recorded.
 
 use std::{
     borrow::Cow,
@@ -13,22 +13,22 @@ use super::context::{SpanContext, SpanId, TraceId};
 /// The number of values of a trace id's random part.
 const RANDOM_PARTS: f64 = (1_u64 << 56) as f64;
 
-/// Begins spans, and passes those that have ended on.
+/// Starts spans, and passes those that have ended on.
 pub struct Tracer {
     clock: fn() -> DateTime<Utc>,
-    /// Traces that begin here are recorded if their random part is at least this. None: nothing is recorded, not even
-    /// traces that callers record.
+    /// Traces that start here are recorded if their random part is at least this. None: nothing is recorded, and the
+    /// contexts of callers are passed on unchanged.
     threshold: Option<u64>,
     sink: Box<dyn Fn(Span) + Send + Sync>,
 }
 
-/// A span that has begun. It is recorded when it is [ended](Self::end), and never if it is dropped.
+/// A span that has started. It is recorded when it is [ended](Self::end), and never if it is dropped.
 #[derive(Debug)]
 pub struct ActiveSpan<'t> {
     tracer: &'t Tracer,
     context: SpanContext,
     parent: Option<SpanId>,
-    begun: Instant,
+    start: Instant,
 }
 
 /// A span that has ended.
@@ -37,12 +37,12 @@ pub struct Span {
     pub context: SpanContext,
     /// None for the first span of a trace.
     pub parent: Option<SpanId>,
-    pub begun: DateTime<Utc>,
-    pub ended: DateTime<Utc>,
+    pub start: DateTime<Utc>,
+    pub end: DateTime<Utc>,
     pub details: Details,
 }
 
-/// The name, kind and attributes of a span. Contains no personal data.
+/// The name and the attributes of a span. Must hold no personal data of clients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Details {
     /// One of a small set of names.
@@ -93,7 +93,7 @@ impl From<u16> for AttributeValue {
 }
 
 impl Tracer {
-    /// `ratio` of the traces that begin here are recorded, from 0 to 1; those that callers begin are recorded if the
+    /// `ratio` of the traces that start here are recorded, from 0 to 1; those that callers start are recorded if the
     /// callers say so. Without a ratio, none are recorded: contexts are still passed on. `sink` gets each recorded span
     /// when it ends, and must not block.
     pub fn new(ratio: Option<f64>, clock: fn() -> DateTime<Utc>, sink: impl Fn(Span) + Send + Sync + 'static) -> Self {
@@ -110,26 +110,45 @@ impl Tracer {
         }
     }
 
-    /// Begins a span.
+    /// Starts a span.
     pub fn start(&self, parent: Option<SpanContext>) -> ActiveSpan<'_> {
-        let (trace, is_sampled) = match parent {
-            Some(parent) => (parent.trace, parent.is_sampled && self.threshold.is_some()),
-            None => {
+        let context = match (parent, self.threshold) {
+            // A span that isn't recorded must not become the parent of spans in other processes.
+            (Some(parent), None) => parent,
+            (Some(parent), Some(_)) => SpanContext {
+                span: random_id(SpanId::new),
+                ..parent
+            },
+            (None, _) => {
                 let trace = random_id(TraceId::new);
-                let is_sampled = self.threshold.is_some_and(|least| trace.random_part() >= least);
-                (trace, is_sampled)
+                SpanContext {
+                    trace,
+                    span: random_id(SpanId::new),
+                    is_sampled: self.samples(trace),
+                }
             }
         };
         ActiveSpan {
             tracer: self,
-            context: SpanContext {
-                trace,
-                span: random_id(SpanId::new),
-                is_sampled,
-            },
+            context,
             parent: parent.map(|parent| parent.span),
-            begun: Instant::now(),
+            start: Instant::now(),
         }
+    }
+
+    /// Starts a span below one of a caller that isn't authenticated yet. The ratio decides about its trace as well, so
+    /// that anonymous callers can't force exports, until [`ActiveSpan::sample`] is called for a trusted one.
+    pub fn start_untrusted(&self, caller: Option<SpanContext>) -> ActiveSpan<'_> {
+        let mut span = self.start(caller);
+        if self.threshold.is_some() && caller.is_some() {
+            // Not by the id of the trace, which the caller chooses.
+            span.context.is_sampled &= self.samples(random_id(TraceId::new));
+        }
+        span
+    }
+
+    fn samples(&self, trace: TraceId) -> bool {
+        self.threshold.is_some_and(|least| trace.random_part() >= least)
     }
 }
 
@@ -147,24 +166,29 @@ impl ActiveSpan<'_> {
         self.context
     }
 
+    /// Records this span, as its caller asks for it and is trusted. Spans below it that have ended stay as they are.
+    pub fn sample(&mut self) {
+        self.context.is_sampled = true;
+    }
+
     /// Ends the span now. `details` is called if the span is recorded.
     pub fn end(self, details: impl FnOnce() -> Details) {
-        let elapsed = self.begun.elapsed();
+        let elapsed = self.start.elapsed();
         self.end_after(elapsed, details);
     }
 
     /// Ends a span whose work took `elapsed` until now.
     pub fn end_after(self, elapsed: Duration, details: impl FnOnce() -> Details) {
-        if !self.context.is_sampled {
+        if !self.context.is_sampled || self.tracer.threshold.is_none() {
             return;
         }
-        let ended = (self.tracer.clock)();
+        let end = (self.tracer.clock)();
         let elapsed = TimeDelta::from_std(elapsed).unwrap_or_default();
         (self.tracer.sink)(Span {
             context: self.context,
             parent: self.parent,
-            begun: ended.checked_sub_signed(elapsed).unwrap_or(ended),
-            ended,
+            start: end.checked_sub_signed(elapsed).unwrap_or(end),
+            end,
             details: details(),
         });
     }

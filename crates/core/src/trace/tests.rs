@@ -50,14 +50,14 @@ fn span_has_the_parents_trace_an_id_of_its_own_and_its_time() {
     let context = span.context();
     span.end_after(Duration::from_millis(1_500), details);
     let recorded = recorded.lock().expect("no panic");
-    let begun = noon() - Duration::from_millis(1_500);
+    let start = noon() - Duration::from_millis(1_500);
     assert_eq!(
         *recorded,
         [Span {
             context,
             parent: Some(of_caller(true).span),
-            begun,
-            ended: noon(),
+            start,
+            end: noon(),
             details: details()
         }]
     );
@@ -67,11 +67,8 @@ fn span_has_the_parents_trace_an_id_of_its_own_and_its_time() {
 
 #[test]
 fn callers_decide_about_their_traces_and_the_ratio_about_others() {
-    for (ratio, of_sampled, of_unsampled, of_none) in [
-        (Some(1.0), true, false, true),
-        (Some(0.0), true, false, false),
-        (None, false, false, false),
-    ] {
+    for (ratio, of_sampled, of_unsampled, of_none) in [(Some(1.0), true, false, true), (Some(0.0), true, false, false)]
+    {
         let (tracer, recorded) = tracer(ratio);
         let parents = [Some(of_caller(true)), Some(of_caller(false)), None];
         for (parent, is_sampled) in parents.into_iter().zip([of_sampled, of_unsampled, of_none]) {
@@ -82,6 +79,49 @@ fn callers_decide_about_their_traces_and_the_ratio_about_others() {
             assert_eq!(ended.len(), usize::from(is_sampled), "{ratio:?} {parent:?}");
         }
     }
+}
+
+#[test]
+fn ratio_decides_about_callers_until_they_are_trusted() {
+    for (ratio, parent, is_sampled) in [
+        (1.0, Some(of_caller(true)), true),
+        (1.0, Some(of_caller(false)), false),
+        (1.0, None, true),
+        (0.0, Some(of_caller(true)), false),
+        (0.0, Some(of_caller(false)), false),
+        (0.0, None, false),
+    ] {
+        let (tracer, recorded) = tracer(Some(ratio));
+        let mut span = tracer.start_untrusted(parent);
+        assert_eq!(span.context().is_sampled, is_sampled, "{ratio} {parent:?}");
+        span.sample();
+        assert!(span.context().is_sampled);
+        span.end(details);
+        assert_eq!(recorded.lock().expect("no panic").len(), 1);
+    }
+    let (tracer, _) = tracer(Some(0.5));
+    let sampled = (0..1_000).filter(|_| tracer.start_untrusted(Some(of_caller(true))).context().is_sampled);
+    let sampled = sampled.count();
+    assert!(
+        (300..700).contains(&sampled),
+        "the caller chooses the trace id: {sampled}"
+    );
+}
+
+#[test]
+fn context_is_passed_on_unchanged_if_nothing_is_recorded() {
+    let (tracer, recorded) = tracer(None);
+    for parent in [of_caller(true), of_caller(false)] {
+        for mut span in [tracer.start(Some(parent)), tracer.start_untrusted(Some(parent))] {
+            assert_eq!(span.context(), parent);
+            if parent.is_sampled {
+                span.sample();
+            }
+            span.end(details);
+        }
+    }
+    assert!(!tracer.start(None).context().is_sampled);
+    assert_eq!(*recorded.lock().expect("no panic"), []);
 }
 
 /// The chance that one of 20,000 traces more or less than stated is sampled is below 1 in 10^9.

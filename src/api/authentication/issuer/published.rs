@@ -252,7 +252,7 @@ impl PublishedKeys {
         keys
     }
 
-    /// The name, kind and attributes of the span of a fetch.
+    /// The name and the attributes of a fetch's span.
     fn details(&self, keys: &Result<Vec<Jwk>, FetchError>) -> Details {
         let mut attributes = vec![("http.request.method", "GET".into())];
         let host = self.url.host_str();

@@ -9,6 +9,7 @@ use axum::{
     body::{Bytes, to_bytes},
     extract::Request,
     http::{HeaderMap, StatusCode},
+    response::IntoResponse,
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -21,6 +22,8 @@ use super::{Book, PATIENCE};
 pub enum Collecting {
     Accept,
     Answer(u16),
+    /// Accepts the export, and rejects this number of its records.
+    Reject(u8),
     /// Sends no answer.
     Hang,
 }
@@ -43,8 +46,8 @@ pub struct SeenSpan {
     pub name: String,
     /// 2 for a server's and 3 for a client's.
     pub kind: u64,
-    pub begun: u64,
-    pub ended: u64,
+    pub start: u64,
+    pub end: u64,
     pub attributes: BTreeMap<String, Value>,
     pub is_failed: bool,
 }
@@ -81,8 +84,10 @@ impl CollectorPeer {
                 body,
             });
             match kept.next(|_| true).expect("every behaviour fits") {
-                Collecting::Accept => StatusCode::OK,
-                Collecting::Answer(status) => StatusCode::from_u16(status).expect("a status"),
+                Collecting::Accept => StatusCode::OK.into_response(),
+                Collecting::Answer(status) => StatusCode::from_u16(status).expect("a status").into_response(),
+                // The field partial_success with the number of rejected records.
+                Collecting::Reject(records) => vec![0x0a, 0x02, 0x08, records].into_response(),
                 Collecting::Hang => std::future::pending().await,
             }
         };
@@ -169,8 +174,8 @@ fn span(record: &Message) -> SeenSpan {
         parent: record.bytes(4).map(hex),
         name: record.text(5),
         kind: record.number(6).expect("a kind"),
-        begun: record.number(7).expect("a time"),
-        ended: record.number(8).expect("a time"),
+        start: record.number(7).expect("a time"),
+        end: record.number(8).expect("a time"),
         attributes: attributes(record, 9),
         is_failed: record.messages(15).iter().any(|status| status.number(3) == Some(2)),
     }
