@@ -93,6 +93,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
     };
     let message = Outgoing {
         key: Uuid::now_v7().to_string(),
+        resent_at: None,
         recipient,
         content: content(channel),
     };

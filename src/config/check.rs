@@ -10,6 +10,7 @@ use reqwest::Url;
 use super::{Config, ConfigError};
 use crate::api::authentication::{AuthenticationSettings, Guard};
 use crate::api::cors::{self, CorsSettings};
+use clientele_core::network::is_this_machine;
 use clientele_core::secret::Secret;
 use clientele_delivery::channel::{is_mailbox, is_region};
 use clientele_delivery::quiet_hours::QuietHours;
@@ -31,6 +32,8 @@ const UNLIMITED: u64 = u64::MAX;
 const SMALLEST_ANSWER_BYTES: usize = 8 << 20;
 /// 30 days.
 const LONGEST_KEPT_HOURS: u32 = 720;
+/// The longest address that a gateway calls, in bytes.
+const LONGEST_CALLBACK: usize = 2_048;
 /// A key invented by a person can be guessed in less than a day, because its hash is stored in the database as its id.
 const SHORTEST_KEY: usize = 32;
 
@@ -317,6 +320,7 @@ fn check_sms(settings: &SmsSettings) -> Result<(), ConfigError> {
 /// Checks the settings of a gateway. `section` is their name.
 fn check_gateway(section: &str, settings: &SmsProviderSettings) -> Result<(), ConfigError> {
     check_credentials(section, &settings.username, &settings.password)?;
+    check_callback(section, settings.status_callback_url.reveal())?;
     match settings.url.is_empty() {
         true => Ok(()),
         false => check_url(section, &settings.url, !settings.username.is_empty()),
@@ -336,10 +340,34 @@ fn check_url(section: &str, text: &str, with_credentials: bool) -> Result<(), Co
         format!("{section}.url must not hold credentials: username and password are settings of their own"),
     )?;
     require(
-        url.scheme() == "https" || !with_credentials || is_this_machine(host.trim_matches(['[', ']'])),
+        url.scheme() == "https" || !with_credentials || is_this_machine(host),
         format!(
             "{section}.password would go over the network unencrypted: with http://, credentials are for a gateway on \
              this machine only"
+        ),
+    )
+}
+
+/// Errors never repeat the address: it may contain a password.
+fn check_callback(section: &str, text: &str) -> Result<(), ConfigError> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    require(
+        text.len() <= LONGEST_CALLBACK,
+        format!("{section}.status_callback_url must have at most {LONGEST_CALLBACK} bytes"),
+    )?;
+    let url = Url::parse(text).ok();
+    let is_safe = url.is_some_and(|url| match (url.scheme(), url.host_str()) {
+        ("https", Some(_)) => true,
+        ("http", Some(host)) => is_this_machine(host),
+        _ => false,
+    });
+    require(
+        is_safe,
+        format!(
+            "{section}.status_callback_url must begin with https://, as in https://bank.test/api/notifications/receipts; \
+             http:// is for this machine only"
         ),
     )
 }
@@ -369,10 +397,6 @@ fn check_audit(AuditSettings { key, previous_keys }: &AuditSettings) -> Result<(
 
 fn has_credentials(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some()
-}
-
-fn is_this_machine(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn between(key: &str, number: u64, range: RangeInclusive<u64>) -> Result<(), ConfigError> {

@@ -20,6 +20,8 @@ const SECRETS: &[&str] = &[
     "notifications.email.fallback.password",
     "notifications.sms.password",
     "notifications.sms.fallback.password",
+    "notifications.sms.status_callback_url",
+    "notifications.sms.fallback.status_callback_url",
     "audit.key",
     "audit.previous_keys",
     "telemetry.otlp_headers",

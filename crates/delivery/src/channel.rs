@@ -96,7 +96,7 @@ impl Channels {
     /// Makes one attempt at a provider, within its timeout. If it is dropped earlier, it is unknown whether the message
     /// was sent. `now` is the date of an e-mail, and the base for the date of a provider's Retry-After.
     pub async fn send(&self, channel: Channel, provider: Provider, message: &Outgoing, now: DateTime<Utc>) -> Outcome {
-        span::around(channel, self.attempt(channel, provider, message, now)).await
+        span::traced(channel, self.attempt(channel, provider, message, now)).await
     }
 
     async fn attempt(&self, channel: Channel, provider: Provider, message: &Outgoing, now: DateTime<Utc>) -> Outcome {
@@ -169,6 +169,8 @@ impl fmt::Debug for Channels {
 pub struct Outgoing {
     /// The message's key, the same at every attempt, so that recipients can drop repeats.
     pub key: String,
+    /// The time of its last resend, if a provider had accepted it before that.
+    pub resent_at: Option<DateTime<Utc>>,
     /// As stored for the client: an e-mail address, or a phone number in any notation.
     pub recipient: String,
     pub content: Content,

@@ -52,6 +52,8 @@ pub(super) struct ChannelWorker {
     unsettled: Vec<Unsettled>,
     /// The last claim returned all due messages.
     none_due: bool,
+    /// The last claim returned only suppressed messages, so that the end of no attempt causes the next claim.
+    only_suppressed: bool,
     /// No message is claimed before this time.
     next_slot: Option<DateTime<Utc>>,
 }
@@ -98,6 +100,7 @@ impl ChannelWorker {
             claimed: HashMap::new(),
             unsettled: Vec::new(),
             none_due: false,
+            only_suppressed: false,
             next_slot: None,
         }
     }
@@ -115,9 +118,9 @@ impl ChannelWorker {
                 }
                 self.none_due = true;
             }
-            let until_slot = self.until_next_slot();
+            let until_claim = self.until_next_claim();
             tokio::select! {
-                () = sleep(until_slot.unwrap_or_default()), if until_slot.is_some() => {}
+                () = sleep(until_claim.unwrap_or_default()), if until_claim.is_some() => {}
                 Some(ended) = self.sending.join_next_with_id() => self.note(ended),
                 () = self.messages.outbox.received(self.channel) => self.none_due = false,
                 _ = poll.tick() => self.none_due = false,
@@ -161,6 +164,7 @@ impl ChannelWorker {
             self.note(ended);
         }
         self.settle().await?;
+        self.only_suppressed = false;
         if self.none_due {
             return Ok(0);
         }
@@ -189,9 +193,16 @@ impl ChannelWorker {
         self.claim(most, now).await
     }
 
-    /// The time until the next message may be claimed; none if none waits for it.
-    fn until_next_slot(&self) -> Option<Duration> {
-        let next = self.next_slot.filter(|_| !self.none_due)?;
+    /// The time until the next message can be claimed. None if no message waits for it, or only for the end of an
+    /// attempt.
+    fn until_next_claim(&self) -> Option<Duration> {
+        if self.none_due {
+            return None;
+        }
+        if self.only_suppressed {
+            return Some(Duration::ZERO);
+        }
+        let next = self.next_slot?;
         let wait = (next - (self.clock)()).to_std().ok()?;
         (!wait.is_zero()).then_some(wait)
     }
@@ -218,20 +229,26 @@ impl ChannelWorker {
             now,
             lease: Duration::from_secs(self.settings.lease_seconds),
             rate: self.rate,
+            recipients: self.messages.guard.recipients(),
         };
         let Claimed {
             messages,
+            suppressed,
             most,
             next_slot,
         } = outbox::claim(&self.messages.db, &claim).await?;
         self.next_slot = next_slot;
+        let claimed = messages.len() + suppressed.len();
+        self.none_due = claimed < most;
+        self.only_suppressed = messages.is_empty() && !suppressed.is_empty();
+        let has_suppressed = !suppressed.is_empty();
+        self.unsettled.extend(suppressed.into_iter().map(|message| Unsettled {
+            message: suppress(message),
+            attempted: true,
+        }));
         let keys = messages.iter().map(|message| message.variant_key.as_str());
-        let loaded = async {
-            let suppressed = self.messages.suppressed(self.channel, &messages).await?;
-            Ok((self.messages.variants(keys).await?, suppressed))
-        };
-        let (variants, suppressed) = match loaded.await {
-            Ok(loaded) => loaded,
+        let variants = match self.messages.variants(keys).await {
+            Ok(variants) => variants,
             Err(error) => {
                 let now = (self.clock)();
                 self.unsettled.extend(messages.into_iter().map(|message| Unsettled {
@@ -241,16 +258,7 @@ impl ChannelWorker {
                 return Err(error);
             }
         };
-        let claimed = messages.len();
-        self.none_due = claimed < most;
         for (number, message) in messages.into_iter().enumerate() {
-            if suppressed.contains(&message.encoded_key) {
-                self.unsettled.push(Unsettled {
-                    message: suppress(message),
-                    attempted: true,
-                });
-                continue;
-            }
             let attempt = Attempt {
                 slot: self.rate.map(|rate| rate.slot(now, number)),
                 ..self.attempt(message.clone(), variants.get(&message.variant_key).cloned())
@@ -258,7 +266,7 @@ impl ChannelWorker {
             let task = self.sending.spawn(attempt.make());
             self.claimed.insert(task.id(), message);
         }
-        if !suppressed.is_empty() {
+        if has_suppressed {
             self.settle().await?;
         }
         Ok(claimed)
@@ -411,6 +419,8 @@ fn outgoing(message: &message::Model, variant: Option<&Compiled>) -> Result<Outg
     };
     Ok(Outgoing {
         key: message.encoded_key.clone(),
+        // A message that waits and has a provider was accepted by it, and then failed by a receipt and resent.
+        resent_at: message.provider.as_ref().map(|_| message.queued_at),
         recipient: message.recipient.clone(),
         content: content(message, variant).ok_or(Outcome::Refused(failure))?,
     })

@@ -17,9 +17,11 @@ use clientele_core::{
 };
 use clientele_domain::{
     enums::{Channel, MessageState},
+    message_guard::Recipients,
     notify::{
         Messages, decode,
         receipt::{ReceiptCounts, note_provider_ids},
+        suppression::{Recipient, listed},
     },
 };
 use clientele_storage::db::{Database, Dialect, Step, Transaction, Work};
@@ -37,6 +39,8 @@ pub struct Claim {
     /// No other worker can claim the messages for this long.
     pub lease: Duration,
     pub rate: Option<Rate>,
+    /// Normalises the recipients, as the suppression list has them.
+    pub recipients: Recipients,
 }
 
 /// The result of a claim.
@@ -44,13 +48,16 @@ pub struct Claim {
 pub struct Claimed {
     /// In the order in which they were queued.
     pub messages: Vec<message::Model>,
+    /// The messages to recipients on the suppression list. They have no slots.
+    pub suppressed: Vec<message::Model>,
     /// The number of messages that could have been claimed.
     pub most: usize,
     /// With a rate: the time of the first free slot after those of the messages.
     pub next_slot: Option<DateTime<Utc>>,
 }
 
-/// Claims due messages of a channel in the order of their due times, and their slots in its rate.
+/// Claims due messages of a channel in the order of their due times and of their queueing, and slots in its rate for
+/// those that will be sent.
 pub async fn claim(db: &Database, claim: &Claim) -> Result<Claimed> {
     db.write(claim).await
 }
@@ -74,14 +81,16 @@ impl Work for Claim {
         }
         // A small set of limits keeps the prepared statements in the cache.
         let most = 1 << most.ilog2();
-        let messages = self.claim(most, transaction).await?;
-        if messages.is_empty() {
+        let claimed = self.claim(most, transaction).await?;
+        if claimed.is_empty() {
             return Ok(Step::Discard(Claimed {
                 most,
                 ..Claimed::default()
             }));
         }
-        let next_slot = self.rate.map(|rate| rate.slot(self.now, messages.len()));
+        let (suppressed, messages) = self.without_suppressed(claimed, transaction).await?;
+        let rate = self.rate.filter(|_| !messages.is_empty());
+        let next_slot = rate.map(|rate| rate.slot(self.now, messages.len()));
         if let Some(next) = next_slot {
             let sql = format!(
                 "UPDATE channel_rate SET next_at = {} WHERE channel = $2",
@@ -92,6 +101,7 @@ impl Work for Claim {
         }
         Ok(Step::Commit(Claimed {
             messages,
+            suppressed,
             most,
             next_slot,
         }))
@@ -110,6 +120,28 @@ impl Claim {
         // The migration has added a row for each channel.
         let row = row.ok_or_else(|| Error::internal("the table channel_rate lacks a channel"))?;
         Ok(row.try_get_by_index(0)?)
+    }
+
+    /// Separates the messages to recipients on the suppression list from the others.
+    async fn without_suppressed(
+        &self,
+        messages: Vec<message::Model>,
+        transaction: &Transaction,
+    ) -> Result<(Vec<message::Model>, Vec<message::Model>)> {
+        let recipient = |message: &message::Model| Recipient {
+            channel: self.channel,
+            recipient: self.recipients.normalise(self.channel, &message.recipient),
+        };
+        let recipients: Vec<Recipient> = messages.iter().map(recipient).collect();
+        let listed = listed(transaction, &recipients).await?;
+        let (mut suppressed, mut sendable) = (Vec::new(), Vec::new());
+        for (message, recipient) in messages.into_iter().zip(recipients) {
+            match listed.contains(&recipient) {
+                true => suppressed.push(message),
+                false => sendable.push(message),
+            }
+        }
+        Ok((suppressed, sendable))
     }
 
     async fn claim(&self, most: usize, transaction: &Transaction) -> Result<Vec<message::Model>> {
@@ -143,8 +175,8 @@ fn due(most: usize, dialect: Dialect) -> String {
         Dialect::Sqlite => "",
     };
     format!(
-        "SELECT client_key, encoded_key FROM message WHERE channel = $1 AND due_at <= {} ORDER BY due_at LIMIT {most} \
-         {skip_locked}",
+        "SELECT client_key, encoded_key FROM message WHERE channel = $1 AND due_at <= {} \
+         ORDER BY due_at, queued_at LIMIT {most} {skip_locked}",
         dialect.cast("$2", "timestamptz")
     )
 }

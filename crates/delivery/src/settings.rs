@@ -103,6 +103,8 @@ pub struct SmsSettings {
     pub password: Secret,
     /// The sender: a number or a name that the gateway accepts.
     pub from: String,
+    /// The URL that the gateway sends its delivery receipts to. May hold credentials. Empty: not sent with messages.
+    pub status_callback_url: Secret,
     /// The country (two letters, ISO 3166) of numbers without a country code. Empty: messages to such numbers fail.
     pub default_region: String,
     /// A file with PEM certificates that are trusted in addition to the system's.
@@ -125,6 +127,8 @@ pub struct SmsProviderSettings {
     pub password: Secret,
     /// Of a fallback, empty: the sender of the first provider.
     pub from: String,
+    /// A fallback has its own: without one, its receipts aren't asked for.
+    pub status_callback_url: Secret,
     pub ca_file: Option<PathBuf>,
     pub timeout_seconds: u64,
 }
@@ -246,6 +250,7 @@ impl SmsSettings {
             username: self.username.clone(),
             password: self.password.clone(),
             from: self.from.clone(),
+            status_callback_url: self.status_callback_url.clone(),
             ca_file: self.ca_file.clone(),
             timeout_seconds: self.timeout_seconds,
         }
@@ -338,6 +343,7 @@ impl Default for SmsSettings {
             username,
             password,
             from,
+            status_callback_url,
             ca_file,
             timeout_seconds,
         } = SmsProviderSettings::default();
@@ -347,6 +353,7 @@ impl Default for SmsSettings {
             username,
             password,
             from,
+            status_callback_url,
             default_region: String::new(),
             ca_file,
             timeout_seconds,
@@ -364,6 +371,7 @@ impl Default for SmsProviderSettings {
             username: String::new(),
             password: Secret::default(),
             from: String::new(),
+            status_callback_url: Secret::default(),
             ca_file: None,
             timeout_seconds: 15,
         }

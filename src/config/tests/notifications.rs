@@ -333,6 +333,49 @@ fn invalid_fallback_is_one_sentence_without_the_secret() {
 }
 
 #[test]
+fn status_callback_is_an_encrypted_address_and_a_secret() {
+    for section in ["notifications.sms", "notifications.sms.fallback"] {
+        let set = |value: &str| {
+            read(
+                &[],
+                &[
+                    "notifications.sms.transport=http",
+                    "notifications.sms.url=https://sms.test",
+                    "notifications.sms.from=bank",
+                    "notifications.sms.fallback.url=https://other.test",
+                    &format!("{section}.status_callback_url={value}"),
+                ],
+            )
+        };
+        let start = "https://sms:hunter2@bank.test/";
+        let long = |length: usize| format!("{start}{}", "a".repeat(length - start.len()));
+        for valid in [start, "http://localhost:8080/a?b=c", "http://[::1]/", "", &long(2_048)] {
+            let config = set(valid).expect(valid);
+            let printed = format!("{config:?}\n{}", toml::to_string(&config).expect("serialises"));
+            assert!(
+                !printed.contains("hunter2") && !printed.contains("localhost:8080/a"),
+                "{printed}"
+            );
+        }
+        let sentence = format!("{section}.status_callback_url must have at most 2048 bytes");
+        assert_eq!(set(&long(2_049)).expect_err(&sentence).to_string(), sentence);
+        let sentence = format!(
+            "{section}.status_callback_url must begin with https://, as in https://bank.test/api/notifications/receipts; \
+             http:// is for this machine only"
+        );
+        for wrong in [
+            "http://sms:hunter2@bank.test/",
+            "ftp://sms:hunter2@bank.test/",
+            "bank.test/hunter2",
+            "https://",
+            "hunter2",
+        ] {
+            assert_eq!(set(wrong).expect_err(wrong).to_string(), sentence);
+        }
+    }
+}
+
+#[test]
 fn password_of_a_fallback_can_be_in_a_file() {
     let file = super::file("hunter2\n");
     let name = file.path().display().to_string();

@@ -45,6 +45,7 @@ fn by_sms(settings: SmsSettings) -> Channels {
 fn outgoing(recipient: &str) -> Outgoing {
     Outgoing {
         key: "0193a5c0-17".into(),
+        resent_at: None,
         recipient: recipient.into(),
         content: Content {
             subject: "Welcome".into(),

@@ -23,6 +23,7 @@ on_both!(
     no_attempt_begins_in_quiet_hours,
     message_of_a_dead_worker_waits_as_well,
     more_messages_than_one_batch_wait,
+    messages_are_sent_in_the_order_of_their_queueing_afterwards,
 );
 
 /// From 21:00 to 08:00 in Berlin, where these are 20:00 and 07:00 UTC in winter.
@@ -175,6 +176,49 @@ async fn more_messages_than_one_batch_wait(server: &TestServer) {
     assert_eq!(all.iter().filter(|message| message.due_at == end).count(), 2_001);
     let deferred = "messages_deferred_total{channel=\"SMS\",reason=\"QUIET_HOURS\"} 2001";
     assert!(metrics(server, worker.now()).await.contains(&deferred.to_owned()));
+}
+
+async fn messages_are_sent_in_the_order_of_their_queueing_afterwards(server: &TestServer) {
+    let gateway = GatewayPeer::start(Answering::Accept).await;
+    let one = NotificationSettings {
+        concurrency: 1,
+        ..quiet(sms_settings(&gateway))
+    };
+    let mut one = one;
+    // One message for each claim.
+    one.sms.rate_per_minute = Some(1);
+    let mut worker = Hand::new(server, one);
+    template(server, "text", json!({ "channel": "SMS" })).await;
+    let mut numbers = Vec::new();
+    for last in 1..=4 {
+        let number = format!("+1415555010{last}");
+        let client = json!({ "firstName": "Ana", "lastName": "Cruz", "mobilePhone1": number });
+        store_key(server, json!({ "client": client })).await;
+        numbers.push(number);
+    }
+    // The reverse of the order of their keys, which is that of the table.
+    let reverse = "UPDATE message SET queued_at = '2026-01-01T00:00:0' || (9 - CAST(substr(recipient, 12, 1) AS INTEGER)) \
+        || '.000000Z'";
+    let reverse = match server.database_url().starts_with("sqlite:") {
+        true => reverse.to_owned(),
+        false => reverse
+            .replace("'2026", "('2026")
+            .replace("'.000000Z'", "'.000000Z')::timestamptz"),
+    };
+    server.write(&reverse).await.expect("written");
+    worker.wait_until(winter(0, "22:00:00"));
+    assert_eq!(worker.step().await, 0);
+    worker.wait_until(winter(1, "07:00:00"));
+    for _ in 0..4 {
+        assert_eq!(worker.step().await, 1);
+        worker.wait(60);
+    }
+    let sent = gateway
+        .messages()
+        .into_iter()
+        .map(|message| message.form()[0].1.clone());
+    numbers.reverse();
+    assert_eq!(sent.collect::<Vec<_>>(), numbers);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::harness::{
     TestServer,
-    graphql::store_key,
+    graphql::{data, store_key},
     peers::{Answering, GatewayPeer},
 };
 
@@ -26,6 +26,7 @@ on_both!(
     slots_far_in_the_future_are_a_wrong_clock,
     without_a_rate_there_is_no_statement,
     running_worker_sends_each_message_at_its_slot,
+    suppressed_messages_use_no_slots,
     two_processes_are_never_faster_than_the_rate,
 );
 
@@ -138,6 +139,39 @@ async fn running_worker_sends_each_message_at_its_slot(server: &TestServer) {
     let next: DateTime<Utc> = row.expect("a row").try_get_by_index(0).expect("an instant");
     let last = gateway.arrivals()[14];
     assert!(DateTime::<Utc>::from(last) >= next - interval, "{last:?} {next}");
+}
+
+async fn suppressed_messages_use_no_slots(server: &TestServer) {
+    let gateway = GatewayPeer::start(Answering::Accept).await;
+    // It would look again after an hour.
+    let settings = NotificationSettings {
+        poll_seconds: 3_600,
+        ..limited(&gateway, 1)
+    };
+    owe(server, 9).await;
+    let add = "mutation { addSuppression(input: { channel: SMS, recipient: \"+14155550101\" }) { added } }";
+    data(server, add, json!({})).await;
+    let good = json!({ "firstName": "Ana", "lastName": "Cruz", "mobilePhone1": "+14155550102" });
+    store_key(server, json!({ "client": good })).await;
+    let begun = SystemTime::now();
+    let worker = Hand::with_system_clock(server, settings);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let running = tokio::spawn(worker.run(stopped, Duration::from_secs(10)));
+    gateway.message(0).await;
+    assert!(begun.elapsed().expect("later") < Duration::from_secs(30));
+    stop.send_replace(true);
+    running.await.expect("it ends");
+    let states: Vec<String> = messages(server)
+        .await
+        .into_iter()
+        .map(|message| message.state)
+        .collect();
+    assert_eq!(
+        states.iter().filter(|state| *state == "SUPPRESSED").count(),
+        9,
+        "{states:?}"
+    );
+    assert_eq!(states.iter().filter(|state| *state == "SENT").count(), 1, "{states:?}");
 }
 
 /// A process that doesn't outlive the test.

@@ -75,6 +75,7 @@ async fn suppressed(server: &TestServer) -> Value {
 on_both!(
     receipt_is_shown_at_its_message,
     receipts_lead_to_one_state_in_any_order,
+    resent_message_has_a_new_key_only_if_it_was_accepted,
     permanent_bounce_suppresses_the_recipient_once,
     receipt_during_the_attempt_wins_over_its_outcome,
     receipt_before_the_providers_id_is_known_is_kept,
@@ -103,6 +104,34 @@ async fn receipt_is_shown_at_its_message(server: &TestServer) {
     answer.data(json!({ "messages": { "nodes": [bounced] } }));
     let filter = "{ messages(filter: { states: [BOUNCED] }) { totalCount } }";
     assert_eq!(data(server, filter, json!({})).await["messages"]["totalCount"], 1);
+}
+
+async fn resent_message_has_a_new_key_only_if_it_was_accepted(server: &TestServer) {
+    let gateway = GatewayPeer::start(Answering::Accept).await;
+    gateway.once([Answering::status(400), Answering::Accept, Answering::status(408)]);
+    let mut worker = Hand::new(server, sms_settings(&gateway));
+    template(server, "text", json!({ "channel": "SMS" })).await;
+    store_key(server, json!({ "client": reachable() })).await;
+    let key = messages(server).await.remove(0).encoded_key;
+    let resend = "mutation { resendMessages(input: { filter: { states: [FAILED, BOUNCED] } }) { resent } }";
+    // Refused, then accepted and bounced.
+    worker.finish().await;
+    data(server, resend, json!({})).await;
+    worker.finish().await;
+    accepts(server, json!({ "messageId": key, "status": "BOUNCED" })).await;
+    data(server, resend, json!({})).await;
+    let resent_at = messages(server).await.remove(0).queued_at.timestamp_micros();
+    // Deferred, then accepted: both attempts are one submission.
+    worker.finish().await;
+    worker.wait(3_600);
+    worker.finish().await;
+    let keys: Vec<String> = gateway
+        .messages()
+        .into_iter()
+        .map(|message| message.headers["idempotency-key"].clone())
+        .collect();
+    let again = format!("{key}-{resent_at}");
+    assert_eq!(keys, [key.clone(), key, again.clone(), again]);
 }
 
 async fn receipts_lead_to_one_state_in_any_order(server: &TestServer) {

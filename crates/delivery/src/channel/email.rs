@@ -185,6 +185,7 @@ fn parameters(connection: &AsyncSmtpConnection, to: &Address, text: &str) -> Res
 fn rendered(from: &Mailbox, id_domain: &str, to: &Address, message: &Outgoing, now: DateTime<Utc>) -> Option<String> {
     let Outgoing {
         key,
+        resent_at: _,
         recipient: _,
         content,
     } = message;
@@ -313,6 +314,7 @@ mod tests {
             prop_assert_eq!(&command, &format!("RCPT TO:<{to}>\r\n"));
             let message = Outgoing {
                 key: "key".to_owned(),
+                resent_at: None,
                 recipient: address,
                 content: Content { subject: "Subject".to_owned(), text: "Text".to_owned(), html: None },
             };

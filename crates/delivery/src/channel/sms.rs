@@ -38,6 +38,8 @@ pub(super) struct Sms {
     url: Url,
     credentials: Option<(String, Secret)>,
     from: String,
+    /// Empty: not sent.
+    status_callback_url: Secret,
     region: Option<Region>,
     timeout: Duration,
 }
@@ -83,6 +85,7 @@ impl Sms {
             credentials: (!settings.username.is_empty())
                 .then(|| (settings.username.clone(), settings.password.clone())),
             from: settings.from.clone(),
+            status_callback_url: settings.status_callback_url.clone(),
             region,
             timeout: Duration::from_secs(settings.timeout_seconds),
         })
@@ -102,12 +105,16 @@ impl Sms {
         let Some(to) = number::e164(&message.recipient, self.region) else {
             return refused(Reason::InvalidRecipient, self.why_unreachable());
         };
+        let mut form = vec![("To", to.as_str()), ("From", &self.from), ("Body", text)];
+        if !self.status_callback_url.is_empty() {
+            form.push(("StatusCallback", self.status_callback_url.reveal()));
+        }
         let mut request = self
             .client
             .post(self.url.clone())
             .timeout(self.timeout)
-            .header("Idempotency-Key", &message.key)
-            .form(&[("To", to.as_str()), ("From", &self.from), ("Body", text)]);
+            .header("Idempotency-Key", idempotency_key(message))
+            .form(&form);
         if let Some((username, password)) = &self.credentials {
             request = request.basic_auth(username, Some(password.reveal()));
         }
@@ -140,6 +147,15 @@ impl Sms {
                 "this is not a phone number with + and a country code, and notifications.sms.default_region is empty"
             }
         }
+    }
+}
+
+/// The message's key, with the time of its resend if there is one: a gateway doesn't send a message that it has accepted
+/// a second time under the same key.
+fn idempotency_key(message: &Outgoing) -> String {
+    match message.resent_at {
+        Some(at) => format!("{}-{}", message.key, at.timestamp_micros()),
+        None => message.key.clone(),
     }
 }
 

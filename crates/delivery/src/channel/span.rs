@@ -9,7 +9,7 @@ use super::{Failure, Outcome};
 use clientele_domain::enums::Channel;
 
 /// Runs an attempt as a trace of its own: the request that caused the message has ended long before some attempts.
-pub(super) async fn around(channel: Channel, attempt: impl Future<Output = Outcome>) -> Outcome {
+pub(super) async fn traced(channel: Channel, attempt: impl Future<Output = Outcome>) -> Outcome {
     let span = trace::start(None);
     let outcome = trace::within(span.as_ref().map(ActiveSpan::context), attempt).await;
     if let Some(span) = span {

@@ -6,6 +6,7 @@ use clientele::enums::{Channel, Provider, Reason};
 use clientele::{
     delivery::channel::{Outcome, Outgoing},
     notify::Content,
+    secret::Secret,
 };
 
 use super::{SHORT, by_sms, deferred, down, failure, now, outgoing, refused, sent, sms_to, unusable};
@@ -43,6 +44,34 @@ async fn message_is_a_form_in_the_shape_of_twilio() {
     assert_eq!(header("authorization"), Some("Basic YW5hOmh1bnRlcjI="));
     assert_eq!(header("idempotency-key"), Some("0193a5c0-17"));
     assert_eq!(header("user-agent"), Some("clientele/0.1.0"));
+}
+
+#[tokio::test]
+async fn gateway_gets_the_url_for_its_receipts() {
+    let (first, second) = (
+        GatewayPeer::start(Answering::Accept).await,
+        GatewayPeer::start(Answering::Accept).await,
+    );
+    let mut settings = first.settings();
+    settings.status_callback_url = Secret::new("https://sms:hunter2@bank.test/api/notifications/receipts?a=b&c");
+    settings.fallback.url = second.settings().url;
+    let channels = by_sms(settings.clone());
+    for provider in [Provider::Primary, Provider::Fallback] {
+        let outcome = channels.send(Channel::Sms, provider, &outgoing(NUMBER), now()).await;
+        assert_eq!(outcome, sent("SM17"));
+    }
+    let form = first.message(0).await.form();
+    let url = "https://sms:hunter2@bank.test/api/notifications/receipts?a=b&c";
+    assert_eq!(form[3..], [("StatusCallback".into(), url.into())]);
+    // The fallback has its own.
+    assert_eq!(second.message(0).await.form().len(), 3);
+    settings.fallback.status_callback_url = Secret::new("https://bank.test/other");
+    let channels = by_sms(settings);
+    channels
+        .send(Channel::Sms, Provider::Fallback, &outgoing(NUMBER), now())
+        .await;
+    let form = second.message(1).await.form();
+    assert_eq!(form[3..], [("StatusCallback".into(), "https://bank.test/other".into())]);
 }
 
 #[tokio::test]
