@@ -94,7 +94,7 @@ impl Operation {
         match self {
             Self::GraphqlChange | Self::RestChange => {
                 let input = json!({ "client": { "clientId": name, "firstName": "Before", "lastName": "Tester",
-                    "emailAddress": "a@example.test" } });
+                    "emailAddress": address(name) } });
                 caller.upsert_client(input).await.expect("a client is created");
             }
             Self::TemplateChange => {
@@ -118,6 +118,11 @@ impl Operation {
     }
 }
 
+/// Each client has an address of its own, so that no message is over the limit of its recipient.
+fn address(name: &str) -> String {
+    format!("{name}@example.test")
+}
+
 impl Prepared {
     /// Executes the operation. None unless it was acknowledged.
     pub async fn run(&self, caller: &Caller) -> Option<Acknowledged> {
@@ -125,14 +130,14 @@ impl Prepared {
         let stored = match self.operation {
             Operation::GraphqlClient => {
                 let input = json!({ "client": { "firstName": name, "lastName": "Tester",
-                    "emailAddress": "a@example.test" },
+                    "emailAddress": address(name) },
                     "addresses": [{ "line1": "1 Test \
                         Lane" }], "idDocuments": [{ "documentType": "Passport", "documentId": name }] });
                 let payload = caller.upsert_client(input).await?;
                 Stored::row("client", "encoded_key", payload["client"]["encodedKey"].as_str()?)
             }
             Operation::RestClient => {
-                let client = json!({ "firstName": name, "lastName": "Tester", "emailAddress": "a@example.test" });
+                let client = json!({ "firstName": name, "lastName": "Tester", "emailAddress": address(name) });
                 let replay = caller
                     .post_client("/api/clients", name, json!({ "client": client }))
                     .await?;
