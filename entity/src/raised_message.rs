@@ -11,7 +11,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub encoded_key: String,
     pub channel: String,
-    /// The normalised recipient. None if the message was suppressed, so that it isn't counted.
+    /// The normalised recipient. None if the message isn't counted: it was suppressed, or limits no longer concern it.
     pub recipient: Option<String>,
     /// The kind and the id of the caller whose change raised it. None if it isn't counted for a caller.
     pub caller: Option<String>,

@@ -18,6 +18,8 @@ pub struct Model {
     pub caller_kind: String,
     pub caller_id: String,
     pub caller_name: String,
+    /// The client whose message a receipt was about. None if a caller added the entry.
+    pub client_key: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

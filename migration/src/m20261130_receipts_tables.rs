@@ -30,6 +30,7 @@ CREATE INDEX raised_message_by_key ON raised_message (encoded_key);
 CREATE INDEX raised_message_by_recipient ON raised_message (recipient, channel, created_at)
     WHERE recipient IS NOT NULL;
 CREATE INDEX raised_message_by_caller ON raised_message (caller, created_at) WHERE caller IS NOT NULL;
+CREATE INDEX raised_message_counted ON raised_message (created_at) WHERE recipient IS NOT NULL;
 
 CREATE TABLE provider_message (
     provider_id {text} PRIMARY KEY, client_key {text}, encoded_key {text},
@@ -42,7 +43,8 @@ CREATE INDEX provider_message_early ON provider_message (created_at) WHERE clien
 CREATE TABLE suppression (
     encoded_key {text} PRIMARY KEY, channel {text} NOT NULL, recipient {text} NOT NULL, reason {text} NOT NULL,
     created_at {instant} NOT NULL, caller_kind {text} NOT NULL, caller_id {text} NOT NULL, caller_name {text} NOT NULL,
-    UNIQUE (channel, recipient)
+    client_key {text}, UNIQUE (channel, recipient)
 );
 CREATE INDEX suppression_by_creation ON suppression (created_at, encoded_key);
+CREATE INDEX suppression_of_client ON suppression (client_key) WHERE client_key IS NOT NULL;
 ";

@@ -265,7 +265,7 @@ impl Work for Settle<'_> {
                 column => format!("s.{column}"),
             };
             match column {
-                "attempts" | "first_attempt_at" | "provider_id" => format!("{column} = {value}"),
+                "attempts" | "first_attempt_at" | "provider" | "provider_id" => format!("{column} = {value}"),
                 column => {
                     let sending = MessageState::Sending.as_str();
                     format!("{column} = CASE WHEN message.state = '{sending}' THEN {value} ELSE message.{column} END")
@@ -299,10 +299,40 @@ fn has_receipts(message: &message::Model) -> bool {
         && message.provider_id.as_deref().is_some_and(|id| id != LOGGED)
 }
 
-/// Removes the contents of up to [`BATCH`] messages sent before `before`. Returns their number; if it equals
+/// Removes the contents of up to [`BATCH`] messages that were sent before `before`. Returns their number; if it equals
 /// [`BATCH`], there may be more.
 pub async fn remove_bodies(db: &Database, before: DateTime<Utc>) -> Result<u64> {
     db.write(&RemoveBodies { before }).await
+}
+
+/// The same for messages that were created before `before` and are suppressed. They can't be resent afterwards.
+pub async fn remove_suppressed_bodies(db: &Database, before: DateTime<Utc>) -> Result<u64> {
+    db.write(&RemoveSuppressedBodies { before }).await
+}
+
+struct RemoveSuppressedBodies {
+    before: DateTime<Utc>,
+}
+
+impl Work for RemoveSuppressedBodies {
+    type Output = u64;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
+        // Checks the state again outside: a message can be queued again meanwhile.
+        let sql = format!(
+            "UPDATE message SET placeholders = NULL WHERE {state} = '{suppressed}' AND (client_key, encoded_key) IN (\
+             SELECT client_key, encoded_key FROM message WHERE state = '{suppressed}' AND created_at < {before} \
+             AND placeholders IS NOT NULL ORDER BY created_at, encoded_key LIMIT {BATCH})",
+            state = transaction.dialect.unindexed("state"),
+            suppressed = MessageState::Suppressed.as_str(),
+            before = transaction.dialect.cast("$1", "timestamptz"),
+        );
+        let before = instant::to_text(&self.before);
+        match transaction.run(sql, [before.into()]).await? {
+            0 => Ok(Step::Discard(0)),
+            removed => Ok(Step::Commit(removed)),
+        }
+    }
 }
 
 struct RemoveBodies {

@@ -135,16 +135,22 @@ fn outcome(group: &Fields, message: &ReceiptMessage) -> Option<Receipt> {
     };
     let code = field(group, "status").unwrap_or_default();
     let words = field(group, "diagnostic-code");
-    Some(Receipt {
-        message: message.clone(),
-        status,
-        permanent: status == ReceiptStatus::Bounced && is_permanent(code),
-        reason: match status {
-            ReceiptStatus::Delivered => None,
-            _ => Some(words.unwrap_or(code).to_owned()),
-        },
-        at: field(group, "last-attempt-date").and_then(date),
-    })
+    let reason = match status {
+        ReceiptStatus::Delivered => None,
+        _ => Some(words.unwrap_or(code)),
+    };
+    let at = field(group, "last-attempt-date").and_then(date);
+    let named = ["final-recipient", "original-recipient"].into_iter();
+    let mut receipt = Receipt::new(message.clone(), status, is_permanent(code), reason, at);
+    receipt.recipients = named.filter_map(|name| address(field(group, name)?)).collect();
+    Some(receipt)
+}
+
+/// The address of a recipient such as `rfc822; ines@example.test`. None if it is empty.
+fn address(text: &str) -> Option<String> {
+    let address = text.split_once(';').map_or(text, |(_, address)| address).trim();
+    let address = address.trim_start_matches('<').trim_end_matches('>');
+    (!address.is_empty()).then(|| address.to_owned())
 }
 
 /// Returns true for a status that says that the address doesn't exist or takes no messages at all: 5.1.x and 5.2.1
@@ -157,15 +163,10 @@ fn is_permanent(code: &str) -> bool {
 /// The receipt of a complaint. None for a report of another kind.
 fn complaint(group: &Fields, message: &ReceiptMessage) -> Option<Receipt> {
     let kind = field(group, "feedback-type")?;
-    matches!(kind.to_ascii_lowercase().as_str(), "abuse" | "opt-out").then(|| Receipt {
-        message: message.clone(),
-        status: ReceiptStatus::Complained,
-        permanent: false,
-        reason: Some(kind.to_owned()),
-        at: field(group, "arrival-date")
-            .or_else(|| field(group, "received-date"))
-            .and_then(date),
-    })
+    let at = field(group, "arrival-date").or_else(|| field(group, "received-date"));
+    let at = at.and_then(date);
+    matches!(kind.to_ascii_lowercase().as_str(), "abuse" | "opt-out")
+        .then(|| Receipt::new(message.clone(), ReceiptStatus::Complained, false, Some(kind), at))
 }
 
 fn date(text: &str) -> Option<DateTime<Utc>> {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use tokio::{sync::watch, time::sleep};
 
@@ -9,14 +10,17 @@ use super::{Clock, NotificationSettings, channel::Channels, channel_worker::Chan
 use clientele_core::error::Result;
 use clientele_domain::{
     enums::Channel,
+    message_guard::forget_counted,
     notify::{Messages, receipt::remove_early_receipts},
 };
 use clientele_storage::db::Database;
 
-/// The interval of removing old message bodies.
+/// The interval of removals.
 const REMOVAL_INTERVAL: Duration = Duration::from_secs(3_600);
 /// The time for which a receipt of an unknown message is kept.
 const EARLY_RECEIPTS: Duration = Duration::from_secs(24 * 3_600);
+/// The time for which the recipients and callers of messages are kept for limits: a day, and time for slow changes.
+const COUNTED_MESSAGES: Duration = Duration::from_secs(25 * 3_600);
 /// The pause before a task that panicked is restarted.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
@@ -58,6 +62,12 @@ impl Worker {
             claimed += channel_worker.step().await?;
         }
         Ok(claimed)
+    }
+
+    /// Removes everything whose retention has ended, as [`run`](Self::run) does every hour.
+    pub async fn remove_expired(&self) -> Result<()> {
+        let (_running, stop) = watch::channel(false);
+        remove(&self.messages.db, &self.settings, (self.clock)(), &stop).await
     }
 
     /// Sends until `stop` is true, then finishes the attempts under way for at most `grace` and releases the rest.
@@ -102,47 +112,64 @@ impl Worker {
     }
 }
 
-/// Removes messages, and the bodies of messages, whose retention has ended, and the receipts of messages of other
-/// systems.
+/// Removes what is kept for a time only, at the start and every hour.
 async fn retain(db: Database, settings: Arc<NotificationSettings>, clock: Clock, mut stop: watch::Receiver<bool>) {
-    let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
     while !*stop.borrow() {
-        let now = clock();
-        let removed = async {
-            let bodies = outbox::remove_bodies(&db, now - days(settings.keep_sent_bodies_days)).await?;
-            let messages = match settings.keep_messages_days {
-                0 => 0,
-                keep => outbox::remove_messages(&db, now - days(keep)).await?,
-            };
-            Ok((bodies, messages))
-        };
-        match removed.await {
-            Ok((0, 0)) => {}
-            Ok((bodies, messages)) => {
-                tracing::info!(
-                    bodies,
-                    messages,
-                    "bodies of sent messages, and old messages, are removed"
-                );
-                if bodies.max(messages) == outbox::BATCH {
-                    continue;
-                }
-            }
+        match remove(&db, &settings, clock(), &stop).await {
+            Ok(()) => {}
             Err(error) if db.logs_outage_of(&error) => {}
             Err(error) => tracing::warn!(error = error.kind(), "old messages and bodies could not be removed"),
-        }
-        match remove_early_receipts(&db, clock() - EARLY_RECEIPTS).await {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "receipts of unknown messages are removed"),
-            Err(error) if db.logs_outage_of(&error) => {}
-            Err(error) => tracing::warn!(
-                error = error.kind(),
-                "receipts of unknown messages could not be removed"
-            ),
         }
         tokio::select! {
             () = sleep(REMOVAL_INTERVAL) => {}
             changed = stop.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Removes messages, and the bodies of messages, whose retention has ended, the receipts of messages of other systems,
+/// and the recipients of messages that limits no longer count.
+async fn remove(
+    db: &Database,
+    settings: &NotificationSettings,
+    now: DateTime<Utc>,
+    stop: &watch::Receiver<bool>,
+) -> Result<()> {
+    let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
+    let body_end = now - days(settings.keep_sent_bodies_days);
+    let bodies = in_batches(stop, || outbox::remove_bodies(db, body_end)).await?
+        + in_batches(stop, || outbox::remove_suppressed_bodies(db, body_end)).await?;
+    let messages = match settings.keep_messages_days {
+        0 => 0,
+        keep => in_batches(stop, || outbox::remove_messages(db, now - days(keep))).await?,
+    };
+    if bodies + messages > 0 {
+        tracing::info!(
+            bodies,
+            messages,
+            "bodies of sent messages, and old messages, are removed"
+        );
+    }
+    let receipts = in_batches(stop, || remove_early_receipts(db, now - EARLY_RECEIPTS, outbox::BATCH)).await?;
+    if receipts > 0 {
+        tracing::info!(removed = receipts, "receipts of unknown messages are removed");
+    }
+    let counted = in_batches(stop, || forget_counted(db, now - COUNTED_MESSAGES, outbox::BATCH)).await?;
+    tracing::debug!(counted, "messages no longer count for limits");
+    Ok(())
+}
+
+/// Removes batch by batch, until one isn't full or the worker stops. Returns the number of removed rows.
+async fn in_batches<F: Future<Output = Result<u64>>>(
+    stop: &watch::Receiver<bool>,
+    remove: impl Fn() -> F,
+) -> Result<u64> {
+    let mut removed = 0;
+    loop {
+        let batch = remove().await?;
+        removed += batch;
+        if batch < outbox::BATCH || *stop.borrow() {
+            return Ok(removed);
         }
     }
 }

@@ -8,6 +8,7 @@
 //! messages, so that changes at the same time can exceed a limit by the messages of these changes. A row with the count
 //! would make all changes of one caller wait for one another.
 
+mod forget;
 mod recipient;
 mod settings;
 
@@ -20,10 +21,10 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{Table, instant, message, raised_message, suppression};
 use prometheus_client::metrics::{counter::Counter, family::Family};
-use serde::Serialize;
 
 pub use self::{
-    recipient::Recipients,
+    forget::forget_counted,
+    recipient::{Recipient, Recipients},
     settings::{MessageLimits, MessageSettings},
 };
 use crate::{
@@ -80,16 +81,10 @@ struct Log {
     suppressed: usize,
 }
 
-#[derive(PartialEq, Eq, Hash, Serialize)]
-struct Recipient {
-    channel: &'static str,
-    recipient: String,
-}
-
 /// The messages of the last day or hour, up to the limits.
 struct Counted {
     /// For each recipient, true if it is on the suppression list, and the messages to it.
-    recipients: HashMap<(String, String), (bool, i64)>,
+    recipients: HashMap<Recipient, (bool, i64)>,
     of_caller: i64,
 }
 
@@ -120,25 +115,18 @@ impl MessageGuard {
         if messages.is_empty() {
             return Ok(Vec::new());
         }
-        let normalise = |message: &message::Model| {
-            let channel = Channel::parse(&message.channel).unwrap_or(Channel::Email);
-            self.recipients.normalise(channel, &message.recipient)
-        };
         let caller = caller_id(caller);
-        let recipients: Vec<Recipient> = messages
-            .iter()
-            .map(|message| Recipient {
-                channel: Channel::parse(&message.channel).unwrap_or(Channel::Email).as_str(),
-                recipient: normalise(message),
-            })
-            .collect();
+        let normalised = |message: &message::Model| {
+            let channel = Channel::parse(&message.channel).unwrap_or(Channel::Email);
+            self.recipients.of(channel, &message.recipient)
+        };
+        let recipients: Vec<Recipient> = messages.iter().map(normalised).collect();
         let mut counted = self.count(&recipients, caller.as_deref(), now, transaction).await?;
         let limits = self.settings.limits;
         let is_over = |limit: u32, count: i64| limit > 0 && count >= i64::from(limit);
         let mut raised = Vec::with_capacity(messages.len());
-        for (message, Recipient { channel, recipient }) in messages.iter_mut().zip(recipients) {
-            let entry = counted.recipients.entry((channel.to_owned(), recipient.clone()));
-            let (is_listed, count) = entry.or_default();
+        for (message, recipient) in messages.iter_mut().zip(recipients) {
+            let (is_listed, count) = counted.recipients.entry(recipient.clone()).or_default();
             let reason = if *is_listed {
                 Some(Reason::SuppressionList)
             } else if is_over(limits.recipient_daily, *count) {
@@ -163,7 +151,7 @@ impl MessageGuard {
                 client_key: message.client_key.clone(),
                 encoded_key: message.encoded_key.clone(),
                 channel: message.channel.clone(),
-                recipient: reason.is_none().then_some(recipient),
+                recipient: reason.is_none().then_some(recipient.recipient),
                 caller: caller.clone().filter(|_| reason.is_none()),
                 created_at: now,
             });
@@ -182,7 +170,7 @@ impl MessageGuard {
         let dialect = transaction.dialect;
         let table = suppression::Entity::table();
         let mut distinct: Vec<&Recipient> = recipients.iter().collect();
-        distinct.sort_unstable_by_key(|recipient| (recipient.channel, &*recipient.recipient));
+        distinct.sort_unstable_by_key(|recipient| (recipient.channel.as_str(), &*recipient.recipient));
         distinct.dedup();
         let mut values = vec![serde_json::to_string(&distinct).map_err(Error::internal)?.into()];
         let mut since = |age: TimeDelta| {
@@ -223,9 +211,10 @@ impl MessageGuard {
         for row in transaction.all(sql, values).await? {
             let (channel, recipient, listed, to_recipient, of_caller): (String, String, i64, i64, i64) =
                 row.try_get_many_by_index()?;
-            counted
-                .recipients
-                .insert((channel, recipient), (listed > 0, to_recipient));
+            if let Some(channel) = Channel::parse(&channel) {
+                let recipient = Recipient { channel, recipient };
+                counted.recipients.insert(recipient, (listed > 0, to_recipient));
+            }
             counted.of_caller = of_caller;
         }
         Ok(counted)

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
-use entity::{Table, audit_chain, client, client_search, custom_field_claim, id_document_search};
+use entity::{Table, audit_chain, client, client_search, custom_field_claim, id_document_search, suppression};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,9 +18,9 @@ use crate::{
     },
     client_by::ClientBy,
     definitions::{Definitions, Field},
-    enums::{Channel, MessageState},
+    enums::MessageState,
     idempotency::{self, Acquired, Fingerprint, IdempotencyEntry, Key},
-    notify::suppression::{FormerRecipients, forget},
+    notify::suppression::{forget, record_forgotten},
     upsert::{ClientDiff, links_to, unknown_client, version_conflict},
 };
 use clientele_core::{
@@ -209,8 +209,9 @@ impl Work for Removal<'_> {
         let release = self.clients.release_merged(caller, row, &definitions, now, transaction);
         let mut merged = release.await?;
         merged.retain(|row| self.caller.rights.shows(row));
-        let (states, former) = delete_rows(row, transaction).await?;
-        forget(&former, self.clients.guard.recipients(), transaction).await?;
+        let states = delete_rows(row, transaction).await?;
+        // A receipt that is being recorded holds its message, which is removed by now.
+        let forgotten = forget(&row.encoded_key, transaction).await?;
         let is_unsent = |state: &&String| **state == MessageState::Queued.as_str();
         let removed = Removed {
             client_key: row.encoded_key.clone(),
@@ -224,9 +225,10 @@ impl Work for Removal<'_> {
         match self.operation {
             Operation::Delete => {
                 let members = ClientDiff::deletion(&client).members(&definitions);
-                self.record_deletion(removed, members, &head, transaction).await
+                self.record_deletion(removed, members, &head, &forgotten, transaction)
+                    .await
             }
-            Operation::Erase => self.erase_traces(removed, &head, transaction).await,
+            Operation::Erase => self.erase_traces(removed, &head, &forgotten, transaction).await,
         }
     }
 
@@ -295,6 +297,7 @@ impl Removal<'_> {
         removed: Removed,
         mut members: Vec<Member>,
         head: &Head,
+        forgotten: &[suppression::Model],
         transaction: &Transaction,
     ) -> Result<Step<Answer>> {
         members.extend(removed.message_members());
@@ -310,7 +313,7 @@ impl Removal<'_> {
         let audit = &self.clients.audit;
         let head = audit.append(transaction, &mut batch, self.caller, &change, head, self.now);
         let head = head.await?;
-        self.finish(removed, head, batch, transaction).await
+        self.finish(removed, head, forgotten, batch, transaction).await
     }
 
     /// Erases what is left of a client that was deleted.
@@ -335,21 +338,27 @@ impl Removal<'_> {
                 ..removed
             })));
         }
-        self.erase_traces(removed, head, transaction).await
+        self.erase_traces(removed, head, &[], transaction).await
     }
 
     /// Erases the contents of the audit records, and the stored outcomes of requests about the client with their
     /// fingerprints, by which guesses of the requests' contents could be verified. The keys of these requests stay in
     /// use until they expire: otherwise a request that is sent again would create the client anew.
-    async fn erase_traces(&self, removed: Removed, head: &Head, transaction: &Transaction) -> Result<Step<Answer>> {
+    async fn erase_traces(
+        &self,
+        removed: Removed,
+        head: &Head,
+        forgotten: &[suppression::Model],
+        transaction: &Transaction,
+    ) -> Result<Step<Answer>> {
         let (audit, key) = (&self.clients.audit, &removed.client_key);
         let members = removed.message_members();
         let erased = audit.erase(transaction, self.caller, key, head, members, self.now);
         let (records, head) = erased.await?;
         idempotency::erase(key, transaction).await?;
         let removed = Removed { records, ..removed };
-        self.finish(removed, head, Batch::new(transaction.dialect), transaction)
-            .await
+        let batch = Batch::new(transaction.dialect);
+        self.finish(removed, head, forgotten, batch, transaction).await
     }
 
     /// Writes the batch with the end of the audit chain, which no longer has a client's row, and the outcome.
@@ -357,6 +366,7 @@ impl Removal<'_> {
         &self,
         removed: Removed,
         head: Head,
+        forgotten: &[suppression::Model],
         mut batch: Batch,
         transaction: &Transaction,
     ) -> Result<Step<Answer>> {
@@ -376,6 +386,7 @@ impl Removal<'_> {
             }
         }
         transaction.write(batch).await?;
+        record_forgotten(&self.clients.audit, self.caller, forgotten, self.now, transaction).await?;
         Ok(Step::Commit(Ok(removed)))
     }
 }
@@ -426,10 +437,10 @@ async fn linking_clients(
     }))
 }
 
-/// Deletes everything that belongs to a client, and its row. Returns the states of its messages, and its recipients.
-async fn delete_rows(client: &client::Model, transaction: &Transaction) -> Result<(Vec<String>, FormerRecipients)> {
+/// Deletes everything that belongs to a client, and its row. Returns the states of its messages.
+async fn delete_rows(client: &client::Model, transaction: &Transaction) -> Result<Vec<String>> {
     let key = &client.encoded_key;
-    let sql = "DELETE FROM message WHERE client_key = $1 RETURNING state, channel, recipient";
+    let sql = "DELETE FROM message WHERE client_key = $1 RETURNING state";
     let rows = transaction.all(sql, [key.into()]).await?;
     let others = [
         custom_field_claim::Entity::table(),
@@ -445,13 +456,6 @@ async fn delete_rows(client: &client::Model, transaction: &Transaction) -> Resul
     transaction
         .run("DELETE FROM client WHERE encoded_key = $1", [key.into()])
         .await?;
-    let (mut states, mut former) = (Vec::with_capacity(rows.len()), FormerRecipients::of(client));
-    for row in rows {
-        let (state, channel, recipient): (String, String, String) = row.try_get_many_by_index()?;
-        if let Some(channel) = Channel::parse(&channel) {
-            former.add(channel, Some(&recipient));
-        }
-        states.push(state);
-    }
-    Ok((states, former))
+    let states = rows.iter().map(|row| row.try_get_by_index(0));
+    Ok(states.collect::<Result<_, _>>()?)
 }

@@ -20,7 +20,7 @@ use clientele_core::{
     problem::{Problem, ProblemCode},
 };
 use clientele_domain::{
-    enums::{Channel, MessageState},
+    enums::{Channel, MessageState, Reason},
     notify::{self, Messages, NEWEST_FIRST, Resend},
 };
 use clientele_storage::paging::DateTimeRange;
@@ -33,6 +33,8 @@ pub struct MessageFilter {
     client: Option<ClientBy>,
     /// Messages in one of these states.
     states: Option<Vec<MessageState>>,
+    /// Messages with one of these reasons.
+    reasons: Option<Vec<Reason>>,
     /// Messages through this channel.
     channel: Option<Channel>,
     /// Messages written from the template with this ID, which may have been deleted since.
@@ -46,6 +48,7 @@ impl MessageFilter {
         Ok(notify::MessageFilter {
             client: ClientBy::in_filter(self.client)?,
             states: self.states,
+            reasons: self.reasons,
             channel: self.channel,
             template_id: self.template_id,
             created_at: self.created_at,
@@ -60,8 +63,8 @@ pub struct ResendMessagesInput {
     /// none. A message to a recipient on the suppression list is refused.
     ids: Option<Vec<ID>>,
     /// Resends the failed messages that match this filter: the oldest first, at most 10,000 at once. `{}` matches all
-    /// failed messages. Those that are BOUNCED or SUPPRESSED are resent only if `states` names their state, and become
-    /// SUPPRESSED again if their recipient is on the suppression list.
+    /// failed messages. Those that are BOUNCED or SUPPRESSED are resent only if `states` names their state. Messages to
+    /// recipients on the suppression list are left out.
     filter: Option<MessageFilter>,
     /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,

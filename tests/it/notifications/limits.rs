@@ -192,7 +192,7 @@ async fn default_limits_hold(server: &TestServer) {
     }
     let expected = [vec!["QUEUED"; 20], vec![OVER]].concat();
     assert_eq!(states(server).await, expected);
-    assert_eq!(MessageLimits::default().caller_hourly, 1_000);
+    assert_eq!(MessageLimits::default().caller_hourly, 10_000);
 }
 
 async fn rejected_and_checked_input_counts_nothing(server: &TestServer) {

@@ -98,6 +98,11 @@ impl Hand {
         while self.step().await > 0 {}
     }
 
+    /// Removes everything whose retention has ended.
+    pub async fn remove_expired(&self) {
+        self.worker.remove_expired().await.expect("the database answers");
+    }
+
     /// The clock, for changing the time while the worker works.
     pub fn clock(&self) -> HandClock {
         HandClock(self.clock.clone())

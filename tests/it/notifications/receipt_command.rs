@@ -83,18 +83,38 @@ async fn report_is_recorded_from_standard_input() {
     );
     assert_eq!(
         receipt(""),
-        failed(
+        done(
             "nothing has been recorded: this isn't an e-mail: send the whole message as the mail server received it, \
              with its headers"
         )
     );
+    // A client's reply doesn't come back to the client.
+    assert_eq!(
+        receipt("From: ana@example.test\r\nSubject: Re: Welcome\r\n\r\nThank you.\r\n"),
+        done(
+            "nothing has been recorded: this isn't a report about a message: it must be multipart/report with a part \
+             message/delivery-status (RFC 3464) or message/feedback-report (RFC 5965)"
+        )
+    );
     let large = vec![b'x'; (10 << 20) + 1];
-    let (_, error, code) = pipe(&directory, &["notify", "receipt"], &large);
-    let expected = "clientele: the report has more than 10 MiB: let the mail server return headers only\n";
-    assert_eq!((&*error, code), (expected, Some(1)));
-    let (_, error, code) = pipe(&directory, &["notify", "receipt"], &large[1..]);
-    assert!(error.contains("this isn't a"), "{error}");
-    assert_eq!(code, Some(1));
+    assert_eq!(
+        pipe(&directory, &["notify", "receipt"], &large),
+        done("nothing has been recorded: the mail has more than 10 MiB: let the mail server return headers only")
+    );
+    let (printed, _, code) = pipe(&directory, &["notify", "receipt"], &large[1..]);
+    assert!(printed.contains("this isn't a"), "{printed}");
+    assert_eq!(code, Some(0));
+    // The mail server must try again.
+    for arguments in [
+        &["--config", "missing.toml"][..],
+        &["--set=database_url=sqlite:missing.db"],
+        &["--set=database_url=postgres://127.0.0.1:1/none"],
+        &["--set=notifications.concurrency=0"],
+    ] {
+        let arguments = [arguments, &["notify", "receipt"]].concat();
+        let (printed, error, code) = pipe(&directory, &arguments, report(&key, "5.1.1").as_bytes());
+        assert_eq!((&*printed, code), ("", Some(75)), "{arguments:?}: {error}");
+    }
 
     let suppression = |arguments: &[&str]| pipe(&directory, &[&["suppression"], arguments].concat(), b"");
     let (list, _, code) = suppression(&["list"]);

@@ -79,6 +79,8 @@ on_both!(
     permanent_bounce_suppresses_the_recipient_once,
     receipt_during_the_attempt_wins_over_its_outcome,
     receipt_before_the_providers_id_is_known_is_kept,
+    used_early_receipt_is_not_applied_again,
+    bounce_of_a_forwarded_message_does_not_suppress_the_client,
     unknown_messages_are_answered_like_known_ones,
     gateways_form_is_read,
     mail_servers_report_is_read,
@@ -195,13 +197,7 @@ async fn early_gateway(services: Services, receipt: fn(&str) -> ReceiptMessage, 
         let services = services.clone();
         async move {
             let key = headers["idempotency-key"].to_str().expect("a key").to_owned();
-            let receipt = Receipt {
-                message: receipt(&key),
-                status: ReceiptStatus::Delivered,
-                permanent: false,
-                reason: None,
-                at: None,
-            };
+            let receipt = Receipt::new(receipt(&key), ReceiptStatus::Delivered, false, None, None);
             let now = std::time::SystemTime::now().into();
             let recorded = services
                 .messages
@@ -268,9 +264,45 @@ async fn receipt_before_the_providers_id_is_known_is_kept(server: &TestServer) {
         (-chrono::TimeDelta::hours(1), 1),
     ] {
         let before = worker.now() - age;
-        let found = clientele::notify::receipt::remove_early_receipts(db, before).await;
+        let found = clientele::notify::receipt::remove_early_receipts(db, before, 1_000).await;
         assert_eq!(found.expect("written"), removed, "{age}");
     }
+}
+
+async fn used_early_receipt_is_not_applied_again(server: &TestServer) {
+    let gateway = GatewayPeer::start(Answering::Accept).await;
+    let mut worker = Hand::new(server, sms_settings(&gateway));
+    template(server, "text", json!({ "channel": "SMS" })).await;
+    store_key(server, json!({ "client": reachable() })).await;
+    accepts(server, json!({ "providerId": "SM17", "status": "BOUNCED" })).await;
+    worker.finish().await;
+    assert_eq!(state(server).await, is("BOUNCED", Some("SOFT_BOUNCE")));
+    // The gateway knows the Idempotency-Key and gives the same id.
+    let resend = "mutation { resendMessages(input: { filter: { states: [BOUNCED] } }) { resent } }";
+    assert_eq!(data(server, resend, json!({})).await["resendMessages"]["resent"], 1);
+    worker.wait(60);
+    worker.finish().await;
+    assert_eq!(gateway.messages().len(), 2);
+    assert_eq!(state(server).await, is("SENT", None));
+    accepts(server, json!({ "providerId": "SM17", "status": "DELIVERED" })).await;
+    assert_eq!(state(server).await, is("DELIVERED", None));
+}
+
+async fn bounce_of_a_forwarded_message_does_not_suppress_the_client(server: &TestServer) {
+    let mail = SmtpPeer::start(Mailing::Accept).await;
+    let mut worker = Hand::new(server, settings(&mail));
+    template(server, "hello", json!({})).await;
+    store_key(server, json!({ "client": reachable() })).await;
+    worker.finish().await;
+    let key = messages(server).await[0].encoded_key.clone();
+    let forwarded = report(&key, "5.1.1").replace("rfc822; ana@example.test", "rfc822; old@other.test");
+    let gateway = server.as_caller(&gateway());
+    let request = gateway
+        .request(Method::POST, PATH)
+        .header("content-type", "message/rfc822");
+    assert_eq!(gateway.send(request.body(forwarded)).await.status, 200);
+    assert_eq!(state(server).await, is("BOUNCED", Some("SOFT_BOUNCE")));
+    assert_eq!(suppressed(server).await, json!([]));
 }
 
 async fn unknown_messages_are_answered_like_known_ones(server: &TestServer) {

@@ -38,6 +38,8 @@ on_both!(
     metrics_count_waiting_and_finished_messages,
     bodies_of_sent_messages_are_removed_and_records_stay,
     old_messages_are_removed_unless_they_are_to_be_sent,
+    texts_of_suppressed_messages_and_what_limits_counted_are_removed,
+    early_receipts_are_removed_in_batches,
     released_message_is_not_counted,
     upkeep_and_sending_find_their_rows_by_their_indexes,
 );
@@ -167,6 +169,68 @@ async fn old_messages_are_removed_unless_they_are_to_be_sent(server: &TestServer
     assert_eq!(remove_messages(db, later).await.expect("written"), 1);
     assert_eq!(messages(server).await, before[2..]);
     assert_eq!(remove_messages(db, later).await.expect("written"), 0);
+}
+
+async fn texts_of_suppressed_messages_and_what_limits_counted_are_removed(server: &TestServer) {
+    let mail = SmtpPeer::start(Mailing::Accept).await;
+    let worker = Hand::new(server, settings(&mail));
+    template(server, "hello", json!({})).await;
+    for _ in 0..2 {
+        store_key(server, json!({ "client": reachable() })).await;
+    }
+    let suppress = "UPDATE message SET state = 'SUPPRESSED', due_at = NULL, reason = 'CALLER_LIMIT' WHERE encoded_key \
+        = (SELECT min(encoded_key) FROM message)";
+    server.write(suppress).await.expect("written");
+    let kept = async || {
+        let sql = "SELECT count(recipient) FROM raised_message";
+        let row = server
+            .services
+            .db
+            .read()
+            .one(sql, [])
+            .await
+            .expect("read")
+            .expect("a row");
+        let texts = messages(server).await.into_iter();
+        let texts: Vec<bool> = texts.map(|message| message.placeholders.is_some()).collect();
+        (texts, row.try_get_by_index::<i64>(0).expect("a number"))
+    };
+    const HOUR: i64 = 3_600;
+    for (hours, expected) in [
+        (24, (vec![true, true], 2)),
+        (26 - 24, (vec![true, true], 0)),
+        (29 * 24 - 26, (vec![true, true], 0)),
+        (2 * 24, (vec![false, true], 0)),
+    ] {
+        worker.wait(hours * HOUR);
+        worker.remove_expired().await;
+        assert_eq!(kept().await, expected, "{}", worker.now());
+    }
+}
+
+async fn early_receipts_are_removed_in_batches(server: &TestServer) {
+    let mail = SmtpPeer::start(Mailing::Accept).await;
+    let worker = Hand::new(server, settings(&mail));
+    let receipts = "INSERT INTO provider_message (provider_id, created_at) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL \
+        SELECT i + 1 FROM n WHERE i < 2500) SELECT 'p' || i, created_at FROM n, (SELECT min(created_at) AS created_at \
+        FROM message) m";
+    template(server, "hello", json!({})).await;
+    store_key(server, json!({ "client": reachable() })).await;
+    server.write(receipts).await.expect("written");
+    for (hours, expected) in [(23, 2_500), (2, 0)] {
+        worker.wait(hours * 3_600);
+        worker.remove_expired().await;
+        let sql = "SELECT count(*) FROM provider_message";
+        let row = server
+            .services
+            .db
+            .read()
+            .one(sql, [])
+            .await
+            .expect("read")
+            .expect("a row");
+        assert_eq!(row.try_get_by_index::<i64>(0).expect("a number"), expected);
+    }
 }
 
 async fn released_message_is_not_counted(server: &TestServer) {

@@ -44,7 +44,7 @@ fn found(mail: &str) -> Result<Found, ReportError> {
         .into_iter()
         .map(|receipt| {
             assert_eq!(receipt.message, ReceiptMessage::Key(KEY.to_owned()));
-            (receipt.status, receipt.permanent, receipt.reason)
+            (receipt.status, receipt.permanent, receipt.reason().map(str::to_owned))
         })
         .collect())
 }
@@ -155,5 +155,26 @@ fn other_mails_are_no_reports() {
         ("hello", ReportError::NotReport),
     ] {
         assert_eq!(found(mail), Err(error), "{mail}");
+    }
+}
+
+#[test]
+fn named_recipients_are_read() {
+    let ours = message(&format!("{KEY}@bank.test"));
+    let named = |fields: &str| {
+        let mail = report(&format!("{fields}Action: failed\r\nStatus: 5.1.1"), &ours);
+        receipts(mail.as_bytes()).expect("a report")[0].recipients.clone()
+    };
+    for (fields, expected) in [
+        (
+            "Final-Recipient: rfc822; a@other.test\r\nOriginal-Recipient: rfc822;ines@example.test\r\n",
+            vec!["a@other.test", "ines@example.test"],
+        ),
+        ("Final-Recipient: RFC822; <a@other.test>\r\n", vec!["a@other.test"]),
+        ("Final-Recipient: a@other.test\r\n", vec!["a@other.test"]),
+        ("Final-Recipient: rfc822;\r\n", vec![]),
+        ("", vec![]),
+    ] {
+        assert_eq!(named(fields), expected, "{fields}");
     }
 }

@@ -1,10 +1,19 @@
 //! Normalises recipients, so that limits and the suppression list find a recipient however it is written.
 
+use serde::Serialize;
+
 use crate::enums::Channel;
 use clientele_core::{
     mail_address::{ascii_domain, is_address},
     phone_number::{Region, e164, region},
 };
+
+/// A normalised recipient.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Recipient {
+    pub channel: Channel,
+    pub recipient: String,
+}
 
 /// Normalises the recipients of all channels.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +27,14 @@ impl Recipients {
     pub fn new(region_code: &str) -> Self {
         Self {
             region: region(region_code),
+        }
+    }
+
+    /// A recipient in its normal form.
+    pub fn of(self, channel: Channel, recipient: &str) -> Recipient {
+        Recipient {
+            channel,
+            recipient: self.normalise(channel, recipient),
         }
     }
 

@@ -16,7 +16,7 @@ impl Default for MessageLimits {
     fn default() -> Self {
         Self {
             recipient_daily: 20,
-            caller_hourly: 1_000,
+            caller_hourly: 10_000,
         }
     }
 }

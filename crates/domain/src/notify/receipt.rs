@@ -15,7 +15,10 @@ use chrono::{DateTime, Utc};
 use entity::message;
 use serde::{Deserialize, Serialize};
 
-use crate::enums::{MessageState, Reason, ReceiptStatus, SuppressionReason};
+use crate::{
+    enums::{Channel, MessageState, Reason, ReceiptStatus, SuppressionReason},
+    message_guard::Recipients,
+};
 use clientele_core::scalar::is_key;
 
 /// Limit of the receipts in one request.
@@ -32,11 +35,14 @@ pub struct Receipt {
     pub status: ReceiptStatus,
     /// True if a bounce means that the recipient gets no message at all.
     pub permanent: bool,
-    /// The provider's words.
-    pub reason: Option<String>,
+    /// The provider's words: one line of limited length.
+    reason: Option<String>,
     /// The time of the event; that of the arrival if the provider doesn't give it.
     #[serde(with = "entity::instant::option")]
     pub at: Option<DateTime<Utc>>,
+    /// The addresses that the report names as recipients. Empty if it names none.
+    #[serde(default)]
+    pub recipients: Vec<String>,
 }
 
 /// The message of a receipt.
@@ -58,6 +64,42 @@ impl ReceiptMessage {
 }
 
 impl Receipt {
+    /// A receipt that names no recipients. Of `reason`, the first line of [`LONGEST_REASON`] characters is kept.
+    pub fn new(
+        message: ReceiptMessage,
+        status: ReceiptStatus,
+        permanent: bool,
+        reason: Option<&str>,
+        at: Option<DateTime<Utc>>,
+    ) -> Self {
+        Self {
+            message,
+            status,
+            permanent: permanent && status == ReceiptStatus::Bounced,
+            reason: reason.and_then(cleaned),
+            at,
+            recipients: Vec::new(),
+        }
+    }
+
+    /// The provider's words.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// The receipt as it concerns this message. A permanent bounce of other addresses isn't permanent: the recipient
+    /// forwards messages, and its own address works.
+    fn concerning(&self, message: &message::Model, recipients: Recipients) -> Self {
+        let mut receipt = self.clone();
+        let channel = Channel::parse(&message.channel).unwrap_or(Channel::Email);
+        let normal = |text: &str| recipients.normalise(channel, text);
+        let recipient = normal(&message.recipient);
+        let is_forwarded =
+            !self.recipients.is_empty() && !self.recipients.iter().any(|named| normal(named) == recipient);
+        receipt.permanent &= !is_forwarded;
+        receipt
+    }
+
     /// The rank among the receipts of one message.
     fn rank(&self) -> i32 {
         match (self.status, self.permanent) {
@@ -88,13 +130,12 @@ impl Receipt {
             .at
             .filter(|at| (message.created_at..=now).contains(at))
             .unwrap_or(now);
-        let detail = self.reason.as_deref().and_then(cleaned);
         // A worker that is sending the message records the provider's id under its lease.
         let common = message::Model {
             due_at: None,
             sent_at: message.sent_at.or(Some(at)),
             receipt_at: Some(now),
-            detail,
+            detail: self.reason.clone(),
             ..message.clone()
         };
         let failed = |state: MessageState, reason: Reason| message::Model {
@@ -119,11 +160,12 @@ impl Receipt {
         })
     }
 
-    /// Returns true for a receipt of an earlier attempt, or of none: a message that is still to be sent can have failed
-    /// only before, and one that was never tried has no receipt.
+    /// Returns true for a receipt of an earlier attempt, or of none: a message that waits or is being sent again can
+    /// have failed only before, and one that was never tried has no receipt.
     fn is_outdated(&self, state: MessageState, attempts: i32) -> bool {
         match (state, self.status) {
             (MessageState::Queued, ReceiptStatus::Failed) => true,
+            (MessageState::Sending, ReceiptStatus::Failed) => attempts > 0,
             (MessageState::Queued, ReceiptStatus::Bounced) | (MessageState::Suppressed, _) => attempts == 0,
             _ => false,
         }

@@ -9,12 +9,12 @@ use sea_orm::{QueryResult, Value};
 use super::{
     Messages,
     search::{MessageFilter, MessageKey, by_message_key, key_pairs, keys_in_json, lock, row},
-    suppression::{Recipient, listed},
+    suppression::listed,
 };
 use crate::{
     caller::{Caller, Permission, Rights, Share},
     enums::{Channel, MessageState},
-    message_guard::Recipients,
+    message_guard::{Recipient, Recipients},
 };
 use clientele_core::{
     error::Result,
@@ -37,7 +37,7 @@ pub enum Resend {
     /// All of these, or none. `None` is a key that names no message, and isn't found.
     Named(Vec<Option<MessageKey>>),
     /// The failed messages that pass the filter, oldest first. Those that bounced or were suppressed only if the filter
-    /// names their states.
+    /// names their states. Messages to recipients on the suppression list are left out.
     Filtered(MessageFilter),
 }
 
@@ -135,29 +135,42 @@ impl Queue<'_> {
     }
 
     async fn filtered(&self, filter: &MessageFilter, transaction: &Transaction) -> Result<Step<Answer>> {
-        let dialect = transaction.dialect;
-        let rights = &self.caller.rights;
         let states = resent_states(filter);
-        let conditions = failed(filter, &states, dialect, rights, rights.share(transaction).await?);
-        let (clause, values) = (conditions.clause(), conditions.values);
-        // Waits for a concurrent resend of the same messages, after which they are no longer failed.
-        let locking = match dialect {
-            Dialect::Postgres => "FOR UPDATE",
-            Dialect::Sqlite => "",
-        };
-        let which = format!(
-            "SELECT m.client_key, m.encoded_key FROM message m {clause} \
-             ORDER BY m.created_at, m.encoded_key LIMIT {MOST_BY_FILTER} {locking}"
-        );
+        let share = self.caller.rights.share(transaction).await?;
+        let most = MOST_BY_FILTER as usize;
+        let (mut chosen, mut last) = (Vec::new(), None);
+        // One more than can be resent shows that there are more. Recipients are normalised here, so the database can't
+        // leave out those on the list.
+        loop {
+            let conditions = failed(filter, &states, transaction.dialect, &self.caller.rights, share);
+            let page = candidates(conditions, last.as_ref(), transaction).await?;
+            last = page.last().map(|candidate| candidate.position.clone());
+            let is_last = page.len() <= most;
+            let of = |candidate: &Candidate| self.recipients.of(candidate.channel, &candidate.recipient);
+            let recipients: Vec<Recipient> = page.iter().map(of).collect();
+            let listed = match recipients.is_empty() {
+                true => HashSet::new(),
+                false => listed(transaction, &recipients).await?,
+            };
+            let both = page.into_iter().zip(&recipients);
+            let unlisted = both.filter(|(_, recipient)| !listed.contains(recipient));
+            chosen.extend(unlisted.map(|(candidate, _)| candidate.key));
+            if is_last || chosen.len() > most {
+                break;
+            }
+        }
+        let more = chosen.len() > most;
+        chosen.truncate(most);
+        if chosen.is_empty() {
+            return Ok(Step::Discard(Ok((Resent::default(), HashSet::new()))));
+        }
+        let which = keys_in_json(transaction.dialect);
+        let keys = key_pairs(chosen.iter())?;
         let rows = self
-            .queue(&which, values.clone(), &states, "channel", transaction)
+            .queue(&which, vec![keys.into()], &states, "channel", transaction)
             .await?;
         let channels = rows.iter().map(|row| row.try_get_by_index(0));
         let channels: Vec<String> = channels.collect::<Result<_, _>>()?;
-        let more = rows.len() as u64 >= MOST_BY_FILTER && {
-            let rest = format!("SELECT 1 FROM message m {clause} LIMIT 1");
-            transaction.one(rest, values).await?.is_some()
-        };
         let resent = Resent {
             messages: None,
             count: rows.len(),
@@ -174,8 +187,7 @@ impl Queue<'_> {
     ) -> Result<HashSet<MessageKey>> {
         let recipient = |message: &message::Model| {
             let channel = Channel::parse(&message.channel)?;
-            let recipient = self.recipients.normalise(channel, &message.recipient);
-            Some(Recipient { channel, recipient })
+            Some(self.recipients.of(channel, &message.recipient))
         };
         let keyed = stored
             .iter()
@@ -213,6 +225,55 @@ impl Queue<'_> {
         );
         transaction.all(sql, values).await
     }
+}
+
+/// A message that passes a filter.
+struct Candidate {
+    key: MessageKey,
+    channel: Channel,
+    recipient: String,
+    /// Its place in the order: time of creation, and key.
+    position: (DateTime<Utc>, String),
+}
+
+/// Locks the oldest messages of these conditions after a position, one more than can be resent at once. Waits for a
+/// concurrent resend of the same messages, after which they are no longer failed.
+async fn candidates(
+    mut conditions: Conditions,
+    after: Option<&(DateTime<Utc>, String)>,
+    transaction: &Transaction,
+) -> Result<Vec<Candidate>> {
+    let dialect = transaction.dialect;
+    if let Some((created_at, key)) = after {
+        let created_at = conditions.bind(instant::to_text(created_at));
+        let (created_at, key) = (dialect.cast(&created_at, "timestamptz"), conditions.bind(key.as_str()));
+        conditions.push(format!("(m.created_at, m.encoded_key) > ({created_at}, {key})"));
+    }
+    let locking = match dialect {
+        Dialect::Postgres => "FOR UPDATE OF m",
+        Dialect::Sqlite => "",
+    };
+    let sql = format!(
+        "SELECT m.client_key, m.encoded_key, m.channel, m.recipient, m.created_at FROM message m {} \
+         ORDER BY m.created_at, m.encoded_key LIMIT {} {locking}",
+        conditions.clause(),
+        MOST_BY_FILTER + 1
+    );
+    let mut candidates = Vec::new();
+    for row in transaction.all(sql, conditions.values).await? {
+        let (client_key, encoded_key, channel, recipient, created_at): (String, String, String, String, DateTime<Utc>) =
+            row.try_get_many_by_index()?;
+        candidates.push(Candidate {
+            position: (created_at, encoded_key.clone()),
+            key: MessageKey {
+                client_key,
+                encoded_key,
+            },
+            channel: Channel::parse(&channel).unwrap_or(Channel::Email),
+            recipient,
+        });
+    }
+    Ok(candidates)
 }
 
 /// The states of the messages that a filter resends: those of the filter, and FAILED if it has none.

@@ -2,7 +2,10 @@
 //!
 //! Each list takes one statement, whatever the data.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use entity::{Table, instant, message};
 use sea_orm::{QueryResult, Value};
@@ -12,7 +15,7 @@ use super::Messages;
 use crate::{
     caller::{Caller, Permission, Restricted, Rights, Share, Unchecked},
     client_by::ClientBy,
-    enums::{Channel, MessageState},
+    enums::{Channel, MessageState, Reason},
 };
 use clientele_core::error::{Error, Result};
 use clientele_storage::{
@@ -233,6 +236,7 @@ pub fn decode(row: &QueryResult) -> Result<message::Model> {
 pub struct MessageFilter {
     pub client: Option<ClientBy>,
     pub states: Option<Vec<MessageState>>,
+    pub reasons: Option<Vec<Reason>>,
     pub channel: Option<Channel>,
     /// The id of the template, which may have been deleted since.
     pub template_id: Option<String>,
@@ -244,6 +248,7 @@ impl MessageFilter {
         let Self {
             client,
             states,
+            reasons,
             channel,
             template_id,
             created_at,
@@ -267,6 +272,11 @@ impl MessageFilter {
         let state = column(by_state, "m.state");
         if let Some(term) = states.as_deref().and_then(|states| one_of(states, &state)) {
             conditions.push(term);
+        }
+        if let Some(reasons) = reasons {
+            let reasons: BTreeSet<&str> = reasons.iter().map(|reason| reason.as_str()).collect();
+            let reasons = conditions.bind(serde_json::to_string(&reasons).unwrap_or_default());
+            conditions.push(dialect.is_one_of("m.reason", &reasons));
         }
         if let Some(channel) = channel {
             let channel = conditions.bind(channel.as_str());

@@ -6,8 +6,8 @@ mod forget;
 mod list;
 
 pub use change::{AddSuppression, RemoveSuppression};
-pub(crate) use forget::{FormerRecipients, forget};
-pub use list::{NEWEST_FIRST, Recipient, SuppressionFilter, cursor, listed};
+pub(crate) use forget::{forget, record_forgotten};
+pub use list::{NEWEST_FIRST, SuppressionFilter, cursor, listed};
 
 use clientele_storage::db::Database;
 

@@ -1,6 +1,5 @@
 //! Reads receipts from JSON, and from the form of a gateway's callback.
 
-use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::api::rest::{
@@ -96,13 +95,8 @@ fn receipt_of(receipt: Value) -> Result<Option<Receipt>, String> {
             return Err(": give either messageId or providerId.".to_owned());
         }
     };
-    Ok(Some(new_receipt(
-        message,
-        status,
-        permanent,
-        text(&members, "reason")?,
-        at,
-    )))
+    let reason = text(&members, "reason")?;
+    Ok(Some(Receipt::new(message, status, permanent, reason.as_deref(), at)))
 }
 
 /// A member that is a text; none if it is absent or null.
@@ -121,22 +115,6 @@ fn provider_id(id: String) -> Result<ReceiptMessage, String> {
         _ if length > LONGEST_PROVIDER_ID => Err(format!("must have at most {LONGEST_PROVIDER_ID} characters.")),
         _ if has_control_characters(&id) => Err("must not contain control characters.".to_owned()),
         _ => Ok(ReceiptMessage::ProviderId(id)),
-    }
-}
-
-fn new_receipt(
-    message: ReceiptMessage,
-    status: ReceiptStatus,
-    permanent: bool,
-    reason: Option<String>,
-    at: Option<DateTime<Utc>>,
-) -> Receipt {
-    Receipt {
-        message,
-        status,
-        permanent: permanent && status == ReceiptStatus::Bounced,
-        reason,
-        at,
     }
 }
 
@@ -166,7 +144,7 @@ pub fn of_form(form: &Parameters) -> Result<Option<Receipt>, RestError> {
     };
     let permanent = code.is_some_and(|code| PERMANENT.contains(&code));
     let reason = code.map(|code| format!("code {code}"));
-    Ok(Some(new_receipt(message, status, permanent, reason, None)))
+    Ok(Some(Receipt::new(message, status, permanent, reason.as_deref(), None)))
 }
 
 fn refused(source: impl Into<String>) -> RestError {

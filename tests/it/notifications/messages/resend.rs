@@ -48,6 +48,8 @@ on_both!(
     resent_message_is_queued_like_a_new_one,
     refused_resend_changes_nothing,
     filtered_failed_messages_are_resent_oldest_first,
+    messages_to_listed_recipients_are_left_out_of_a_filter,
+    reasons_of_messages_are_filtered,
     concurrent_resends_queue_a_message_once,
     resending_takes_a_fixed_number_of_statements,
 );
@@ -213,6 +215,65 @@ async fn filtered_failed_messages_are_resent_oldest_first(server: &TestServer) {
     }
 }
 
+async fn messages_to_listed_recipients_are_left_out_of_a_filter(server: &TestServer) {
+    templates(server).await;
+    reachable(server, "a").await;
+    put(server, "FAILED", "TRUE").await;
+    // More than one batch, all of them older than the only message that can be resent.
+    let columns = "client_key, event, channel, template_key, template_id, variant_key, language, placeholders, state, \
+        attempts, queued_at";
+    let sql = format!(
+        "INSERT INTO message (encoded_key, recipient, created_at, {columns}) \
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20003) \
+        SELECT 'k' || i, 'Listed@Example.test', '2026-01-01T00:00:00.000000Z', {columns} FROM n, \
+        (SELECT * FROM message WHERE state = 'FAILED') m"
+    );
+    let sql = match server.backend {
+        crate::harness::Backend::Sqlite => sql,
+        crate::harness::Backend::Postgres => sql.replace("000000Z'", "000000Z'::timestamptz"),
+    };
+    server.write(&sql).await.expect("it can be stored");
+    let add = "mutation { addSuppression(input: { channel: EMAIL, recipient: \"listed@example.test\" }) { added } }";
+    assert_eq!(data(server, add, json!({})).await["addSuppression"]["added"], true);
+    for (resent, more) in [(1, false), (0, false)] {
+        let answer = resend(server, json!({ "filter": {} })).await;
+        assert_eq!((&answer["resent"], &answer["more"]), (&json!(resent), &json!(more)));
+    }
+}
+
+async fn reasons_of_messages_are_filtered(server: &TestServer) {
+    templates(server).await;
+    for id in ["a", "b", "c"] {
+        reachable(server, id).await;
+    }
+    put(server, "FAILED", "TRUE").await;
+    for (client, reason) in [("a", "CALLER_LIMIT"), ("b", "RECIPIENT_LIMIT")] {
+        let sql = format!(
+            "UPDATE message SET state = 'SUPPRESSED', reason = '{reason}' WHERE client_key = (SELECT encoded_key FROM \
+             client WHERE client_id = '{client}')"
+        );
+        server.write(&sql).await.expect("it can be stored");
+    }
+    let query = "query($filter: MessageFilter) { messages(filter: $filter) { totalCount } }";
+    for (reasons, count) in [
+        (json!(["CALLER_LIMIT"]), 1),
+        (json!(["CALLER_LIMIT", "REFUSED", "REFUSED"]), 2),
+        (json!([]), 0),
+        (Value::Null, 3),
+    ] {
+        let found = data(server, query, json!({ "filter": { "reasons": reasons } })).await;
+        assert_eq!(found["messages"]["totalCount"], count, "{reasons}");
+    }
+    for (reason, resent) in [("SUPPRESSION_LIST", 0), ("CALLER_LIMIT", 1)] {
+        let filter = json!({ "states": ["SUPPRESSED"], "reasons": [reason] });
+        assert_eq!(
+            resend(server, json!({ "filter": filter })).await["resent"],
+            resent,
+            "{reason}"
+        );
+    }
+}
+
 async fn concurrent_resends_queue_a_message_once(server: &TestServer) {
     templates(server).await;
     for number in 0..40 {
@@ -247,7 +308,11 @@ async fn resending_takes_a_fixed_number_of_statements(server: &TestServer) {
     server.statements();
     resend(server, json!({ "filter": {} })).await;
     let statements: Vec<String> = server.statements().into_iter().filter(|sql| !is_bracket(sql)).collect();
-    assert_eq!(statements.len(), 1, "{statements:#?}");
+    assert_eq!(
+        statements.len(),
+        3,
+        "one to lock, one for the suppression list, one to queue: {statements:#?}"
+    );
 }
 
 /// True if a statement begins or ends a transaction.

@@ -47,9 +47,7 @@ impl ReceiptCounts {
             ReceiptStatus::Complained => &mut self.complained,
         } += 1;
     }
-}
 
-impl ReceiptCounts {
     pub(super) fn add(&mut self, other: &Self) {
         self.delivered += other.delivered;
         self.bounced += other.bounced;
@@ -107,6 +105,7 @@ pub(super) async fn apply(
         };
         let mut is_changed = false;
         for receipt in receipts {
+            let receipt = receipt.concerning(&message, recipients);
             let Some(after) = receipt.applied(&message, now) else {
                 counts.unchanged += 1;
                 continue;
@@ -127,6 +126,7 @@ pub(super) async fn apply(
                     caller_kind: by.kind.clone(),
                     caller_id: by.id.clone(),
                     caller_name: by.name.clone(),
+                    client_key: Some(message.client_key.clone()),
                 });
             }
         }

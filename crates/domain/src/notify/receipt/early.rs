@@ -17,9 +17,6 @@ use crate::{caller::Caller, message_guard::Recipients, notify::MessageKey};
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::{Database, Step, Transaction, Work};
 
-/// The maximum number of early receipts removed at once.
-const REMOVAL_BATCH: u64 = 1_000;
-
 /// An early receipt as it is stored.
 #[derive(Serialize, Deserialize)]
 struct Early {
@@ -76,15 +73,15 @@ pub(super) async fn find(
         transaction.dialect.rows_of_json(table, &columns, "$1")
     );
     let rows = serde_json::to_string(&rows).map_err(Error::internal)?;
-    let mut is_kept = false;
+    let mut has_early = false;
     for row in transaction.all(sql, [rows.into()]).await? {
         let (id, client, key): (String, Option<String>, Option<String>) = row.try_get_many_by_index()?;
         match client.zip(key) {
             Some(message) => _ = found.insert(id, message),
-            None => is_kept = true,
+            None => has_early = true,
         }
     }
-    Ok((found, is_kept))
+    Ok((found, has_early))
 }
 
 /// Records the provider's ids of messages that a provider has just accepted, and applies the receipts that came before.
@@ -117,22 +114,32 @@ pub async fn note_provider_ids(
     let sql = format!(
         "INSERT INTO {table} ({}) {} ORDER BY provider_id ON CONFLICT (provider_id) DO UPDATE SET \
          client_key = excluded.client_key, encoded_key = excluded.encoded_key \
-         RETURNING client_key, encoded_key, receipt",
+         RETURNING provider_id, client_key, encoded_key, receipt",
         columns.join(", "),
         transaction.dialect.rows_of_json(table, &columns, "$1")
     );
     let rows = serde_json::to_string(&rows).map_err(Error::internal)?;
-    let mut early: Vec<(MessageKey, Early)> = Vec::new();
+    let (mut early, mut used) = (Vec::new(), Vec::new());
     for row in transaction.all(sql, [rows.into()]).await? {
-        let (client_key, encoded_key, receipt): (String, String, Option<String>) = row.try_get_many_by_index()?;
+        let (id, client_key, encoded_key, receipt): (String, String, String, Option<String>) =
+            row.try_get_many_by_index()?;
+        let Some(receipt) = receipt else { continue };
+        used.push(id);
         // A receipt in a later version's form is left out.
-        if let Some(receipt) = receipt.and_then(|receipt| serde_json::from_str(&receipt).ok()) {
+        if let Ok(receipt) = serde_json::from_str(&receipt) {
             let key = MessageKey {
                 client_key,
                 encoded_key,
             };
             early.push((key, receipt));
         }
+    }
+    if !used.is_empty() {
+        // A gateway gives a repeated message the same id: its receipts must not be applied again.
+        let which = transaction.dialect.is_one_of("provider_id", "$1");
+        let sql = format!("UPDATE {table} SET rank = NULL, receipt = NULL WHERE {which}");
+        let used = serde_json::to_string(&used).map_err(Error::internal)?;
+        transaction.run(sql, [used.into()]).await?;
     }
     let mut counts = ReceiptCounts::default();
     for (key, Early { receipt, by }) in &early {
@@ -142,14 +149,15 @@ pub async fn note_provider_ids(
     Ok(counts)
 }
 
-/// Removes some of the early receipts that came before `before`: their messages are of another system. Returns their
-/// number; if it is a thousand, there may be more.
-pub async fn remove_early_receipts(db: &Database, before: DateTime<Utc>) -> Result<u64> {
-    db.write(&Removal { before }).await
+/// Removes up to `most` early receipts that came before `before`: their messages are of another system. Returns their
+/// number; if it equals `most`, there may be more.
+pub async fn remove_early_receipts(db: &Database, before: DateTime<Utc>, most: u64) -> Result<u64> {
+    db.write(&Removal { before, most }).await
 }
 
 struct Removal {
     before: DateTime<Utc>,
+    most: u64,
 }
 
 impl Work for Removal {
@@ -159,8 +167,9 @@ impl Work for Removal {
         let sql = format!(
             "DELETE FROM provider_message WHERE client_key IS NULL AND provider_id IN (SELECT provider_id \
              FROM provider_message WHERE client_key IS NULL AND created_at < {} ORDER BY created_at \
-             LIMIT {REMOVAL_BATCH})",
-            transaction.dialect.cast("$1", "timestamptz")
+             LIMIT {})",
+            transaction.dialect.cast("$1", "timestamptz"),
+            self.most
         );
         let before = instant::to_text(&self.before);
         match transaction.run(sql, [before.into()]).await? {

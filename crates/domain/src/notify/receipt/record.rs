@@ -93,7 +93,7 @@ impl Work for Recording<'_> {
         let mut counts = ReceiptCounts::default();
         let mut of_messages: BTreeMap<(String, String), Vec<&Receipt>> = BTreeMap::new();
         let by_key = messages_of_keys(self.receipts, transaction).await?;
-        let (by_provider_id, parked) = early::find(self.receipts, self.caller, self.now, transaction).await?;
+        let (by_provider_id, has_early) = early::find(self.receipts, self.caller, self.now, transaction).await?;
         for receipt in self.receipts {
             let found = match &receipt.message {
                 ReceiptMessage::Key(key) => by_key.get(key),
@@ -115,7 +115,7 @@ impl Work for Recording<'_> {
         let by = By::of(self.caller);
         let applied = apply(receipts.collect(), &by, self.recipients, self.now, transaction).await?;
         counts.add(&applied);
-        match parked || applied.is_written() {
+        match has_early || applied.is_written() {
             true => Ok(Step::Commit(counts)),
             false => Ok(Step::Discard(counts)),
         }

@@ -5,9 +5,12 @@ use entity::message;
 use proptest::prelude::*;
 
 use super::{Receipt, ReceiptMessage};
-use crate::enums::{
-    MessageState,
-    ReceiptStatus::{self, Bounced, Complained, Delivered, Failed},
+use crate::{
+    enums::{
+        MessageState,
+        ReceiptStatus::{self, Bounced, Complained, Delivered, Failed},
+    },
+    message_guard::Recipients,
 };
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -45,13 +48,7 @@ fn message(state: MessageState, attempts: i32) -> message::Model {
 }
 
 fn receipt(status: ReceiptStatus, permanent: bool) -> Receipt {
-    Receipt {
-        message: ReceiptMessage::Key("m".into()),
-        status,
-        permanent,
-        reason: None,
-        at: None,
-    }
+    Receipt::new(ReceiptMessage::Key("m".into()), status, permanent, None, None)
 }
 
 /// The state and the reason after receipts.
@@ -67,10 +64,11 @@ fn after(mut message: message::Model, receipts: &[Receipt]) -> (String, Option<S
 
 #[test]
 fn transitions_are_those_of_the_table() {
-    const STATES: [(MessageState, i32); 9] = [
+    const STATES: [(MessageState, i32); 10] = [
         (MessageState::Queued, 0),
         (MessageState::Queued, 1),
         (MessageState::Sending, 0),
+        (MessageState::Sending, 1),
         (MessageState::Sent, 1),
         (MessageState::Failed, 1),
         (MessageState::Delivered, 1),
@@ -87,6 +85,7 @@ fn transitions_are_those_of_the_table() {
                 "DELIVERED",
                 "DELIVERED",
                 "DELIVERED",
+                "DELIVERED",
                 "-",
                 "-",
                 "-",
@@ -96,13 +95,17 @@ fn transitions_are_those_of_the_table() {
         (
             Bounced,
             [
-                "-", "BOUNCED", "BOUNCED", "BOUNCED", "BOUNCED", "BOUNCED", "-", "-", "BOUNCED",
+                "-", "BOUNCED", "BOUNCED", "BOUNCED", "BOUNCED", "BOUNCED", "BOUNCED", "-", "-", "BOUNCED",
             ],
         ),
-        (Failed, ["-", "-", "FAILED", "FAILED", "-", "-", "-", "-", "FAILED"]),
+        (
+            Failed,
+            ["-", "-", "FAILED", "-", "FAILED", "-", "-", "-", "-", "FAILED"],
+        ),
         (
             Complained,
             [
+                "DELIVERED",
                 "DELIVERED",
                 "DELIVERED",
                 "DELIVERED",
@@ -168,5 +171,45 @@ fn message_is_named_by_its_key_or_its_message_id() {
     ] {
         let found = ReceiptMessage::of_message_id(&text);
         assert_eq!(found, is_ours.then(|| ReceiptMessage::Key(key.to_owned())), "{text}");
+    }
+}
+
+#[test]
+fn bounce_of_another_address_is_not_permanent() {
+    let to_ines = message::Model {
+        channel: "EMAIL".into(),
+        recipient: "Ines@Example.test".into(),
+        ..message(MessageState::Sent, 1)
+    };
+    for (named, permanent) in [
+        (vec![], true),
+        (vec!["ines@example.test"], true),
+        (vec!["old@other.test", "INES@example.test"], true),
+        (vec!["old@other.test"], false),
+        (vec!["old@other.test", "list@example.test"], false),
+    ] {
+        let receipt = Receipt {
+            recipients: named.iter().map(|&named| named.to_owned()).collect(),
+            ..receipt(Bounced, true)
+        };
+        let found = receipt.concerning(&to_ines, Recipients::default());
+        assert_eq!(found.permanent, permanent, "{named:?}");
+    }
+}
+
+#[test]
+fn reason_is_one_line_of_limited_length() {
+    let kept = |text: &str| {
+        let message = ReceiptMessage::ProviderId("p".into());
+        let receipt = Receipt::new(message, Bounced, false, Some(text), None);
+        receipt.reason().map(str::to_owned)
+    };
+    for (text, expected) in [
+        ("a\r\nb ".to_owned(), Some("a  b".to_owned())),
+        (" \n".to_owned(), None),
+        ("x".repeat(255), Some("x".repeat(255))),
+        ("x".repeat(256), Some("x".repeat(255))),
+    ] {
+        assert_eq!(kept(&text), expected, "{text:?}");
     }
 }

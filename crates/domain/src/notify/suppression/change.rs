@@ -71,6 +71,7 @@ impl Suppressions {
             caller_kind: caller.kind.as_str().to_owned(),
             caller_id: caller.id.to_string(),
             caller_name: caller.name.to_string(),
+            client_key: None,
         };
         let audit = &self.audit;
         self.db.write(&Addition { audit, caller, row }).await.map(Ok)
@@ -196,7 +197,7 @@ async fn find(channel: &str, recipient: &str, transaction: &Transaction) -> Resu
 }
 
 /// Records a change of the list. The record doesn't have the recipient: the contents of this chain can't be erased.
-async fn record(
+pub(super) async fn record(
     audit: &AuditLog,
     caller: &Caller,
     row: &suppression::Model,

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use entity::{Table, instant, message, suppression};
 use sea_orm::{ConnectionTrait, FromQueryResult, Value};
-use serde::Serialize;
 
 use super::{Suppressions, require_all_clients};
 use crate::{
     access::Listing,
     caller::{Caller, Permission},
     enums::{Channel, SuppressionReason},
+    message_guard::Recipient,
     notify::Messages,
 };
 use clientele_core::error::{Error, Result};
@@ -138,10 +138,7 @@ impl Messages {
             return Ok(HashSet::new());
         }
         let recipients = self.guard.recipients();
-        let recipient = |message: &message::Model| Recipient {
-            channel,
-            recipient: recipients.normalise(channel, &message.recipient),
-        };
+        let recipient = |message: &message::Model| recipients.of(channel, &message.recipient);
         let recipients: Vec<Recipient> = messages.iter().map(recipient).collect();
         let listed = listed(self.db.read(), &recipients).await?;
         let both = messages.iter().zip(recipients);
@@ -153,13 +150,6 @@ impl Messages {
 /// The cursor of an entry.
 pub fn cursor(row: &suppression::Model) -> String {
     Cursor::of(vec![instant::to_text(&row.created_at), row.encoded_key.clone()]).encode(&NEWEST_FIRST)
-}
-
-/// A normalised recipient.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct Recipient {
-    pub channel: Channel,
-    pub recipient: String,
 }
 
 /// Returns those of these recipients that are on the list. Takes one statement.
