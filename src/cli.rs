@@ -52,8 +52,8 @@ use clientele_domain::client::Clients;
     version = version::TEXT,
     after_help = "Without a command, the server starts. config.example.toml lists every setting.\n\n\
                   Exit codes: 0 for success, 1 for a failure, 2 for a wrong command or configuration, 3 for pending \
-                  steps of `migrate status`, 130 and 143 for a command that SIGINT or SIGTERM stopped before it was \
-                  done. The reason of a failure is one line \
+                  steps of `migrate status`, 75 for a `notify receipt` that must be run again, 130 and 143 for a command \
+                  that SIGINT or SIGTERM stopped before it was done. The reason of a failure is one line \
                   on standard error, as JSON if log.format is json."
 )]
 struct Arguments {
@@ -240,7 +240,11 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
         }
         _ => {}
     }
-    let (config, origins) = load(arguments.config.as_deref(), &arguments.flags)?;
+    let loaded = load(arguments.config.as_deref(), &arguments.flags);
+    let (config, origins) = match command {
+        Command::Notify(notify::Command::Receipt) => loaded.map_err(Failure::temporary)?,
+        _ => loaded?,
+    };
     *format = Some(config.log.format);
     if let Command::Serve { .. } | Command::Worker = command {
         let telemetry = telemetry::start_exporting(&config.log, &config.telemetry, store::now);

@@ -26,6 +26,8 @@ const MISUSED: u8 = 2;
 const STOPPED: u8 = 1;
 /// `migrate status` has found pending steps.
 const PENDING: u8 = 3;
+/// EX_TEMPFAIL of sysexits.h: a mail server keeps the mail and runs the command again later.
+const TEMPORARY: u8 = 75;
 
 impl Failure {
     pub(super) fn new(sentence: impl Into<String>) -> Self {
@@ -39,6 +41,14 @@ impl Failure {
         Self {
             sentence: sentence.into(),
             code: PENDING,
+        }
+    }
+
+    /// The same reason, for a mail server that must run the command again.
+    pub(super) fn temporary(self) -> Self {
+        Self {
+            code: TEMPORARY,
+            ..self
         }
     }
 

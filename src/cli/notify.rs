@@ -1,7 +1,7 @@
 //! `clientele notify`: sends a test message over a configured channel, which needs no database, and records the reports
 //! of mail servers.
 
-use std::io::{Read, stdin};
+use std::io::{Read, copy, sink, stdin};
 
 use clap::{Args, Subcommand, ValueEnum};
 use uuid::Uuid;
@@ -35,8 +35,8 @@ pub(super) enum Command {
     /// The report is a delivery status notification (RFC 3464) or a complaint (RFC 5965), as a whole e-mail. Let your
     /// mail server pipe the mail to the sender of messages into this command.
     ///
-    /// Exit codes: 0 if the report is recorded, also when it changes nothing or its message doesn't exist; 1 if it is
-    /// no report, or if the database fails.
+    /// Exit codes: 0 if the report is recorded, also when it changes nothing, its message doesn't exist or the mail is
+    /// no report; 75 if the settings or the database can't be used, so that the mail server tries again later.
     Receipt,
 }
 
@@ -121,24 +121,27 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
 async fn record(config: &Config) -> Result<(), Failure> {
     let mut mail = Vec::new();
     let read = stdin().lock().take(LARGEST_REPORT + 1).read_to_end(&mut mail);
-    read.map_err(|error| Failure::new(format!("standard input can't be read: {error}")))?;
+    read.map_err(|error| Failure::new(format!("standard input can't be read: {error}")).temporary())?;
+    // A mail that isn't a report, such as a client's reply, must not come back to its sender.
     if mail.len() as u64 > LARGEST_REPORT {
+        // A mail server must be able to write all of it.
+        let _ = copy(&mut stdin().lock(), &mut sink());
         let most = LARGEST_REPORT >> 20;
-        return Err(Failure::new(format!(
-            "the report has more than {most} MiB: let the mail server return headers only"
-        )));
+        return print(&format!(
+            "nothing has been recorded: the mail has more than {most} MiB: let the mail server return headers only\n"
+        ));
     }
     let receipts = match report::receipts(&mail) {
         Ok(receipts) => receipts,
         Err(error @ ReportError::ForeignMessage) => return print(&format!("nothing has changed: {error}\n")),
-        Err(error) => return Err(Failure::new(format!("nothing has been recorded: {error}"))),
+        Err(error) => return print(&format!("nothing has been recorded: {error}\n")),
     };
     let operator = Caller::operator();
     let counts = store::with_services(config, OpenMode::Change, async |services| {
         let recorded = services.messages.record_receipts(&operator, &receipts, store::now());
         recorded.await.map_err(Failure::internal)
     });
-    let counts = counts.await?;
+    let counts = counts.await.map_err(Failure::temporary)?;
     print(match counts {
         ReceiptCounts { unknown: 1.., .. } => "nothing has changed: there is no message with this Message-ID\n",
         ReceiptCounts { delivered: 1.., .. } => "recorded: the message was delivered\n",
