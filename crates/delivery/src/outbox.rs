@@ -17,11 +17,11 @@ use clientele_core::{
 };
 use clientele_domain::{
     enums::{Channel, MessageState},
-    message_guard::Recipients,
+    message_guard::{Recipient, Recipients},
     notify::{
         Messages, decode,
         receipt::{ReceiptCounts, note_provider_ids},
-        suppression::{Recipient, listed},
+        suppression::listed,
     },
 };
 use clientele_storage::db::{Database, Dialect, Step, Transaction, Work};
