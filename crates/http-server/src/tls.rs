@@ -23,12 +23,18 @@ use tokio_rustls::TlsAcceptor;
 
 /// A certificate or key that can't be used, as a sentence. Holds nothing of the key.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct CertificateError(String);
+#[error("{sentence}")]
+pub struct CertificateError {
+    sentence: String,
+    /// The same with the settings in place of the files, whose names belong on the terminal and not in the log.
+    cause: String,
+}
 
-/// Without the cause, whose message names a file: that belongs on the terminal and not in the log.
-const NOT_REPLACED: &str =
-    "the certificate was not replaced: http.certificate_file or http.key_file can't be read or used";
+impl CertificateError {
+    fn warn(&self) {
+        tracing::warn!(cause = self.cause.as_str(), "the certificate was not replaced");
+    }
+}
 
 /// The time in which all certificates of a chain are valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +97,7 @@ impl Certificates {
         let current = Arc::new(Current(RwLock::new(Arc::new(certified))));
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| CertificateError(format!("TLS can't be used: {error}")))?
+            .map_err(|error| files.error(|_, _| format!("TLS can't be used: {error}")))?
             .with_no_client_auth()
             .with_cert_resolver(current.clone());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -126,7 +132,7 @@ impl Certificates {
                         seen = Arc::new(read);
                     }
                     Ok(Ok(_)) => {}
-                    Ok(Err(_)) => tracing::warn!("{NOT_REPLACED}"),
+                    Ok(Err(error)) => error.warn(),
                     Err(_) => return,
                 }
                 tokio::time::sleep(pause).await;
@@ -140,7 +146,7 @@ impl Certificates {
                 *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(certified);
                 tracing::info!("new connections get the new certificate");
             }
-            Err(_) => tracing::warn!("{NOT_REPLACED}"),
+            Err(error) => error.warn(),
         }
     }
 }
@@ -165,30 +171,36 @@ struct Contents {
 }
 
 impl Files {
+    /// `text` gets the names of the certificate and of the key.
+    fn error(&self, text: impl Fn(&dyn fmt::Display, &dyn fmt::Display) -> String) -> CertificateError {
+        CertificateError {
+            sentence: text(&self.certificate.display(), &self.key.display()),
+            cause: text(&"http.certificate_file", &"http.key_file"),
+        }
+    }
+
     fn read(&self) -> Result<Contents, CertificateError> {
-        let read = |path: &Path| {
-            fs::read(path).map_err(|error| CertificateError(format!("can't read {}: {error}", path.display())))
-        };
+        let certificate = fs::read(&self.certificate);
+        let key = fs::read(&self.key);
         Ok(Contents {
-            certificate: read(&self.certificate)?,
-            key: read(&self.key)?,
+            certificate: certificate
+                .map_err(|error| self.error(|certificate, _| format!("can't read {certificate}: {error}")))?,
+            key: key.map_err(|error| self.error(|_, key| format!("can't read {key}: {error}")))?,
         })
     }
 
     fn certified(&self, read: &Contents, provider: &CryptoProvider) -> Result<CertifiedKey, CertificateError> {
-        let wrong = |path: &Path, what| CertificateError(format!("{} holds no {what} in PEM", path.display()));
         let chain = CertificateDer::pem_slice_iter(&read.certificate)
             .collect::<Result<Vec<_>, _>>()
             .ok()
             .filter(|chain| !chain.is_empty())
-            .ok_or_else(|| wrong(&self.certificate, "certificate"))?;
-        let key = PrivateKeyDer::from_pem_slice(&read.key).map_err(|_| wrong(&self.key, "private key"))?;
+            .ok_or_else(|| self.error(|certificate, _| format!("{certificate} holds no certificate in PEM")))?;
+        let key = PrivateKeyDer::from_pem_slice(&read.key)
+            .map_err(|_| self.error(|_, key| format!("{key} holds no private key in PEM")))?;
         CertifiedKey::from_der(chain, key, provider).map_err(|_| {
-            CertificateError(format!(
-                "the key in {} can't be used with the certificate in {}",
-                self.key.display(),
-                self.certificate.display()
-            ))
+            self.error(|certificate, key| {
+                format!("the key in {key} can't be used with the certificate in {certificate}")
+            })
         })
     }
 }

@@ -1,6 +1,6 @@
 //! TLS, and a certificate that changes while the server runs.
 
-use std::{fs, future::pending, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fs, future::pending, net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
 
 use clientele::api::metrics::ApiMetrics;
 use clientele::server::{HttpSettings, Server};
@@ -16,7 +16,10 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{connect, header, reading, rest, serve};
-use crate::harness::peers::Certificate;
+use crate::harness::{
+    peers::Certificate,
+    program::{self, clientele},
+};
 
 struct Secured {
     folder: TempDir,
@@ -138,6 +141,44 @@ async fn wait_until_served(address: SocketAddr, certificate: &Certificate) {
     })
     .await
     .expect("the new certificate is served");
+}
+
+/// The event names the settings and not the files.
+#[test]
+fn certificate_that_is_not_replaced_is_logged_with_the_cause() {
+    let (one, other) = (Certificate::new(), Certificate::new());
+    let folder = tempfile::tempdir().expect("a folder");
+    write(&folder, one.pem(), one.key_pem());
+    let files = ["certificate_file=server.pem", "key_file=server.key"];
+    let settings = files.map(|file| format!("--set=http.{file}"));
+    let arguments = [
+        &["--listen", "127.0.0.1:0", "--set=http.certificate_poll_seconds=1"][..],
+        &settings.each_ref().map(String::as_str),
+    ];
+    let environment = [("CLIENTELE_LOG__FORMAT", "json")];
+    let mut server = clientele(&folder, &arguments.concat(), &environment)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut log = server.stderr.take().expect("piped");
+    program::Server::event(&mut log, "listening");
+    let mut cause = || {
+        let (_, event) = program::Server::event(&mut log, "the certificate was not replaced");
+        event["cause"].as_str().expect("a text").to_owned()
+    };
+    fs::write(folder.path().join("server.key"), other.key_pem()).expect("written");
+    assert_eq!(
+        cause(),
+        "the key in http.key_file can't be used with the certificate in http.certificate_file"
+    );
+    fs::remove_file(folder.path().join("server.pem")).expect("removed");
+    assert_eq!(
+        cause(),
+        "can't read http.certificate_file: No such file or directory (os error 2)"
+    );
+    server.kill().expect("killed");
+    server.wait().expect("ended");
 }
 
 /// Migrations lie between reading the files and serving, and may take long.
