@@ -30,8 +30,6 @@ const DAY: u64 = 24 * HOUR;
 const UNLIMITED: u64 = u64::MAX;
 /// The largest client that may be stored, read and written.
 const SMALLEST_ANSWER_BYTES: usize = 8 << 20;
-/// 30 days.
-const LONGEST_KEPT_HOURS: u32 = 720;
 /// The longest address that a gateway calls, in bytes.
 const LONGEST_CALLBACK: usize = 2_048;
 /// A key invented by a person can be guessed in less than a day, because its hash is stored in the database as its id.
@@ -103,7 +101,15 @@ const RANGES: &[(&str, RangeInclusive<u64>)] = &[
     ("notifications.sms.fallback.timeout_seconds", 1..=10 * MINUTE),
     // It holds up the end of the process.
     ("telemetry.timeout_seconds", 1..=MINUTE),
+    // 30 days.
+    ("idempotency.hours", 1..=720),
 ];
+
+/// The values of a number that [`RANGES`] lists, as text.
+pub(super) fn allowed(key: &str) -> Option<String> {
+    let (_, range) = RANGES.iter().find(|(ranged, _)| *ranged == key)?;
+    Some(described(key, range))
+}
 
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_address(config.database_url.reveal()).map_err(|reason| ConfigError(format!("database_url {reason}")))?;
@@ -123,10 +129,6 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     require(
         config.answers.bytes_together / 2 >= config.answers.bytes,
         "answers.bytes_together must be at least twice answers.bytes",
-    )?;
-    require(
-        (1..=LONGEST_KEPT_HOURS).contains(&config.idempotency.hours),
-        format!("idempotency.hours must be between 1 and {LONGEST_KEPT_HOURS}: outcomes hold personal data"),
     )?;
     check_graphql(&config.graphql)?;
     check_cors(&config.cors)?;
@@ -242,8 +244,8 @@ fn check_email(settings: &EmailSettings) -> Result<(), ConfigError> {
     )?;
     require(
         sends,
-        "notifications.email.fallback needs transport = \"smtp\" and a first mail server: without them, nothing is \
-         sent",
+        "notifications.email.fallback needs notifications.email.transport = \"smtp\" and notifications.email.host: \
+         without them, nothing is sent",
     )?;
     let account = |provider: &EmailProviderSettings| {
         let host = provider.host.to_ascii_lowercase();
@@ -309,7 +311,8 @@ fn check_sms(settings: &SmsSettings) -> Result<(), ConfigError> {
     )?;
     require(
         sends,
-        "notifications.sms.fallback needs transport = \"http\" and a first gateway: without them, nothing is sent",
+        "notifications.sms.fallback needs notifications.sms.transport = \"http\" and notifications.sms.url: without \
+         them, nothing is sent",
     )?;
     require(
         (&fallback.url, &fallback.username) != (&settings.url, &settings.username),
@@ -400,12 +403,23 @@ fn has_credentials(url: &Url) -> bool {
 }
 
 fn between(key: &str, number: u64, range: RangeInclusive<u64>) -> Result<(), ConfigError> {
+    let allowed = described(key, &range);
+    require(range.contains(&number), format!("{key} must be {allowed}"))
+}
+
+fn described(key: &str, range: &RangeInclusive<u64>) -> String {
     let allowed = match (range.start(), range.end()) {
         (0, longest) => format!("at most {longest}"),
         (least, &UNLIMITED) => format!("at least {least}"),
         (least, most) => format!("between {least} and {most}"),
     };
-    require(range.contains(&number), format!("{key} must be {allowed}"))
+    if key.ends_with(".rate_per_minute") {
+        return format!("{allowed}; leave it out for no limit");
+    }
+    match key {
+        "idempotency.hours" => format!("{allowed}: outcomes hold personal data"),
+        _ => allowed,
+    }
 }
 
 fn require(holds: bool, sentence: impl Into<String>) -> Result<(), ConfigError> {

@@ -80,6 +80,9 @@ pub(super) fn nearest(path: &[String], in_environment: bool) -> Option<Path> {
         .cloned()
         .chain(files.filter(|_| in_environment))
         .collect();
+    if let Some(setting) = in_outer_section(path) {
+        return Some(setting.clone());
+    }
     let given = flat(path);
     let near = all
         .iter()
@@ -88,13 +91,28 @@ pub(super) fn nearest(path: &[String], in_environment: bool) -> Option<Path> {
     if let Some((_, setting)) = near {
         return Some(setting.clone());
     }
-    let mut without_section = all
+    let without_section = all
         .iter()
         .filter(|setting| setting.len() > 1 && setting.ends_with(path));
-    match (without_section.next(), without_section.next()) {
-        (Some(setting), None) => Some(setting.clone()),
-        _ => None,
+    only(without_section).cloned()
+}
+
+/// The setting of the same name in the outer section: a fallback has no rate of its own.
+fn in_outer_section(path: &[String]) -> Option<&'static Path> {
+    let (key, section) = path.split_last()?;
+    let (_, outer) = section.split_last().filter(|(_, outer)| !outer.is_empty())?;
+    let meant = [outer, std::slice::from_ref(key)].concat();
+    let is_section = |setting: &Path| setting.split_last().is_some_and(|(_, keys)| keys.ends_with(section));
+    match SETTINGS.iter().any(is_section) {
+        true => only(SETTINGS.iter().filter(|setting| setting.ends_with(&meant))),
+        false => None,
     }
+}
+
+/// The item of an iterator that has no other.
+fn only<'a>(mut found: impl Iterator<Item = &'a Path>) -> Option<&'a Path> {
+    let first = found.next();
+    first.filter(|_| found.next().is_none())
 }
 
 fn split(setting: &str) -> Path {

@@ -2,11 +2,11 @@
 //! password.
 
 use figment::Figment;
-use figment::error::Kind;
+use figment::error::{Actual, Kind};
 use figment::value::Value;
 
-use super::known;
 use super::layer::{ENVIRONMENT, PREFIX};
+use super::{check, known};
 
 /// The library's description of a list.
 pub(super) const LIST: &str = "a sequence";
@@ -43,8 +43,10 @@ pub(super) fn about(error: &figment::Error, all: &Figment) -> String {
             }
         }
         Kind::UnknownVariant(_, known) => format!("{named} must be one of {}", known.join(", ")),
-        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
-            format!("{named} must be {}", plain(expected))
+        Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
+            let key = error.path.join(".");
+            let limits = limits(actual, expected, &key);
+            format!("{named} must be {}", limits.unwrap_or_else(|| plain(expected, &key)))
         }
         // Errors of this program's own types say which values they accept.
         Kind::Message(reason) if reason.starts_with("must be ") => format!("{named} {reason}"),
@@ -81,10 +83,34 @@ fn shown(key: &str) -> &str {
     }
 }
 
+/// The values of a whole number that is outside of its type's range.
+fn limits(actual: &Actual, expected: &str, key: &str) -> Option<String> {
+    let most: u64 = match expected {
+        "u16" => u16::MAX.into(),
+        "u32" => u32::MAX.into(),
+        "u64" | "usize" => u64::MAX,
+        _ => return None,
+    };
+    let is_negative = match actual {
+        Actual::Signed(number) => *number < 0,
+        Actual::Unsigned(_) => false,
+        _ => return None,
+    };
+    match (check::allowed(key), is_negative) {
+        // An upper limit alone doesn't exclude negative numbers.
+        (Some(allowed), true) => Some(allowed).filter(|allowed| !allowed.starts_with("at most ")),
+        (Some(allowed), false) => Some(allowed),
+        (None, false) => Some(format!("at most {most}")),
+        (None, true) => None,
+    }
+}
+
 /// The library names Rust types; operators know other names.
-fn plain(expected: &str) -> String {
+fn plain(expected: &str, key: &str) -> String {
     match expected {
-        "a string" => "a text".to_owned(),
+        // Without quotes, TOML has times.
+        "a string" if key.contains("quiet_hours") => r#"a text in quotes, as in "21:00""#.to_owned(),
+        "a string" => "a text in quotes".to_owned(),
         "a boolean" => "true or false".to_owned(),
         LIST => r#"a list of texts, as in ["one", "another"]"#.to_owned(),
         "u16" => "a whole number, 0 to 65535".to_owned(),

@@ -116,7 +116,7 @@ fn invalid_file_is_one_sentence_with_its_name() {
         ),
         (
             "[clients]\nid_pattern = 7",
-            "`clients.id_pattern` in FILE must be a text",
+            "`clients.id_pattern` in FILE must be a text in quotes",
         ),
         (
             "clients = 'ACTIVE'",
@@ -128,7 +128,40 @@ fn invalid_file_is_one_sentence_with_its_name() {
         ),
         (
             "[database]\nmax_connections = -1",
-            "`database.max_connections` in FILE must be a whole number, 0 or more",
+            "`database.max_connections` in FILE must be between 1 and 1000",
+        ),
+        (
+            "shutdown_delay_seconds = -1",
+            "`shutdown_delay_seconds` in FILE must be a whole number, 0 or more",
+        ),
+        (
+            "[notifications]\nkeep_messages_days = 99999999999",
+            "`notifications.keep_messages_days` in FILE must be at most 36500",
+        ),
+        (
+            "[idempotency]\nhours = 99999999999",
+            "`idempotency.hours` in FILE must be between 1 and 720: outcomes hold personal data",
+        ),
+        (
+            "[idempotency]\nhours = 721",
+            "idempotency.hours must be between 1 and 720: outcomes hold personal data",
+        ),
+        (
+            "[rate_limit]\nburst = 4294967296",
+            "`rate_limit.burst` in FILE must be at most 4294967295",
+        ),
+        (
+            "[notifications.email]\nport = 65536",
+            "`notifications.email.port` in FILE must be between 1 and 65535",
+        ),
+        (
+            "[notifications.sms.quiet_hours]\nfrom = 21:00",
+            "`notifications.sms.quiet_hours.from` in FILE must be a text in quotes, as in \"21:00\"",
+        ),
+        (
+            "[sms.fallback]\nrate_per_minute = 1",
+            "unknown setting `sms.fallback.rate_per_minute` in FILE: did you mean \
+             `notifications.sms.rate_per_minute`?",
         ),
         (
             "listen = 'localhost'",

@@ -125,7 +125,7 @@ fn unreadable_list_is_refused_without_its_contents() {
     for (set, sentence) in [
         (
             "cors.allowed_origins=[7]",
-            "`cors.allowed_origins.0` in the command line must be a text",
+            "`cors.allowed_origins.0` in the command line must be a text in quotes",
         ),
         (
             r#"http.trusted_proxies=["hunter2"]"#,
@@ -180,7 +180,7 @@ fn invalid_flag_is_one_sentence_without_its_value() {
         ),
         (
             "notifications.email.port=65536",
-            "`notifications.email.port` in the command line must be a whole number, 0 to 65535",
+            "`notifications.email.port` in the command line must be between 1 and 65535",
         ),
         (
             "notifications.worker=hunter2",

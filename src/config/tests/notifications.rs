@@ -218,8 +218,8 @@ fn invalid_fallback_is_one_sentence_without_the_secret() {
         (
             &[],
             vec![host],
-            "notifications.email.fallback needs transport = \"smtp\" and a first mail server: without them, nothing \
-             is sent",
+            "notifications.email.fallback needs notifications.email.transport = \"smtp\" and \
+             notifications.email.host: without them, nothing is sent",
         ),
         (
             &email,
@@ -272,7 +272,25 @@ fn invalid_fallback_is_one_sentence_without_the_secret() {
             &email,
             vec![host, "notifications.email.fallback.transport=smtp"],
             "unknown setting `notifications.email.fallback.transport` in the command line: did you mean \
-             `notifications.email.fallback.port`?",
+             `notifications.email.transport`?",
+        ),
+        (
+            &sms,
+            vec![url, "notifications.sms.fallback.transport=http"],
+            "unknown setting `notifications.sms.fallback.transport` in the command line: did you mean \
+             `notifications.sms.transport`?",
+        ),
+        (
+            &sms,
+            vec![url, "notifications.sms.fallback.rate_per_minute=60"],
+            "unknown setting `notifications.sms.fallback.rate_per_minute` in the command line: did you mean \
+             `notifications.sms.rate_per_minute`?",
+        ),
+        (
+            &sms,
+            vec![url, "notifications.sms.fallback.usrname=ana"],
+            "unknown setting `notifications.sms.fallback.usrname` in the command line: did you mean \
+             `notifications.sms.fallback.username`?",
         ),
         (
             &sms,
@@ -282,7 +300,8 @@ fn invalid_fallback_is_one_sentence_without_the_secret() {
         (
             &[],
             vec![url],
-            "notifications.sms.fallback needs transport = \"http\" and a first gateway: without them, nothing is sent",
+            "notifications.sms.fallback needs notifications.sms.transport = \"http\" and notifications.sms.url: \
+             without them, nothing is sent",
         ),
         (
             &sms,
@@ -402,7 +421,13 @@ fn rate_is_between_one_and_a_million() {
         }
         for rate in ["0", "1000001"] {
             let error = read(&[], &[&format!("{key}={rate}")]).expect_err(rate).to_string();
-            assert_eq!(error, format!("{key} must be between 1 and 1000000"));
+            let range = "between 1 and 1000000; leave it out for no limit";
+            assert_eq!(error, format!("{key} must be {range}"));
+        }
+        for rate in ["-1", "4294967296"] {
+            let error = read(&[], &[&format!("{key}={rate}")]).expect_err(rate).to_string();
+            let range = "between 1 and 1000000; leave it out for no limit";
+            assert_eq!(error, format!("`{key}` in the command line must be {range}"));
         }
         let error = read(&[], &[&format!("{key}=10/s")]).expect_err("no number").to_string();
         assert_eq!(
