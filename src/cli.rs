@@ -111,9 +111,9 @@ enum Command {
     /// Write a configuration file that explains every setting, with the defaults.
     ///
     /// Only the owner can read the file, because passwords and keys can be written into it. A file that exists isn't
-    /// replaced without --force.
+    /// replaced without --force. Values of --listen and --database-url are written instead of the defaults.
     ///
-    /// Exit codes: 0 if the file is written; 1 if it exists or can't be written.
+    /// Exit codes: 0 if the file is written; 1 if it exists or can't be written; 2 if an option is wrong.
     Init(init::Target),
     /// Print the configuration as TOML, with the source of each value and without secrets.
     Config,
@@ -234,7 +234,7 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
         Command::Openapi(form) => return openapi::run(form),
         Command::Completions { shell } => return manual::completions(Arguments::command(), *shell),
         Command::Man(target) => return manual::man(Arguments::command(), target),
-        Command::Init(target) => return init::run(target),
+        Command::Init(target) => return init::run(target, &arguments.flags),
         Command::Doctor(options) => {
             return doctor::run(arguments.config.as_deref(), &arguments.flags, options).await;
         }

@@ -18,7 +18,7 @@ use clap::Args;
 
 use self::finding::{Finding, Status};
 use self::limit::start;
-use super::{Failure, print, serve};
+use super::{Failure, init, print, serve};
 use crate::config::{Config, Flags, Origins};
 
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ struct Checked {
 }
 
 pub(super) async fn run(file: Option<&Path>, flags: &Flags, options: &Options) -> Result<(), Failure> {
-    let findings = match super::load(file, flags) {
+    let mut findings = match super::load(file, flags) {
         Ok((config, origins)) => {
             crate::telemetry::start(&config.log);
             all(Checked { config, origins }).await
@@ -46,6 +46,12 @@ pub(super) async fn run(file: Option<&Path>, flags: &Flags, options: &Options) -
             Finding::skipped("others", link::SETTINGS, "all other checks need valid settings."),
         ],
     };
+    if file.is_none()
+        && let Some(finding) = unread_file()
+    {
+        // After the finding about the settings.
+        findings.insert(1, finding);
+    }
     print(&match options.json {
         true => finding::json(&findings)?,
         false => findings.iter().map(Finding::line).collect(),
@@ -59,6 +65,16 @@ pub(super) async fn run(file: Option<&Path>, flags: &Flags, options: &Options) -
         1 => Err(Failure::new("1 problem was found")),
         count => Err(Failure::new(format!("{count} problems were found"))),
     }
+}
+
+/// A file that `init` has written and that no option names.
+fn unread_file() -> Option<Finding> {
+    let file = init::FILE;
+    let found = format!("{file} in this directory isn't read: no file is named.");
+    let to_do = format!("Name it with --config {file} or CLIENTELE_CONFIG={file}.");
+    Path::new(file)
+        .exists()
+        .then(|| Finding::warning("config", link::SETTINGS, found, to_do))
 }
 
 async fn all(checked: Checked) -> Vec<Finding> {

@@ -1,5 +1,7 @@
 //! `clientele health`: asks the running server if it is ready, for the health checks of containers.
 
+use std::error::Error;
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -25,7 +27,14 @@ pub(super) async fn run(config: &Config) -> Result<(), Failure> {
         None => "http",
     };
     let server = format!("{scheme}://{address}");
-    let no_answer = |error: reqwest::Error| Failure::new(format!("{server} doesn't answer: {}", cause(&error)));
+    let no_answer = |error: reqwest::Error| {
+        let cause = cause(&error);
+        let hint = match is_refused(cause) {
+            true => "; is the server running at this address?",
+            false => "",
+        };
+        Failure::new(format!("{server} doesn't answer: {cause}{hint}"))
+    };
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .timeout(LONGEST_ANSWER)
@@ -56,10 +65,15 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 /// The innermost reason: the others repeat the address.
-fn cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
+fn cause(error: &reqwest::Error) -> &(dyn Error + 'static) {
+    let mut cause: &(dyn Error + 'static) = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    cause.to_string()
+    cause
+}
+
+fn is_refused(cause: &(dyn Error + 'static)) -> bool {
+    let cause = cause.downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::ConnectionRefused)
 }

@@ -61,11 +61,11 @@ async fn resolve_within(
     }
 }
 
-/// Binds the port.
-pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+/// Binds the port. `remedy` ends the sentence about a port that isn't free.
+pub(super) fn bind(address: SocketAddr, remedy: &str) -> Result<TcpListener, Failure> {
     listen(address).map_err(|error| {
         Failure::new(match error.kind() {
-            io::ErrorKind::AddrInUse => format!("can't listen on {address}: another program uses this port"),
+            io::ErrorKind::AddrInUse => format!("can't listen on {address}: another program uses this port{remedy}"),
             _ => format!("can't listen on {address}: {error}"),
         })
     })
@@ -202,7 +202,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_burst_of_connections_waits_to_be_accepted() {
-        let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+        let listener = bind("127.0.0.1:0".parse().expect("an address"), "").expect("a free port");
         let address = listener.local_addr().expect("its address");
         let burst = (0..300).map(|_| TcpStream::connect_timeout(&address, Duration::from_millis(500)));
         let burst: Result<Vec<_>, _> = burst.collect();

@@ -214,14 +214,18 @@ fn sentence(channel: Channel, provider: Provider, failure: &channel::Failure) ->
 pub(super) fn explain(channel: Channel, provider: Provider, failure: &channel::Failure) -> (String, Option<String>) {
     let Keys {
         section,
-        server,
+        connection,
         encryption,
+        ..
     } = Keys::of(channel, provider);
     let (reason, check) = match failure.reason {
-        Reason::Connection => ("there is no connection to the provider", Some(server)),
-        Reason::Timeout => ("the provider didn't answer in time", Some(server)),
+        Reason::Connection => ("there is no connection to the provider", Some(connection)),
+        Reason::Timeout => ("the provider didn't answer in time", Some(connection)),
         Reason::Tls => ("no encrypted connection could be established", Some(encryption)),
-        Reason::Credentials => ("the provider doesn't accept the credentials", Some("username")),
+        Reason::Credentials => (
+            "the provider doesn't accept the credentials",
+            Some("username and password"),
+        ),
         Reason::Deferred => ("the provider asks to be tried later", None),
         Reason::ProviderError => ("the provider failed", None),
         Reason::Refused => ("the provider refused the message", Some("from")),
@@ -246,6 +250,8 @@ pub(super) fn explain(channel: Channel, provider: Provider, failure: &channel::F
 struct Keys {
     section: &'static str,
     server: &'static str,
+    /// Those that decide if the server is reached and understood.
+    connection: &'static str,
     encryption: &'static str,
 }
 
@@ -257,13 +263,14 @@ impl Keys {
             (Channel::Sms, Provider::Primary) => "notifications.sms",
             (Channel::Sms, Provider::Fallback) => "notifications.sms.fallback",
         };
-        let (server, encryption) = match channel {
-            Channel::Email => ("host", "encryption and ca_file"),
-            Channel::Sms => ("url", "ca_file"),
+        let (server, connection, encryption) = match channel {
+            Channel::Email => ("host", "host, port and encryption", "encryption and ca_file"),
+            Channel::Sms => ("url", "url", "ca_file"),
         };
         Self {
             section,
             server,
+            connection,
             encryption,
         }
     }

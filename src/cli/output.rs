@@ -54,7 +54,7 @@ impl Output {
                 "{} exists: another command writes it, or was killed. Then remove it and try again",
                 partial.display()
             )),
-            _ => unwritable(&partial, &error),
+            _ => unwritable(file, &error),
         })?;
         Ok(Self::File {
             writer: BufWriter::new(writer),
@@ -74,7 +74,7 @@ impl Output {
         let text = text.as_bytes();
         match self {
             Self::Standard(writer) => writer.write_all(text).map_err(|error| to_standard_output(&error)),
-            Self::File { writer, partial, .. } => writer.write_all(text).map_err(|error| unwritable(partial, &error)),
+            Self::File { writer, file, .. } => writer.write_all(text).map_err(|error| unwritable(file, &error)),
         }
     }
 
@@ -90,7 +90,7 @@ impl Output {
                 is_finished,
             } => {
                 let written = writer.flush().and_then(|()| writer.get_ref().sync_all());
-                written.map_err(|error| unwritable(partial, &error))?;
+                written.map_err(|error| unwritable(file, &error))?;
                 let named = match force {
                     true => fs::rename(&partial, &file),
                     // Unlike a renaming, a link fails if another program has created the file meanwhile.

@@ -39,7 +39,7 @@ pub(super) async fn serve(config: &Config, no_auth: bool, telemetry: &Telemetry)
     }
     let metrics = ApiMetrics::default();
     let server = listening::server(config, &metrics)?;
-    let listener = listening::bind(listen)?;
+    let listener = listening::bind(listen, "; choose another address with --listen")?;
     let address = listener.local_addr().map_err(Failure::internal)?;
     let channels = worker::channels(config)?;
     let persisted = persisted(&config.graphql)?;

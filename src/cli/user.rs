@@ -71,7 +71,8 @@ impl UserSettings {
 /// The rights of a user or a token.
 #[derive(Debug, Default, PartialEq, Args)]
 pub(super) struct Grant {
-    /// The permissions, separated by commas, as VIEW_CLIENT,CREATE_CLIENT; ALL for every permission.
+    /// The permissions, separated by commas, as VIEW_CLIENT,CREATE_CLIENT; ALL for every permission. A new user has
+    /// none by default; a new token must be given some.
     #[arg(long, value_name = "LIST", value_delimiter = ',', ignore_case = true, value_parser = permissions())]
     permissions: Option<Vec<Permissions>>,
     /// Ids of the custom field sets whose values can be viewed, in addition to those that can be edited; * for all,
@@ -147,6 +148,10 @@ async fn execute(services: &Services, command: Command) -> Result<(), Failure> {
             listed::print_all(&BY_NAME, part, line, User::cursor).await
         }
         Command::Add { name, settings } => {
+            let rights = match settings.grant.permissions {
+                Some(_) => String::new(),
+                None => format!(" without permissions: clientele user set {name} --permissions VIEW_CLIENT"),
+            };
             let mut input = input(&name, settings);
             input.password = MaybeUndefined::Value(ask(password).await?);
             let added = accounts
@@ -154,7 +159,7 @@ async fn execute(services: &Services, command: Command) -> Result<(), Failure> {
                 .await
                 .map_err(Failure::internal)?;
             added.map_err(|problems| refused(&problems))?;
-            print(&format!("the user {name} has been added\n"))
+            print(&format!("the user {name} has been added{rights}\n"))
         }
         Command::Set { name, settings } => {
             if settings.is_empty() {

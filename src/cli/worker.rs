@@ -64,7 +64,10 @@ pub(super) async fn work(config: &Config, telemetry: &Telemetry) -> Result<(), F
     let metrics = ApiMetrics::default();
     let server = listening::server(config, &metrics)?;
     let listener = match &config.notifications.worker_listen {
-        Some(address) => Some(listening::bind(listening::resolve(address).await?)?),
+        Some(address) => {
+            let remedy = "; choose another address with notifications.worker_listen";
+            Some(listening::bind(listening::resolve(address).await?, remedy)?)
+        }
         None => None,
     };
     let interrupted = listening::interrupted()?;

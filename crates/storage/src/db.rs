@@ -43,7 +43,7 @@ pub use connection::{Connection, Transaction};
 pub use dialect::Dialect;
 pub use inspect::{Encryption, MigrationStep, OLDEST_POSTGRES, Pooling, PostgresSession, pooling, required_encryption};
 pub use settings::{DatabaseSettings, Synchronous, postgres_options};
-pub use sqlite_file::{FileAccess, file_access};
+pub use sqlite_file::{FileAccess, check_creation, file_access};
 
 use self::{
     availability::Availability, connection::retry_on_lost_connection, metrics::UsageGuard, probe::Access,

@@ -1,6 +1,7 @@
 //! Checks of the database: its migrations, its clock, its disk, the history's key and the waiting messages.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,9 @@ use crate::services::{ServiceSettings, Services};
 use clientele_domain::audit::KeyInUse;
 use clientele_domain::caller::Caller;
 use clientele_domain::enums::Channel;
-use clientele_storage::db::{Database, Dialect, Version, file_access, is_read_only, missing_file, sqlite_path};
+use clientele_storage::db::{
+    Database, Dialect, Version, check_creation, file_access, is_read_only, missing_file, sqlite_path,
+};
 
 /// The time limit of opening and closing the database with all checks in between, which run at the same time.
 const LONGEST: Duration = PATIENCE.saturating_mul(3);
@@ -57,9 +60,7 @@ async fn opened(config: &Config) -> Vec<Finding> {
     };
     if let Some(path) = missing_file(url) {
         let path = std::path::absolute(&path).unwrap_or(path);
-        let found = format!("there is no database at {}.", path.display());
-        let to_do = "`clientele serve` creates it; if there should be one, correct database_url.";
-        return without_database(&config, Finding::warning("database", link, found, to_do));
+        return without_database(&config, missing(&path, link));
     }
     let inspected = store::with_database(&config, OpenMode::Inspect, async |database| {
         Ok(inspect(database, &config, link).await)
@@ -76,6 +77,23 @@ async fn opened(config: &Config) -> Vec<Finding> {
             findings
         }
     }
+}
+
+/// A SQLite file that doesn't exist. The start creates it, but not its directory.
+fn missing(path: &Path, link: Link) -> Finding {
+    let check = "database";
+    let directory = path.parent().unwrap_or(path);
+    let Err(error) = check_creation(directory) else {
+        let found = format!("there is no database at {}.", path.display());
+        let to_do = "`clientele serve` creates it; if there should be one, correct database_url.";
+        return Finding::warning(check, link, found, to_do);
+    };
+    let found = format!("this user can't create a file in {}: {error}.", directory.display());
+    let to_do = match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => "Create the directory, or correct database_url.",
+        _ => "Run this command as the user that runs the server, give that user the rights, or correct database_url.",
+    };
+    Finding::problem(check, link, found, to_do)
 }
 
 /// The findings if the database can't be opened.

@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use reqwest::redirect::Policy;
 
-use super::super::{listening, notify, worker};
+use super::super::{listening, notify};
 use super::limit::SHORT_PATIENCE;
 use super::{Checked, finding::Finding, link};
 use crate::api::authentication::Guard;
 use crate::telemetry;
 use clientele_core::network::ListenAddress;
+use clientele_delivery::channel::Channels;
+use clientele_delivery::settings::{
+    EmailProviderSettings, EmailTransport, NotificationSettings, SmsProviderSettings, SmsTransport,
+};
 use clientele_domain::enums::{Channel, Provider};
 
 /// Fetches the issuer's keys as the server does.
@@ -95,11 +99,34 @@ pub(super) async fn collector(checked: Arc<Checked>) -> Vec<Finding> {
     ]
 }
 
+/// The settings without those of other providers, so that their problems are reported once.
+fn alone(settings: &NotificationSettings, channel: Channel, provider: Provider) -> NotificationSettings {
+    let mut settings = settings.clone();
+    let (email, sms) = (&mut settings.email, &mut settings.sms);
+    match channel {
+        Channel::Email => sms.transport = SmsTransport::Log,
+        Channel::Sms => email.transport = EmailTransport::Log,
+    }
+    match provider {
+        Provider::Primary => {
+            email.fallback = EmailProviderSettings::default();
+            sms.fallback = SmsProviderSettings::default();
+        }
+        // A fallback needs a first provider, which isn't used here.
+        Provider::Fallback => {
+            email.ca_file = None;
+            sms.ca_file = None;
+        }
+    }
+    settings
+}
+
 async fn provider(checked: &Checked, channel: Channel, provider: Provider, check: &'static str) -> Finding {
     let link = link::SEND;
-    let channels = match worker::channels(&checked.config) {
+    let settings = alone(&checked.config.notifications, channel, provider);
+    let channels = match Channels::new(&settings) {
         Ok(channels) => channels.with_timeout(SHORT_PATIENCE),
-        Err(failure) => return Finding::problem(check, link, failure.to_string(), "Correct the setting."),
+        Err(error) => return Finding::problem(check, link, error.to_string(), "Correct the setting."),
     };
     if !channels.sends(channel) {
         let found = format!("notifications.{check}.transport is \"log\": messages are only written to the log.");
@@ -137,11 +164,15 @@ pub(super) async fn port(checked: Arc<Checked>, check: &'static str, address: Op
         Ok(resolved) => resolved,
         Err(failure) => return vec![Finding::problem(check, link, failure.to_string(), to_do)],
     };
-    vec![match listening::bind(resolved) {
+    vec![match listening::bind(resolved, "") {
         Ok(_) => Finding::ok(check, link, format!("{address} is free.")),
-        Err(_) if is_served(&checked, resolved).await => {
-            Finding::ok(check, link, format!("clientele listens on {address}."))
-        }
+        // Its database isn't known here.
+        Err(_) if is_served(&checked, resolved).await => Finding::warning(
+            check,
+            link,
+            format!("a clientele listens on {address} already."),
+            "If it isn't the server of this database, choose another address.",
+        ),
         Err(failure) => Finding::problem(check, link, failure.to_string(), to_do),
     }]
 }

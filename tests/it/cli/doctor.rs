@@ -138,6 +138,22 @@ fn unreadable_manifest_is_a_problem_of_the_settings() {
 }
 
 #[test]
+fn file_that_is_not_named_is_a_warning() {
+    let directory = directory();
+    std::fs::write(directory.path().join("clientele.toml"), "").expect("written");
+    let unread = "WARNING  config: clientele.toml in this directory isn't read: no file is named. Name it with \
+        --config clientele.toml or CLIENTELE_CONFIG=clientele.toml. See docs/operations.md#settings";
+    examine_in(&directory, &[], &[]).says("config", unread);
+    for (arguments, variables) in [
+        (&["--config", "clientele.toml"][..], &[][..]),
+        (&[], &[("CLIENTELE_CONFIG", "clientele.toml")]),
+    ] {
+        let examined = examine_in(&directory, arguments, variables);
+        assert!(!examined.output.contains(" config: "), "{}", examined.output);
+    }
+}
+
+#[test]
 fn wrong_argument_is_a_wrong_command() {
     let output = clientele(&directory(), &["doctor", "--jsn"], &[])
         .output()
@@ -181,8 +197,8 @@ async fn hanging_check_leaves_the_others() {
     let examined = network::with_mail_server(&peer, &[]);
     examined.says(
         "email",
-        "PROBLEM  email: the provider didn't answer in time (no answer within 4 s). Check notifications.email.host. \
-         See docs/notifications.md#send",
+        "PROBLEM  email: the provider didn't answer in time (no answer within 4 s). Check notifications.email.host, \
+         port and encryption. See docs/notifications.md#send",
     );
     examined.says(
         "listen",

@@ -60,7 +60,9 @@ fn health_without_a_server_fails_with_a_reason() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let free = listener.local_addr().expect("an address").to_string();
     drop(listener);
-    let refused = format!("http://{free} doesn't answer: Connection refused (os error 111)");
+    let refused = format!(
+        "http://{free} doesn't answer: Connection refused (os error 111); is the server running at this address?"
+    );
     assert_eq!(check(&free, &[]), failure(refused, 1));
     assert_eq!(
         check("127.0.0.1:0", &[]),

@@ -59,9 +59,41 @@ fn existing_file_is_replaced_only_with_force() {
     let link = "clientele: link.toml isn't a file: name another one, or write to standard output with -\n";
     assert_eq!(said, (String::new(), link.to_owned(), Some(1)));
     let said = run(&directory, &["init", "--output", "absent/own.toml"], "");
-    let absent = "clientele: can't write absent/own.toml.partial: No such file or directory (os error 2)\n";
+    let absent = "clientele: can't write absent/own.toml: No such file or directory (os error 2)\n";
     assert_eq!(said, (String::new(), absent.to_owned(), Some(1)));
     assert_eq!(names(&directory), ["link.toml", "own.toml"]);
+}
+
+#[test]
+fn given_values_are_written_and_others_refused() {
+    let directory = directory();
+    let url = "postgres://ana:a\"b@db.test/bank";
+    let flags = ["--listen", "localhost:8443", "--database-url", url];
+    let printed = runs(&directory, &[&["init"], &flags[..]].concat(), "");
+    let first = "clientele.toml has every setting with its default or the given value; only its owner can read it.\n";
+    assert!(printed.starts_with(first), "{printed}");
+    let written = fs::read_to_string(directory.path().join("clientele.toml")).expect("text");
+    let expected = EXAMPLE
+        .replace("\nlisten = \"127.0.0.1:8080\"\n", "\nlisten = \"localhost:8443\"\n")
+        .replace(
+            "\ndatabase_url = \"sqlite:clientele.db\"\n",
+            "\ndatabase_url = 'postgres://ana:a\"b@db.test/bank'\n",
+        );
+    assert_eq!(written, expected);
+    for (flag, sentence) in [
+        (
+            "--set=log.format=json",
+            "init doesn't write --set: leave it out, and change the setting in the written file",
+        ),
+        (
+            "--database-url=mysql://db/bank",
+            "database_url must begin with sqlite: or postgres://, as in postgres://USER:PASSWORD@HOST/NAME",
+        ),
+    ] {
+        let said = run(&directory, &["init", "--output", "other.toml", flag], "");
+        assert_eq!(said, (String::new(), format!("clientele: {sentence}\n"), Some(2)));
+    }
+    assert_eq!(names(&directory), ["clientele.toml"]);
 }
 
 #[test]
@@ -98,7 +130,7 @@ fn full_disk_leaves_no_file() {
         .args(program.get_args())
         .output();
     let output = output.expect("the program starts");
-    let sentence = "clientele: can't write clientele.toml.partial: File too large (os error 27)\n";
+    let sentence = "clientele: can't write clientele.toml: File too large (os error 27)\n";
     assert_eq!(
         (text(output.stderr).as_str(), output.status.code()),
         (sentence, Some(1))

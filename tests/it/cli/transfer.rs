@@ -543,7 +543,7 @@ fn export_replaces_no_file_and_is_complete_or_absent() {
         failed("taken exists: name another file, or replace it with --force")
     );
     assert_eq!(read(&directory, "taken"), "mine");
-    let nowhere = "can't write missing/file.partial: No such file or directory (os error 2)";
+    let nowhere = "can't write missing/file: No such file or directory (os error 2)";
     assert_eq!(run(&directory, &url, &["export", "missing/file"]), failed(nowhere));
     // A limit on file sizes is a full disk.
     let program = env!("CARGO_BIN_EXE_clientele");
@@ -557,10 +557,7 @@ fn export_replaces_no_file_and_is_complete_or_absent() {
         .expect("sh");
     assert_eq!(output.status.code(), Some(1));
     let log = text(output.stderr);
-    assert!(
-        log.starts_with("clientele: can't write full.partial: File too large"),
-        "{log}"
-    );
+    assert!(log.starts_with("clientele: can't write full: File too large"), "{log}");
     let mut names: Vec<String> = fs::read_dir(directory.path())
         .expect("a directory")
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())

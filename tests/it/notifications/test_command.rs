@@ -1,5 +1,7 @@
 //! `clientele notify test`: one line with the outcome.
 
+use std::{io::Write, net::TcpListener};
+
 use crate::harness::{
     peers::{Answering, GatewayPeer, Mailing, Security, SmtpOptions, SmtpPeer, Stage},
     program::run,
@@ -83,7 +85,7 @@ async fn email_test_uses_the_settings() {
         run_with(&TO_INES, &flags, &[user, (password, "hunter2")]),
         stopped(
             "not sent: the provider doesn't accept the credentials (535 5.7.8 wrong credentials); check \
-             notifications.email.username",
+             notifications.email.username and password",
             1
         )
     );
@@ -114,6 +116,35 @@ async fn failure_is_one_line_with_advice() {
             "not sent: the recipient can't be reached (this is not an e-mail address)",
             1
         )
+    );
+}
+
+#[test]
+fn server_without_smtp_names_port_and_encryption() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let _ = stream
+                .expect("a connection")
+                .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let flags = [
+        "email.transport=smtp",
+        "email.host=127.0.0.1",
+        &format!("email.port={port}"),
+        "email.encryption=none",
+        "email.from=service@bank.test",
+    ]
+    .map(|setting| format!("--set=notifications.{setting}"));
+    let (printed, failure, code) = run_with(&TO_INES, &flags, &[]);
+    assert_eq!((printed.as_str(), code), ("", Some(1)));
+    assert!(
+        failure.starts_with("clientele: not sent: there is no connection to the provider (")
+            && failure
+                .ends_with("); check notifications.email.host, port and encryption; the server would try again\n"),
+        "{failure}"
     );
 }
 
@@ -197,7 +228,7 @@ async fn either_provider_can_be_tested() {
         run(&command("fallback"), &two_gateways(&first, &second)),
         stopped(
             "not sent: the provider doesn't accept the credentials (HTTP 401); check \
-             notifications.sms.fallback.username",
+             notifications.sms.fallback.username and password",
             1
         )
     );

@@ -9,7 +9,7 @@ fn failed_start_prints_its_cause_in_one_line() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let (in_use, hint) = (
-        format!("can't listen on {address}: another program uses this port"),
+        format!("can't listen on {address}: another program uses this port; choose another address with --listen"),
         "(see clientele --help)",
     );
     for (arguments, environment, sentence, code) in [

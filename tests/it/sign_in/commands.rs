@@ -54,6 +54,22 @@ fn users_and_tokens_are_managed_at_the_command_line() {
         said(&["user", "list"], ""),
         ok("ana  VIEW_CLIENT,AUDIT  view sets facts  edit sets facts\n")
     );
+    let rightless =
+        "the user ben has been added without permissions: clientele user set ben --permissions VIEW_CLIENT\n";
+    assert_eq!(said(&["user", "add", "ben"], good), ok(rightless));
+    assert_eq!(
+        said(&["user", "set", "ben", "--permissions", "VIEW_CLIENT"], ""),
+        ok("the user ben has been changed\n")
+    );
+    assert_eq!(
+        said(&["user", "list"], ""),
+        ok("ana  VIEW_CLIENT,AUDIT  view sets facts  edit sets facts\n\
+            ben  VIEW_CLIENT  view sets *  edit sets *\n")
+    );
+    assert_eq!(
+        said(&["user", "remove", "ben"], ""),
+        ok("the user ben has been removed\n")
+    );
     let set = [
         "user",
         "set",

@@ -51,6 +51,15 @@ pub fn file_access(path: &Path) -> io::Result<FileAccess> {
     })
 }
 
+/// Returns the system's reason if this process can't create files in a directory.
+pub fn check_creation(directory: &Path) -> io::Result<()> {
+    if !fs::metadata(directory)?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    let to_create = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    Ok(rustix::fs::access(directory, to_create)?)
+}
+
 /// The path of a SQLite database.
 #[derive(Clone, Debug)]
 pub(super) struct SqliteFile {

@@ -1,6 +1,12 @@
 //! The database: its migrations, clock, history and messages, on SQLite and PostgreSQL.
 
-use std::fs;
+use std::{
+    fs,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::CommandExt,
+    },
+};
 
 use sea_orm::ConnectionTrait;
 
@@ -8,7 +14,7 @@ use super::{Examined, examine, examine_in};
 use crate::{
     harness::{
         TestServer,
-        program::{clientele, directory},
+        program::{clientele, directory, text},
     },
     server::database_files::{names, run},
 };
@@ -247,4 +253,34 @@ fn directory_of_a_sqlite_file_must_exist() {
         "PROBLEM  disk: the disk of the database can't be looked at: No such file or directory (os error 2). \
          Check that the directory exists, and its rights. See docs/operations.md#sqlite",
     );
+    examined.says(
+        "database",
+        "PROBLEM  database: this user can't create a file in /nowhere: No such file or directory (os error 2). Create \
+         the directory, or correct database_url. See docs/operations.md#sqlite",
+    );
+}
+
+#[test]
+fn directory_of_a_missing_sqlite_file_must_be_writable() {
+    let directory = directory();
+    let path = directory.path().canonicalize().expect("it exists");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o555)).expect("set");
+    let mut command = clientele(&directory, &["doctor", "--listen", "127.0.0.1:0"], &[]);
+    // The superuser can write everywhere.
+    if fs::metadata("/proc/self").expect("a process").uid() == 0 {
+        command.uid(65_534).gid(65_534);
+    }
+    let output = command.output().expect("the program starts");
+    let examined = Examined {
+        output: text(output.stdout),
+        code: output.status.code(),
+    };
+    let refused = format!(
+        "PROBLEM  database: this user can't create a file in {}: Permission denied (os error 13). Run this command as \
+         the user that runs the server, give that user the rights, or correct database_url. See \
+         docs/operations.md#sqlite",
+        path.display()
+    );
+    examined.says("database", &refused);
+    assert_eq!(names(&directory), Vec::<String>::new());
 }

@@ -49,7 +49,7 @@ async fn mail_server_is_signed_in_at_and_gets_no_message() {
         let reached = "OK       email: the mail server accepts connections and the credentials.";
         with_mail_server(&peer, &[user, (password, "0123")]).says("email", &format!("{reached} {SEND}"));
         let refused = "PROBLEM  email: the provider doesn't accept the credentials (535 5.7.8 wrong credentials). \
-            Check notifications.email.username.";
+            Check notifications.email.username and password.";
         with_mail_server(&peer, &[user, (password, "hunter2")]).says("email", &format!("{refused} {SEND}"));
         assert_eq!((peer.messages(), peer.connections()), (Vec::new(), 2));
     }
@@ -90,7 +90,7 @@ async fn mail_server_without_encryption_or_away_is_a_problem() {
         "email",
         &format!(
             "PROBLEM  email: there is no connection to the provider (Connection refused (os error 111)). Check \
-             notifications.email.host. {SEND}"
+             notifications.email.host, port and encryption. {SEND}"
         ),
     );
 }
@@ -191,7 +191,64 @@ async fn fallbacks_are_checked_as_well() {
     );
     examined.says(
         "email_fallback",
-        &format!("PROBLEM  email_fallback: {refused}. Check notifications.email.fallback.host. {SEND}"),
+        &format!(
+            "PROBLEM  email_fallback: {refused}. Check notifications.email.fallback.host, port and encryption. {SEND}"
+        ),
+    );
+}
+
+/// Each provider is built by itself, so that the others are still checked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_file_of_a_provider_is_reported_once() {
+    let first = GatewayPeer::start(Answering::status(404)).await;
+    let mail = SmtpPeer::start(Mailing::Accept).await;
+    let settings = [
+        "sms.transport=http".to_owned(),
+        "sms.from=bank".to_owned(),
+        format!("sms.url={}", first.settings().url),
+        "sms.fallback.url=https://other.test/".to_owned(),
+        "email.transport=smtp".to_owned(),
+        "email.from=service@bank.test".to_owned(),
+        "email.host=127.0.0.1".to_owned(),
+        "email.encryption=none".to_owned(),
+        "email.port=1".to_owned(),
+        "email.fallback.host=127.0.0.1".to_owned(),
+        "email.fallback.encryption=none".to_owned(),
+        format!("email.fallback.port={}", mail.address.port()),
+    ]
+    .map(|setting| format!("--set=notifications.{setting}"));
+    let examine_with = |file: &str| {
+        let file = format!("--set=notifications.{file}=/nowhere/ca.pem");
+        let settings: Vec<&str> = settings.iter().chain([&file]).map(String::as_str).collect();
+        examine(&settings, &[])
+    };
+    let reached = "the gateway's host answers; the credentials weren't tried.";
+    let accepts = "the mail server accepts connections and the credentials.";
+    let unread = "can't read /nowhere/ca.pem: No such file or directory (os error 2). Correct the setting.";
+    let examined = examine_with("sms.fallback.ca_file");
+    examined.says("sms", &format!("OK       sms: {reached} {SEND}"));
+    examined.says(
+        "sms_fallback",
+        &format!("PROBLEM  sms_fallback: notifications.sms.fallback.ca_file: {unread} {SEND}"),
+    );
+    examined.says("email_fallback", &format!("OK       email_fallback: {accepts} {SEND}"));
+    assert_eq!(
+        examined.output.matches("/nowhere/ca.pem").count(),
+        1,
+        "{}",
+        examined.output
+    );
+    let examined = examine_with("email.ca_file");
+    examined.says(
+        "email",
+        &format!("PROBLEM  email: notifications.email.ca_file: {unread} {SEND}"),
+    );
+    examined.says("email_fallback", &format!("OK       email_fallback: {accepts} {SEND}"));
+    assert_eq!(
+        examined.output.matches("/nowhere/ca.pem").count(),
+        1,
+        "{}",
+        examined.output
     );
 }
 
@@ -262,6 +319,12 @@ fn examine_port(port: &str, arguments: &[&str]) -> Examined {
     }
 }
 
+fn served(address: &str) -> String {
+    format!(
+        "a clientele listens on {address} already. If it isn't the server of this database, choose another address."
+    )
+}
+
 #[test]
 fn port_must_be_free_or_served_by_this_program() {
     let start = "See docs/operations.md#start";
@@ -276,7 +339,7 @@ fn port_must_be_free_or_served_by_this_program() {
     examine_port("127.0.0.1:0", &[&worker]).says("worker_listen", &format!("PROBLEM  worker_listen{used}"));
     let server = Server::start(&[]);
     let address = server.address.trim_start_matches("http://");
-    let served = format!("OK       listen: clientele listens on {address}. {start}");
+    let served = format!("WARNING  listen: {} {start}", served(address));
     examine_port(address, &[]).says("listen", &served);
     let unknown = "PROBLEM  listen: can't listen on no-such-host.invalid:80: the host name no-such-host.invalid \
         can't be resolved: check it, and the name service.";
@@ -295,7 +358,7 @@ fn own_server_with_tls_is_recognised() {
     let tls = tls.map(|(name, file)| format!("--set=http.{name}_file={}", file.display()));
     let server = Server::start_with(&["--listen", "127.0.0.1:0", &tls[0], &tls[1]], &[]);
     let address = server.address.trim_start_matches("https://");
-    let served = format!("OK       listen: clientele listens on {address}. See docs/operations.md#start");
+    let served = format!("WARNING  listen: {} See docs/operations.md#start", served(address));
     examine_port(address, &[&tls[0], &tls[1]]).says("listen", &served);
 }
 
