@@ -52,8 +52,8 @@ use clientele_domain::client::Clients;
     version = version::TEXT,
     after_help = "Without a command, the server starts. config.example.toml lists every setting.\n\n\
                   Exit codes: 0 for success, 1 for a failure, 2 for a wrong command or configuration, 3 for pending \
-                  steps of `migrate status`, 75 for a `notify receipt` that must be run again, 130 and 143 for a command \
-                  that SIGINT or SIGTERM stopped before it was done. The reason of a failure is one line \
+                  steps of `migrate status`, 75 for a `notify receipt` that must be run again, 130 and 143 for a \
+                  command that SIGINT or SIGTERM stopped before it was done. The reason of a failure is one line \
                   on standard error, as JSON if log.format is json."
 )]
 struct Arguments {

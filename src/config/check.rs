@@ -369,8 +369,8 @@ fn check_callback(section: &str, text: &str) -> Result<(), ConfigError> {
     require(
         is_safe,
         format!(
-            "{section}.status_callback_url must begin with https://, as in https://bank.test/api/notifications/receipts; \
-             http:// is for this machine only"
+            "{section}.status_callback_url must begin with https://, as in \
+             https://bank.test/api/notifications/receipts; http:// is for this machine only"
         ),
     )
 }

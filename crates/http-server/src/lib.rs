@@ -90,8 +90,8 @@ impl<A: Application> Server<A> {
         })
     }
 
-    /// Ends HTTP/1.1 connections with their next responses once `ending` is true, while the server still serves: callers
-    /// open their next connections elsewhere, before idle ones are closed.
+    /// Ends HTTP/1.1 connections with their next responses once `ending` is true, while the server still serves:
+    /// callers open their next connections elsewhere, before idle ones are closed.
     #[must_use]
     pub fn with_ending(self, ending: watch::Receiver<bool>) -> Self {
         Self {

@@ -379,8 +379,8 @@ fn status_callback_is_an_encrypted_address_and_a_secret() {
         let sentence = format!("{section}.status_callback_url must have at most 2048 bytes");
         assert_eq!(set(&long(2_049)).expect_err(&sentence).to_string(), sentence);
         let sentence = format!(
-            "{section}.status_callback_url must begin with https://, as in https://bank.test/api/notifications/receipts; \
-             http:// is for this machine only"
+            "{section}.status_callback_url must begin with https://, as in \
+             https://bank.test/api/notifications/receipts; http:// is for this machine only"
         );
         for wrong in [
             "http://sms:hunter2@bank.test/",

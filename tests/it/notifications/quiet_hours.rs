@@ -197,8 +197,8 @@ async fn messages_are_sent_in_the_order_of_their_queueing_afterwards(server: &Te
         numbers.push(number);
     }
     // The reverse of the order of their keys, which is that of the table.
-    let reverse = "UPDATE message SET queued_at = '2026-01-01T00:00:0' || (9 - CAST(substr(recipient, 12, 1) AS INTEGER)) \
-        || '.000000Z'";
+    let reverse = "UPDATE message SET queued_at = '2026-01-01T00:00:0' || (9 - CAST(substr(recipient, 12, 1) \
+        AS INTEGER)) || '.000000Z'";
     let reverse = match server.database_url().starts_with("sqlite:") {
         true => reverse.to_owned(),
         false => reverse

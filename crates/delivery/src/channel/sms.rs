@@ -150,8 +150,8 @@ impl Sms {
     }
 }
 
-/// The message's key, with the time of its resend if there is one: a gateway doesn't send a message that it has accepted
-/// a second time under the same key.
+/// The message's key, with the time of its resend if there is one: a gateway doesn't send a message that it has
+/// accepted a second time under the same key.
 fn idempotency_key(message: &Outgoing) -> String {
     match message.resent_at {
         Some(at) => format!("{}-{}", message.key, at.timestamp_micros()),

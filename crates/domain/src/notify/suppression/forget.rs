@@ -1,7 +1,7 @@
 //! Removes the entries that receipts about the messages of a client have made: they are data of this client.
 //!
-//! Other entries stay, also with the same recipient. Otherwise a caller who can create and delete clients could take any
-//! recipient off the list.
+//! Other entries stay, also with the same recipient. Otherwise a caller who can create and delete clients could take
+//! any recipient off the list.
 
 use chrono::{DateTime, Utc};
 use entity::{Table, suppression};
