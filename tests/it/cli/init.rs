@@ -82,7 +82,7 @@ fn given_values_are_written_and_others_refused() {
     assert_eq!(written, expected);
     for (flag, sentence) in [
         (
-            "--set=log.format=json",
+            "--set=log.filter=info",
             "init doesn't write --set: leave it out, and change the setting in the written file",
         ),
         (

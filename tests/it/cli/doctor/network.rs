@@ -210,7 +210,6 @@ async fn wrong_file_of_a_provider_is_reported_once() {
         "email.transport=smtp".to_owned(),
         "email.from=service@bank.test".to_owned(),
         "email.host=127.0.0.1".to_owned(),
-        "email.encryption=none".to_owned(),
         "email.port=1".to_owned(),
         "email.fallback.host=127.0.0.1".to_owned(),
         "email.fallback.encryption=none".to_owned(),
