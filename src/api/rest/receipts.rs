@@ -23,9 +23,7 @@ use clientele_domain::{
     caller::{Caller, Permission},
     notify::receipt::Receipt,
 };
-pub use read::{OUTCOMES, UNDERWAY};
-#[cfg(feature = "fuzzing")]
-pub use read::{of_form, of_json};
+pub use read::{OUTCOMES, UNDERWAY, of_form, of_json};
 
 pub async fn record(
     State(api): State<Api>,
@@ -64,9 +62,9 @@ impl Api {
             return Err(RestError::new(codes::MISSING_ENTITY_JSON, source));
         }
         match kind.as_str() {
-            "application/json" => read::of_json(request::json(&received.bytes, self.settings.body_values)?),
+            "application/json" => of_json(request::json(&received.bytes, self.settings.body_values)?),
             "application/x-www-form-urlencoded" => {
-                read::of_form(&Parameters::parse(request::utf8(&received.bytes)?)?).map(Vec::from_iter)
+                of_form(&Parameters::parse(request::utf8(&received.bytes)?)?).map(Vec::from_iter)
             }
             "message/rfc822" => reported(&received.bytes),
             // The header of the request is that of the report.
