@@ -99,7 +99,6 @@ fn domain_entry_points_take_a_caller() {
         "refresh_session",
         "seed",
         "start",
-        "suppressed",
         "token",
         "variants",
         "verify",

@@ -20,13 +20,13 @@ use clientele_domain::{
     message_guard::{Recipient, Recipients},
     notify::{
         Messages, decode,
-        receipt::{ReceiptCounts, note_provider_ids},
+        receipt::{ReceiptCounts, record_provider_ids},
         suppression::listed,
     },
 };
 use clientele_storage::db::{Database, Dialect, Step, Transaction, Work};
 
-/// The maximum number of messages in one batch, so that others wait only briefly for its locks.
+/// The maximum number of messages deferred at once, so that others wait only briefly for their locks.
 pub const BATCH: u64 = 1_000;
 
 /// A claim of due messages of a channel.
@@ -128,10 +128,7 @@ impl Claim {
         messages: Vec<message::Model>,
         transaction: &Transaction,
     ) -> Result<(Vec<message::Model>, Vec<message::Model>)> {
-        let recipient = |message: &message::Model| Recipient {
-            channel: self.channel,
-            recipient: self.recipients.normalise(self.channel, &message.recipient),
-        };
+        let recipient = |message: &message::Model| self.recipients.of(self.channel, &message.recipient);
         let recipients: Vec<Recipient> = messages.iter().map(recipient).collect();
         let listed = listed(transaction, &recipients).await?;
         let (mut suppressed, mut sendable) = (Vec::new(), Vec::new());
@@ -258,18 +255,11 @@ impl Work for Settle<'_> {
         let rows = transaction
             .dialect
             .rows_of_json(table, &message::Entity::columns(), "$1");
-        let values = SETTLED.map(|column| {
-            let value = match column {
-                // Providers quote the recipient's address, and the client's data may have been erased since the claim.
-                "provider_id" | "detail" => format!("CASE WHEN message.recipient = '' THEN NULL ELSE s.{column} END"),
-                column => format!("s.{column}"),
-            };
-            match column {
-                "attempts" | "first_attempt_at" | "provider" | "provider_id" => format!("{column} = {value}"),
-                column => {
-                    let sending = MessageState::Sending.as_str();
-                    format!("{column} = CASE WHEN message.state = '{sending}' THEN {value} ELSE message.{column} END")
-                }
+        let values = SETTLED.map(|column| match column {
+            "attempts" | "first_attempt_at" | "provider" | "provider_id" => format!("{column} = s.{column}"),
+            column => {
+                let sending = MessageState::Sending.as_str();
+                format!("{column} = CASE WHEN message.state = '{sending}' THEN s.{column} ELSE message.{column} END")
             }
         });
         let sql = format!(
@@ -286,7 +276,7 @@ impl Work for Settle<'_> {
         let mut receipts = ReceiptCounts::default();
         if let Some(now) = accepted.iter().filter_map(|message| message.sent_at).max() {
             let recipients = self.messages.guard.recipients();
-            receipts = note_provider_ids(transaction, &accepted, recipients, now).await?;
+            receipts = record_provider_ids(transaction, &accepted, recipients, now).await?;
         }
         Ok(Step::Commit(Settled { keys, receipts }))
     }
@@ -299,83 +289,46 @@ fn has_receipts(message: &message::Model) -> bool {
         && message.provider_id.as_deref().is_some_and(|id| id != LOGGED)
 }
 
-/// Removes the contents of up to [`BATCH`] messages that were sent before `before`. Returns their number; if it equals
-/// [`BATCH`], there may be more.
+/// Removes the contents of some of the messages that were sent before `before`, and returns their number, as
+/// [`Database::remove_batch`] does.
 pub async fn remove_bodies(db: &Database, before: DateTime<Utc>) -> Result<u64> {
-    db.write(&RemoveBodies { before }).await
+    let statement = |dialect: Dialect, most| {
+        format!(
+            "UPDATE message SET placeholders = NULL WHERE (client_key, encoded_key) IN (\
+             SELECT client_key, encoded_key FROM message WHERE sent_at < {} AND placeholders IS NOT NULL \
+             ORDER BY sent_at LIMIT {most})",
+            dialect.cast("$1", "timestamptz")
+        )
+    };
+    db.remove_batch(statement, before).await
 }
 
 /// The same for messages that were created before `before` and are suppressed. They can't be resent afterwards.
 pub async fn remove_suppressed_bodies(db: &Database, before: DateTime<Utc>) -> Result<u64> {
-    db.write(&RemoveSuppressedBodies { before }).await
-}
-
-struct RemoveSuppressedBodies {
-    before: DateTime<Utc>,
-}
-
-impl Work for RemoveSuppressedBodies {
-    type Output = u64;
-
-    async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
-        // Checks the state again outside: a message can be queued again meanwhile.
-        let sql = format!(
+    // Checks the state again outside: a message can be queued again meanwhile.
+    let statement = |dialect: Dialect, most| {
+        format!(
             "UPDATE message SET placeholders = NULL WHERE {state} = '{suppressed}' AND (client_key, encoded_key) IN (\
              SELECT client_key, encoded_key FROM message WHERE state = '{suppressed}' AND created_at < {before} \
-             AND placeholders IS NOT NULL ORDER BY created_at, encoded_key LIMIT {BATCH})",
-            state = transaction.dialect.unindexed("state"),
+             AND placeholders IS NOT NULL ORDER BY created_at, encoded_key LIMIT {most})",
+            state = dialect.unindexed("state"),
             suppressed = MessageState::Suppressed.as_str(),
-            before = transaction.dialect.cast("$1", "timestamptz"),
-        );
-        let before = instant::to_text(&self.before);
-        match transaction.run(sql, [before.into()]).await? {
-            0 => Ok(Step::Discard(0)),
-            removed => Ok(Step::Commit(removed)),
-        }
-    }
+            before = dialect.cast("$1", "timestamptz"),
+        )
+    };
+    db.remove_batch(statement, before).await
 }
 
-struct RemoveBodies {
-    before: DateTime<Utc>,
-}
-
-impl Work for RemoveBodies {
-    type Output = u64;
-
-    async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
-        let sql = format!(
-            "UPDATE message SET placeholders = NULL WHERE (client_key, encoded_key) IN (\
-             SELECT client_key, encoded_key FROM message WHERE sent_at < {} AND placeholders IS NOT NULL \
-             ORDER BY sent_at LIMIT {BATCH})",
-            transaction.dialect.cast("$1", "timestamptz")
-        );
-        let before = instant::to_text(&self.before);
-        Ok(Step::Commit(transaction.run(sql, [before.into()]).await?))
-    }
-}
-
-/// Removes up to [`BATCH`] messages created before `before` that aren't to be sent any more. Returns their
-/// number; if it equals [`BATCH`], there may be more.
+/// The same for whole messages that were created before `before` and aren't to be sent any more.
 pub async fn remove_messages(db: &Database, before: DateTime<Utc>) -> Result<u64> {
-    db.write(&RemoveMessages { before }).await
-}
-
-struct RemoveMessages {
-    before: DateTime<Utc>,
-}
-
-impl Work for RemoveMessages {
-    type Output = u64;
-
-    async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
-        // Checks the due time again outside: a message can be queued again meanwhile.
-        let sql = format!(
+    // Checks the due time again outside: a message can be queued again meanwhile.
+    let statement = |dialect: Dialect, most| {
+        format!(
             "DELETE FROM message WHERE due_at IS NULL AND (client_key, encoded_key) IN (\
              SELECT client_key, encoded_key FROM message WHERE created_at < {} AND due_at IS NULL \
-             ORDER BY created_at, encoded_key LIMIT {BATCH})",
-            transaction.dialect.cast("$1", "timestamptz")
-        );
-        let before = instant::to_text(&self.before);
-        Ok(Step::Commit(transaction.run(sql, [before.into()]).await?))
-    }
+             ORDER BY created_at, encoded_key LIMIT {most})",
+            dialect.cast("$1", "timestamptz")
+        )
+    };
+    db.remove_batch(statement, before).await
 }

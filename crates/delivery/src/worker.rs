@@ -13,7 +13,7 @@ use clientele_domain::{
     message_guard::forget_counted,
     notify::{Messages, receipt::remove_early_receipts},
 };
-use clientele_storage::db::Database;
+use clientele_storage::db::{Database, REMOVAL_BATCH};
 
 /// The interval of removals.
 const REMOVAL_INTERVAL: Duration = Duration::from_secs(3_600);
@@ -150,11 +150,11 @@ async fn remove(
             "bodies of sent messages, and old messages, are removed"
         );
     }
-    let receipts = in_batches(stop, || remove_early_receipts(db, now - EARLY_RECEIPTS, outbox::BATCH)).await?;
+    let receipts = in_batches(stop, || remove_early_receipts(db, now - EARLY_RECEIPTS)).await?;
     if receipts > 0 {
         tracing::info!(removed = receipts, "receipts of unknown messages are removed");
     }
-    let counted = in_batches(stop, || forget_counted(db, now - COUNTED_MESSAGES, outbox::BATCH)).await?;
+    let counted = in_batches(stop, || forget_counted(db, now - COUNTED_MESSAGES)).await?;
     tracing::debug!(counted, "messages no longer count for limits");
     Ok(())
 }
@@ -168,7 +168,7 @@ async fn in_batches<F: Future<Output = Result<u64>>>(
     loop {
         let batch = remove().await?;
         removed += batch;
-        if batch < outbox::BATCH || *stop.borrow() {
+        if batch < REMOVAL_BATCH || *stop.borrow() {
             return Ok(removed);
         }
     }

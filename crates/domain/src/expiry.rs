@@ -3,18 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use entity::instant;
 use tokio::{sync::watch, time::sleep};
 
 use crate::{access, idempotency};
 use clientele_core::error::Result;
-use clientele_storage::db::{Database, Dialect, Step, Transaction, Work};
+use clientele_storage::db::{Database, REMOVAL_BATCH};
 
 /// The wall clock.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
-
-/// The number of rows removed at once, so that their locks are short.
-pub const BATCH: u64 = 1_000;
 
 /// The time between two removals.
 const EVERY: Duration = Duration::from_secs(600);
@@ -29,7 +25,7 @@ pub async fn keep_removing(db: Database, clock: Clock, mut stop: watch::Receiver
             Ok(outcomes.max(remove_expired_sessions(&db, now).await?))
         };
         match removed.await {
-            Ok(BATCH) => continue,
+            Ok(REMOVAL_BATCH) => continue,
             Ok(_) => {}
             Err(error) if db.logs_outage_of(&error) => {}
             Err(error) => tracing::warn!(
@@ -44,31 +40,13 @@ pub async fn keep_removing(db: Database, clock: Clock, mut stop: watch::Receiver
     }
 }
 
-/// Removes some of the outcomes that have expired by `now`, and returns their number. If it is [`BATCH`], there may be
+/// Removes some of the outcomes that have expired by `now`, and returns their number. If it is [`REMOVAL_BATCH`], there may be
 /// more.
 pub async fn remove_expired_outcomes(db: &Database, now: DateTime<Utc>) -> Result<u64> {
-    let statement = idempotency::removal_of_expired;
-    db.write(&Removal { statement, now }).await
+    db.remove_batch(idempotency::removal_of_expired, now).await
 }
 
 /// As [`remove_expired_outcomes`], for sessions.
 pub async fn remove_expired_sessions(db: &Database, now: DateTime<Utc>) -> Result<u64> {
-    let statement = access::removal_of_expired_sessions;
-    db.write(&Removal { statement, now }).await
-}
-
-struct Removal {
-    /// A statement that removes at most as many rows as the number, with the time as `$1`.
-    statement: fn(Dialect, u64) -> String,
-    now: DateTime<Utc>,
-}
-
-impl Work for Removal {
-    type Output = u64;
-
-    async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
-        let sql = (self.statement)(transaction.dialect, BATCH);
-        let now = instant::to_text(&self.now);
-        Ok(Step::Commit(transaction.run(sql, [now.into()]).await?))
-    }
+    db.remove_batch(access::removal_of_expired_sessions, now).await
 }

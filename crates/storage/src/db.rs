@@ -15,6 +15,7 @@ mod inspect;
 mod interrupter;
 mod metrics;
 mod probe;
+mod removal;
 mod settings;
 mod sqlite_file;
 mod statement_span;
@@ -42,6 +43,7 @@ pub use connect::{Version, is_of_database, missing_file, sqlite_path};
 pub use connection::{Connection, Transaction};
 pub use dialect::Dialect;
 pub use inspect::{Encryption, MigrationStep, OLDEST_POSTGRES, Pooling, PostgresSession, pooling, required_encryption};
+pub use removal::REMOVAL_BATCH;
 pub use settings::{DatabaseSettings, Synchronous, postgres_options};
 pub use sqlite_file::{FileAccess, check_creation, file_access};
 

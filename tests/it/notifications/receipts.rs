@@ -264,7 +264,7 @@ async fn receipt_before_the_providers_id_is_known_is_kept(server: &TestServer) {
         (-chrono::TimeDelta::hours(1), 1),
     ] {
         let before = worker.now() - age;
-        let found = clientele::notify::receipt::remove_early_receipts(db, before, 1_000).await;
+        let found = clientele::notify::receipt::remove_early_receipts(db, before).await;
         assert_eq!(found.expect("written"), removed, "{age}");
     }
 }

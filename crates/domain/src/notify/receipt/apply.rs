@@ -114,9 +114,7 @@ pub(super) async fn apply(
             is_changed = true;
             message = after;
             let channel = Channel::parse(&message.channel);
-            // Without a recipient, the client was erased while the message was being sent.
-            if let (Some(reason), Some(channel), false) = (receipt.suppresses(), channel, message.recipient.is_empty())
-            {
+            if let (Some(reason), Some(channel)) = (receipt.suppresses(), channel) {
                 suppressions.push(suppression::Model {
                     encoded_key: new_key(),
                     channel: channel.as_str().to_owned(),

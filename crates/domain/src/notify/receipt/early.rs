@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
-use entity::{Table, instant, message, provider_message};
+use entity::{Table, message, provider_message};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{caller::Caller, message_guard::Recipients, notify::MessageKey};
 use clientele_core::error::{Error, Result};
-use clientele_storage::db::{Database, Step, Transaction, Work};
+use clientele_storage::db::{Database, Dialect, Transaction};
 
 /// An early receipt as it is stored.
 #[derive(Serialize, Deserialize)]
@@ -86,7 +86,7 @@ pub(super) async fn find(
 
 /// Records the provider's ids of messages that a provider has just accepted, and applies the receipts that came before.
 /// Must be called in the transaction that records the acceptance.
-pub async fn note_provider_ids(
+pub async fn record_provider_ids(
     transaction: &Transaction,
     accepted: &[&message::Model],
     recipients: Recipients,
@@ -149,32 +149,16 @@ pub async fn note_provider_ids(
     Ok(counts)
 }
 
-/// Removes up to `most` early receipts that came before `before`: their messages are of another system. Returns their
-/// number; if it equals `most`, there may be more.
-pub async fn remove_early_receipts(db: &Database, before: DateTime<Utc>, most: u64) -> Result<u64> {
-    db.write(&Removal { before, most }).await
+/// Removes some of the early receipts that came before `before`, whose messages are of another system, and returns
+/// their number, as [`Database::remove_batch`] does.
+pub async fn remove_early_receipts(db: &Database, before: DateTime<Utc>) -> Result<u64> {
+    db.remove_batch(removal, before).await
 }
 
-struct Removal {
-    before: DateTime<Utc>,
-    most: u64,
-}
-
-impl Work for Removal {
-    type Output = u64;
-
-    async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
-        let sql = format!(
-            "DELETE FROM provider_message WHERE client_key IS NULL AND provider_id IN (SELECT provider_id \
-             FROM provider_message WHERE client_key IS NULL AND created_at < {} ORDER BY created_at \
-             LIMIT {})",
-            transaction.dialect.cast("$1", "timestamptz"),
-            self.most
-        );
-        let before = instant::to_text(&self.before);
-        match transaction.run(sql, [before.into()]).await? {
-            0 => Ok(Step::Discard(0)),
-            removed => Ok(Step::Commit(removed)),
-        }
-    }
+fn removal(dialect: Dialect, most: u64) -> String {
+    format!(
+        "DELETE FROM provider_message WHERE client_key IS NULL AND provider_id IN (SELECT provider_id \
+         FROM provider_message WHERE client_key IS NULL AND created_at < {} ORDER BY created_at LIMIT {most})",
+        dialect.cast("$1", "timestamptz")
+    )
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use entity::{Table, instant, message, suppression};
+use entity::{Table, instant, suppression};
 use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 
 use super::{Suppressions, require_all_clients};
@@ -11,7 +11,6 @@ use crate::{
     caller::{Caller, Permission},
     enums::{Channel, SuppressionReason},
     message_guard::Recipient,
-    notify::Messages,
 };
 use clientele_core::error::{Error, Result};
 use clientele_storage::{
@@ -128,22 +127,6 @@ impl Suppressions {
             conditions.push(format!("s.reason = {bound}"));
         }
         Ok(conditions)
-    }
-}
-
-impl Messages {
-    /// Returns the keys of those of these messages of a channel whose recipients are on the list.
-    pub async fn suppressed(&self, channel: Channel, messages: &[message::Model]) -> Result<HashSet<String>> {
-        if messages.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let recipients = self.guard.recipients();
-        let recipient = |message: &message::Model| recipients.of(channel, &message.recipient);
-        let recipients: Vec<Recipient> = messages.iter().map(recipient).collect();
-        let listed = listed(self.db.read(), &recipients).await?;
-        let both = messages.iter().zip(recipients);
-        let suppressed = both.filter(|(_, recipient)| listed.contains(recipient));
-        Ok(suppressed.map(|(message, _)| message.encoded_key.clone()).collect())
     }
 }
 
