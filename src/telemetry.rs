@@ -143,7 +143,8 @@ impl Telemetry {
         let _ = self.closing.set(Instant::now());
     }
 
-    /// Exports the queued records, until `patience` after [`Self::closing`], but for at least a second.
+    /// Exports the queued records. Ends at the latest when `patience` has passed since [`Self::closing`], or after a
+    /// second if that is later.
     pub async fn end(self, patience: Duration) {
         let now = Instant::now();
         let end = self.closing.get().map_or(now, |closing| *closing + patience);

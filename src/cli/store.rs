@@ -235,7 +235,7 @@ async fn services(database: Database, config: &Config, mode: OpenMode) -> Result
         clients: config.clients.clone(),
         idempotency: config.idempotency,
         audit: config.audit.clone(),
-        messages: config.notifications.of_messages(),
+        messages: config.notifications.message_settings(),
         ..ServiceSettings::default()
     };
     let services = Services::new(database, settings);

@@ -59,7 +59,7 @@ impl Sender {
 }
 
 impl Receiver {
-    /// The first record of the next batch, once there is one. None when no more can come.
+    /// Waits for the first record of the next batch. None if all senders have been dropped.
     pub async fn first(&mut self) -> Option<Vec<u8>> {
         self.receiver.recv().await
     }

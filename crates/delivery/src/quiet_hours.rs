@@ -1,7 +1,7 @@
 //! Quiet hours: the part of each day, by the clocks of one time zone, in which no attempt begins.
 //!
-//! Where clocks are changed, quiet hours begin at the first and end at the last instant with that time on the clock. A
-//! time that is skipped counts as the instant of the change.
+//! If a clock shows a time twice because it is set back, quiet hours begin at the first and end at the second of these
+//! instants. A time that a clock skips counts as the instant of the change.
 
 use std::str::FromStr;
 

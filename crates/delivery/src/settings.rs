@@ -172,6 +172,14 @@ pub enum Encryption {
 }
 
 impl NotificationSettings {
+    /// The settings by which messages are raised.
+    pub fn message_settings(&self) -> MessageSettings {
+        MessageSettings {
+            limits: self.limits,
+            region: self.sms.default_region.clone(),
+        }
+    }
+
     /// The longest time limit of an attempt on this channel.
     pub fn timeout_seconds(&self, channel: Channel) -> u64 {
         let (primary, fallback) = match channel {
@@ -191,16 +199,6 @@ impl NotificationSettings {
         match channel {
             Channel::Email => self.email.rate_per_minute,
             Channel::Sms => self.sms.rate_per_minute,
-        }
-    }
-}
-
-impl NotificationSettings {
-    /// The settings by which messages are raised.
-    pub fn of_messages(&self) -> MessageSettings {
-        MessageSettings {
-            limits: self.limits,
-            region: self.sms.default_region.clone(),
         }
     }
 }

@@ -264,7 +264,7 @@ pub(crate) fn raised(messages: &[message::Model]) -> Raised {
     raised
 }
 
-/// The caller for whom messages are counted; none for the operator, and for callers who can't be told apart.
+/// The caller for whom messages are counted; none for the operator, and for anonymous callers.
 fn caller_id(caller: &Caller) -> Option<String> {
     caller.flow().map(|_| format!("{}:{}", caller.kind.as_str(), caller.id))
 }

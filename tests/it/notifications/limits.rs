@@ -112,7 +112,7 @@ async fn caller_raises_as_many_messages_as_the_limit_in_an_hour(server: &TestSer
         store_key(&caller, client(&format!("a{at}@example.test"))).await;
     }
     store_key(&other, client("b@example.test")).await;
-    // Callers without authentication can't be told apart.
+    // Callers without authentication are anonymous.
     for at in 0..3 {
         store_key(&server, client(&format!("c{at}@example.test"))).await;
     }

@@ -221,7 +221,7 @@ async fn stopping_server_is_unready_and_answers_during_the_delay() {
     // Each on its own connection.
     assert_eq!(ask("/health/live").await, (200, "live\n".to_owned()));
     assert_eq!(ask("/api/clients").await.0, 401);
-    // Callers on open connections are told to leave, and not cut off later.
+    // The answer on an open connection asks the caller to open another one.
     assert!(check_on(&mut open).contains("\r\nconnection: close\r\n"));
     assert_eq!(open.read(&mut [0]).expect("the end"), 0);
     // A second signal ends the delay.

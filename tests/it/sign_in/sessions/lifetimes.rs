@@ -122,7 +122,7 @@ async fn expired_sessions_are_removed(server: &TestServer) {
     begin(server, &caller, start).await;
     begin(server, &caller, at(3_600)).await;
     assert_eq!(server.snapshot().await.rows("session").len(), 1);
-    // A server removes them beside expired idempotency records.
+    // A server removes them together with expired idempotency records.
     let (stop, stopped) = watch::channel(false);
     let clock = move || {
         stop.send_replace(true);
