@@ -141,6 +141,8 @@ class AnyTime(OnPostgres):
     def at(self, machine, number):
         if number != 3:
             return
+        # The restart was an outage.
+        machine.run("until curl --fail --silent http://127.0.0.1:8080/health/ready >/dev/null; do sleep 0.1; done")
         with load(machine):
             machine.run("sleep 1")
         now = machine.run(f"{AS_POSTGRES} -At -c 'SELECT clock_timestamp()'")

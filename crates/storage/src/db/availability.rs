@@ -23,7 +23,9 @@ use tokio::{
 use super::probe::{Access, Probe};
 use clientele_core::error::{Cause, Error, Result};
 
-/// The pause between two probes during an outage.
+/// The pause between two probes during an outage is as long as the outage has lasted, within these bounds: a restart of
+/// PostgreSQL takes less than a second.
+const SHORTEST_PROBE_INTERVAL: Duration = Duration::from_millis(50);
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest pause between two write probes. A probe writes little: on a nearly full disk it may succeed while
 /// requests keep failing, so that the state would change every second.
@@ -225,7 +227,7 @@ impl Availability {
             (_, outage) => state.unreachable = outage,
         }
         let pause = match (&state.unreachable, &state.unwritable) {
-            (Some(_), _) => Some(PROBE_INTERVAL),
+            (Some(outage), _) => Some(outage.since.elapsed().clamp(SHORTEST_PROBE_INTERVAL, PROBE_INTERVAL)),
             (None, Some(_)) => Some(state.write_probe_interval),
             (None, None) => None,
         };
