@@ -1,6 +1,6 @@
 //! The fields of both roots about the suppression list.
 
-use async_graphql::{Context, InputObject, Object as Root, Result};
+use async_graphql::{Context, Object as Root, Result};
 
 use super::{
     accounts::page,
@@ -14,21 +14,9 @@ use super::{
     },
     page::PageArguments,
 };
-use clientele_domain::{
-    enums::{Channel, SuppressionReason},
-    notify::suppression::{self, AddSuppression, NEWEST_FIRST, RemoveSuppression, Suppressions},
+use clientele_domain::notify::suppression::{
+    AddSuppression, NEWEST_FIRST, RemoveSuppression, SuppressionFilter, Suppressions,
 };
-
-/// Limits the suppression list: all given fields must match.
-#[derive(InputObject, Default)]
-pub struct SuppressionFilter {
-    /// Recipients on this channel.
-    channel: Option<Channel>,
-    /// This recipient, in any notation.
-    recipient: Option<String>,
-    /// Recipients that were added for this reason.
-    reason: Option<SuppressionReason>,
-}
 
 /// Reads the suppression list.
 #[derive(Default)]
@@ -50,19 +38,14 @@ impl SuppressionQuery {
     ) -> Result<Answer<Connection<Suppression>>> {
         let window = PageArguments::new(first, after, last, before).window("suppressions", "", &NEWEST_FIRST)?;
         let selection = selection::<Connection<Suppression>>(context)?;
-        let SuppressionFilter {
-            channel,
-            recipient,
-            reason,
-        } = filter.unwrap_or_default();
-        let filter = suppression::SuppressionFilter {
-            channel,
-            recipient,
-            reason,
-        };
         let list = context.data::<Suppressions>()?;
         let list = list
-            .page(caller(context)?, &filter, &window, requested(&selection))
+            .page(
+                caller(context)?,
+                &filter.unwrap_or_default(),
+                &window,
+                requested(&selection),
+            )
             .await?;
         page::<Suppression>(context, &list, &selection).await
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use async_graphql::InputObject;
 use entity::{Table, instant, suppression};
 use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 
@@ -25,12 +26,14 @@ pub const NEWEST_FIRST: Order = Order {
     descending: true,
 };
 
-/// Narrows the list. All members that are given must match.
-#[derive(Clone, Debug, Default)]
+/// Limits the suppression list: all given fields must match.
+#[derive(InputObject, Clone, Debug, Default)]
 pub struct SuppressionFilter {
+    /// Recipients on this channel.
     pub channel: Option<Channel>,
-    /// In any notation.
+    /// This recipient, in any notation.
     pub recipient: Option<String>,
+    /// Recipients that were added for this reason.
     pub reason: Option<SuppressionReason>,
 }
 
