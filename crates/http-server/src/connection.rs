@@ -94,6 +94,13 @@ impl<A: Application> Connections<A> {
         self.speak(stream, peer, stop).await;
     }
 
+    /// Ends an HTTP/1.1 connection with this response once callers should open their next connections elsewhere.
+    fn ask_to_leave<B>(&self, version: Version, response: &mut Response<B>) {
+        if version < Version::HTTP_2 && self.ending.as_ref().is_some_and(|ending| *ending.borrow()) {
+            response.headers_mut().insert(CONNECTION, CLOSE);
+        }
+    }
+
     async fn speak<S>(self: &Arc<Self>, stream: S, peer: SocketAddr, mut stop: watch::Receiver<bool>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -172,21 +179,20 @@ impl<A: Application> Service<Request<Incoming>> for Answering<A> {
             return Box::pin(std::future::ready(Ok(refused(version))));
         };
         let address = proxy::address(self.peer.ip(), request.headers(), &connections.settings);
-        if let Some(refused) = connections.admission.refuse_at_once(&mut request, address) {
+        if let Some(mut refused) = connections.admission.refuse_at_once(&mut request, address) {
+            connections.ask_to_leave(version, &mut refused);
             // In the task of the request: over HTTP/2 a response that isn't read aborts that task only.
             return Box::pin(async move { Ok(refused.map(|body| TrackedBody::new(body, running))) });
         }
         request.extensions_mut().insert(address);
         let most = connections.settings.unsent_bytes_per_connection;
         let answer = connections.router.call(request);
-        let ending = connections.ending.clone();
+        let connections = connections.clone();
         Box::pin(async move {
             // A caller that doesn't read its responses gets no others.
             running.activity().room(most).await;
             let mut answer = answer.await?;
-            if version < Version::HTTP_2 && ending.is_some_and(|ending| *ending.borrow()) {
-                answer.headers_mut().insert(CONNECTION, CLOSE);
-            }
+            connections.ask_to_leave(version, &mut answer);
             running.activity().answered();
             Ok(answer.map(|body| TrackedBody::new(body, running)))
         })

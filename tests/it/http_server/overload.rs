@@ -1,16 +1,21 @@
 //! More simultaneous requests than the server accepts.
 
 use std::{
+    future::pending,
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use axum::{Extension, Router, routing::get};
-use clientele::{api::RequestPermit, server::HttpSettings};
+use clientele::{
+    api::{RequestPermit, metrics::ApiMetrics},
+    server::{HttpSettings, Server},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::{Semaphore, mpsc},
+    net::TcpListener,
+    sync::{Semaphore, mpsc, watch},
 };
 
 use crate::harness::net;
@@ -90,6 +95,45 @@ async fn surplus_request_is_refused_at_once_in_the_form_of_its_api() {
     let (status, _) = exchange(address, &ask("/health/live")).await;
     assert_eq!(status, "200 OK");
 
+    may_end.add_permits(1);
+    assert_eq!(first.await.expect("ended").1, "done");
+}
+
+/// Refusals that are sent before the router is asked end their connections like other answers.
+#[tokio::test]
+async fn refused_callers_are_asked_to_leave_while_the_server_is_stopping() {
+    let settings = HttpSettings {
+        requests: 1,
+        queue: 0,
+        ..HttpSettings::default()
+    };
+    let _net = net::spread();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (is_ending, ending) = watch::channel(false);
+    let server = Server::new(&settings, ApiMetrics::default()).expect("valid settings");
+    let server = server.with_ending(ending);
+    tokio::spawn(server.serve(listener, waiting(&begun, &may_end), pending(), Duration::ZERO));
+    let first = tokio::spawn(async move { exchange(address, &ask("/wait")).await });
+    begun.acquire().await.expect("open").forget();
+
+    let mut stream = connect(address).await;
+    let request = b"GET /graphql HTTP/1.1\r\nhost: a\r\n\r\n";
+    stream.write_all(request).await.expect("sent");
+    let mut answer = String::new();
+    while !answer.ends_with("}]}") {
+        let mut part = [0; 1_024];
+        let length = stream.read(&mut part).await.expect("an answer");
+        assert!(length > 0, "the connection has ended after {answer:?}");
+        answer += &String::from_utf8_lossy(&part[..length]);
+    }
+    assert_eq!(header(&answer, "connection"), None, "{answer}");
+    is_ending.send_replace(true);
+    stream.write_all(request).await.expect("sent");
+    let answer = rest(&mut stream).await;
+    assert_eq!(parse(&answer).0, "503 Service Unavailable");
+    assert_eq!(header(&answer, "connection"), Some("close"), "{answer}");
     may_end.add_permits(1);
     assert_eq!(first.await.expect("ended").1, "done");
 }
