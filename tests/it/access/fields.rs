@@ -42,7 +42,8 @@ on_both!(
     client_of_a_message_requires_view_client,
     hidden_objects_are_not_found_by_global_id,
     payload_shows_only_the_written_client,
-    forbidden_root_field_refuses_request_before_execution,
+    forbidden_mutation_refuses_request_before_execution,
+    forbidden_query_leaves_the_other_fields,
 );
 
 async fn forbidden_nested_field_is_null_with_an_error_at_its_path(server: &TestServer) {
@@ -242,59 +243,26 @@ async fn payload_shows_only_the_written_client(server: &TestServer) {
     assert_eq!(errors(&answer), json!([["FORBIDDEN", ["resendMessages", "messages"]]]));
 }
 
-async fn forbidden_root_field_refuses_request_before_execution(server: &TestServer) {
+async fn forbidden_mutation_refuses_request_before_execution(server: &TestServer) {
     two_clients(server).await;
     let creates = server.as_caller(&Rights::of([CreateClient]));
     let mutation =
         "mutation { upsertClient(input: { client: { firstName: \"Amara\", lastName: \"Bellweather\" } }) { created }
             x: upsertClientRole(input: { roleId: \"r\", name: \"R\" }) { userErrors { code } } }";
-    let query = "{ clientRoles { roleId } clients { totalCount } a: messages { totalCount } }";
-    for (document, sentences) in [
-        (mutation, json!(["This needs the permission MANAGE_CUSTOM_FIELDS."])),
-        (
-            query,
-            json!([
-                "This needs the permission VIEW_CLIENT.",
-                "This needs the permission VIEW_MESSAGES."
-            ]),
-        ),
-    ] {
-        for (accept, status) in [("application/graphql-response+json", 403), ("application/json", 200)] {
-            let before = server.snapshot().await;
-            let request = creates
-                .request(Method::POST, "/graphql")
-                .header("accept", accept)
-                .json(&json!({ "query": document }));
-            let answer = creates.send(request).await;
-            assert_eq!(answer.status, status, "{}", answer.text);
-            assert_eq!(answer.body.get("data"), None);
-            let errors = answer.body["errors"].as_array().expect("errors");
-            assert!(
-                errors
-                    .iter()
-                    .all(|error| error.get("path").is_none() && error["extensions"]["code"] == "FORBIDDEN"),
-                "{}",
-                answer.text
-            );
-            assert_eq!(
-                errors.iter().map(|error| error["message"].clone()).collect::<Value>(),
-                sentences
-            );
-            assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
-        }
+    for (accept, status) in [("application/graphql-response+json", 403), ("application/json", 200)] {
+        let before = server.snapshot().await;
+        let request = creates
+            .request(Method::POST, "/graphql")
+            .header("accept", accept)
+            .json(&json!({ "query": mutation }));
+        let answer = creates.send(request).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+        assert_eq!(answer.body.get("data"), None);
+        assert_eq!(errors(&answer), json!([["FORBIDDEN", null]]));
+        let sentence = "This needs the permission MANAGE_CUSTOM_FIELDS.";
+        assert_eq!(answer.body["errors"][0]["message"], sentence);
+        assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
     }
-    // One that can be null is refused on its own.
-    let answer = creates
-        .graphql(
-            "{ clientRoles { isDefault } c: client(by: { clientId: \"ana\" }) { id } }",
-            json!({}),
-        )
-        .await;
-    assert_eq!(
-        answer.body["data"],
-        json!({ "clientRoles": [{ "isDefault": true }], "c": null })
-    );
-    assert_eq!(errors(&answer), json!([["FORBIDDEN", ["c"]]]));
     let either = server
         .as_caller(&Rights::of([]))
         .graphql(UPSERT, json!({ "input": { "client": {} } }))
@@ -303,4 +271,26 @@ async fn forbidden_root_field_refuses_request_before_execution(server: &TestServ
         either.body["errors"][0]["message"],
         "This needs the permission CREATE_CLIENT or EDIT_CLIENT."
     );
+}
+
+async fn forbidden_query_leaves_the_other_fields(server: &TestServer) {
+    two_clients(server).await;
+    let query = "{ clientRoles { isDefault } c: client(by: { clientId: \"ana\" }) { id } clients { totalCount } \
+        a: messages { totalCount } suppressions { totalCount } auditLog { totalCount } users { totalCount } \
+        tokens { totalCount } }";
+    let caller = server.as_caller(&Rights::of([CreateClient]));
+    let request = caller
+        .request(Method::POST, "/graphql")
+        .header("accept", "application/graphql-response+json")
+        .json(&json!({ "query": query }));
+    let answer = caller.send(request).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(
+        answer.body["data"],
+        json!({ "clientRoles": [{ "isDefault": true }], "c": null, "clients": null, "a": null, "suppressions": null,
+            "auditLog": null, "users": null, "tokens": null })
+    );
+    let refused = ["c", "clients", "a", "suppressions", "auditLog", "users", "tokens"];
+    let expected: Value = refused.map(|field| json!(["FORBIDDEN", [field]])).into_iter().collect();
+    assert_eq!(errors(&answer), expected);
 }
