@@ -234,7 +234,7 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
         Command::Openapi(form) => return openapi::run(form),
         Command::Completions { shell } => return manual::completions(Arguments::command(), *shell),
         Command::Man(target) => return manual::man(Arguments::command(), target),
-        Command::Init(target) => return init::run(target, &arguments.flags),
+        Command::Init(target) => return init::run(target, arguments.config.as_deref(), &arguments.flags),
         Command::Doctor(options) => {
             return doctor::run(arguments.config.as_deref(), &arguments.flags, options).await;
         }

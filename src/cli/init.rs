@@ -23,7 +23,17 @@ pub(super) struct Target {
     force: bool,
 }
 
-pub(super) fn run(Target { output: file, force }: &Target, flags: &Flags) -> Result<(), Failure> {
+pub(super) fn run(
+    Target { output: file, force }: &Target,
+    config: Option<&Path>,
+    flags: &Flags,
+) -> Result<(), Failure> {
+    // In the environment, it names the file of other commands.
+    if config.is_some_and(|config| std::env::var_os("CLIENTELE_CONFIG").as_deref() != Some(config.as_os_str())) {
+        return Err(Failure::misconfigured(
+            "init doesn't read --config: leave it out, and name the file to write with --output",
+        ));
+    }
     let text = content(flags)?;
     let mut output = Output::open(file, *force)?;
     output.text(&text)?;

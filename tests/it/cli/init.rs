@@ -82,6 +82,10 @@ fn given_values_are_written_and_others_refused() {
     assert_eq!(written, expected);
     for (flag, sentence) in [
         (
+            "--config=own.toml",
+            "init doesn't read --config: leave it out, and name the file to write with --output",
+        ),
+        (
             "--set=log.filter=info",
             "init doesn't write --set: leave it out, and change the setting in the written file",
         ),
