@@ -21,7 +21,7 @@ use axum::{
         HeaderValue, Method, StatusCode,
         header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
     },
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
     routing::get,
 };
 
@@ -92,6 +92,8 @@ pub fn router() -> Router {
                 response
             }),
         )
+        // The links of the page are relative.
+        .route(&format!("{PAGE_PATH}/"), get(async || Redirect::temporary(PAGE_PATH)))
         .method_not_allowed_fallback(wrong_method)
 }
 

@@ -171,6 +171,17 @@ async fn document_and_page_need_no_credentials(server: &TestServer) {
             assert_eq!(answer, (405, expected), "{path}");
         }
     }
+    let slashed = server
+        .request(Method::GET, "/api/docs/")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(
+        (slashed.status().as_u16(), slashed.url().path()),
+        (200, "/api/docs"),
+        "the page links to openapi.json beside it"
+    );
+    assert_eq!(slashed.text().await.expect("text"), openapi::page());
     // Paths next to them are as before.
     for path in ["/api/openapi.json/", "/api/openapi", "/api/docs/x"] {
         assert_eq!(server.get(path).await.status, 401, "{path}");
