@@ -19,11 +19,15 @@ use super::{Gate, SignInRefusal, credentials, refuse};
 use crate::api::{
     RequestId,
     metrics::{SignInMethod, SignInOutcome},
+    origin::is_foreign,
 };
 use clientele_domain::{access::SignInError, caller::Api};
 
 /// The limit of a request's body. A document that signs in, with its variables, has less than a tenth of it.
 pub const MOST_BYTES: usize = 16 * 1024;
+
+const FOREIGN: &str = "This request needs credentials. A page of another site can't sign in unless its origin is in \
+                       the setting cors.allowed_origins.";
 
 /// Marks a request without credentials, in its extensions. Cloning shares the outcome.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +54,10 @@ pub fn is_possible(api: Api, request: &Request) -> bool {
 
 /// Lets the API answer a request that signs in, and refuses all others.
 pub async fn answer(gate: &Gate, mut request: Request, next: Next, id: RequestId) -> Response {
-    let missing = SignInError::Missing(credentials::NO_CREDENTIALS);
+    let missing = SignInError::Missing(match is_foreign(request.headers(), request.extensions()) {
+        true => FOREIGN,
+        false => credentials::NO_CREDENTIALS,
+    });
     let refused = refuse(gate.api, &missing, request.headers(), &id);
     let (anonymous, refusal) = (Anonymous::default(), SignInRefusal::default());
     request.extensions_mut().insert(id);

@@ -137,7 +137,6 @@ async fn only_sign_in_and_refresh_need_no_credentials(server: &TestServer) {
     for headers in [
         &[("content-type", "text/plain")][..],
         &[JSON, ("content-encoding", "gzip")],
-        &[JSON, ("sec-fetch-site", "cross-site")],
         &[JSON, ("graphql-cost", "what")],
     ] {
         assert_eq!(
@@ -146,6 +145,14 @@ async fn only_sign_in_and_refresh_need_no_credentials(server: &TestServer) {
             "{headers:?}"
         );
     }
+    // Pages of other sites read which setting lets them sign in, whatever they send.
+    let foreign = [JSON, ("sec-fetch-site", "cross-site")];
+    let of_page = answer(&strict, document(SIGN_IN), &foreign).await;
+    assert_eq!((of_page.0, of_page.2.contains("cors.allowed_origins")), (401, true));
+    assert_eq!(
+        answer(&strict, document("{ viewer { name } }"), &foreign).await,
+        of_page
+    );
     // Wrong credentials don't become none.
     let wrong = [JSON, ("authorization", "Bearer clt_invented")];
     assert_eq!(answer(&strict, document(SIGN_IN), &wrong).await.0, 401);

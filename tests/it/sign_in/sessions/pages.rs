@@ -53,6 +53,12 @@ async fn page_of_a_listed_origin_signs_in_and_reads() {
         let foreign = anonymous(server, body.clone(), &of_page("https://evil.example")).await;
         assert_eq!(foreign.status().as_u16(), 401);
         assert_eq!(foreign.headers().get("access-control-allow-origin"), None);
+        let refusal: Value = foreign.json().await.expect("JSON");
+        assert_eq!(
+            refusal["errors"][0]["message"],
+            "This request needs credentials. A page of another site can't sign in unless its origin is in the setting \
+             cors.allowed_origins."
+        );
         let response = anonymous(server, body, &of_page(FRIEND)).await;
         assert_eq!(response.headers()["access-control-allow-origin"], FRIEND);
         assert_eq!(response.headers()["cache-control"], "no-store");
