@@ -35,7 +35,7 @@ async function signIn(value) {
     form.style.display = 'none';
   } else {
     told.textContent = `Signed in as ${viewer.name}.`;
-    if (viewer.passwordIsInitial) told.textContent += ' Another person has set your password: change it with changePassword.';
+    if (viewer.passwordIsInitial) told.textContent += ' Your password was set for you: change it with the example ChangePassword.';
   }
   return Boolean(viewer);
 }

@@ -144,7 +144,7 @@ impl Accounts {
         self.change(caller, input, now).await
     }
 
-    /// Returns true if the caller is a user whose password was set by another caller.
+    /// Returns true if the caller is a user whose password was set by another caller, the operator or the first start.
     pub async fn password_is_initial(&self, caller: &Caller) -> Result<bool> {
         if caller.kind != CallerKind::User {
             return Ok(false);

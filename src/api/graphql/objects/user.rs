@@ -35,7 +35,8 @@ object! {
     text encodedKey "The key of the user." => |user| &user.row.encoded_key;
     text name "The name that the user signs in with." => |user| &user.row.name;
     boolean active "True if the user can sign in." => |user| user.row.active;
-    boolean passwordIsInitial "True if another user set the password, so that the user should change it."
+    boolean passwordIsInitial "True if another user, the command line or the first start of the server set the \
+        password, so that the user should change it."
         => |user| user.row.initial;
     maybe_text role "The role in the server configuration that sets the limits; null for the general limits."
         => |user| user.row.role.as_deref();
@@ -106,7 +107,8 @@ object! {
     text name "The display name." => |(caller, _)| &*caller.name;
     maybe_text role "The role in the server configuration that sets the limits; null for the general limits."
         => |(caller, _)| caller.role.as_deref();
-    boolean passwordIsInitial "True if another user set your password. Change it with `changePassword`."
+    boolean passwordIsInitial "True if another user, the command line or the first start of the server set your \
+        password. Change it with `changePassword`."
         => |(_, password_is_initial)| password_is_initial;
     enums<Permission> permissions "Your permissions." => |(caller, _)| permissions(&caller.rights);
     maybe_texts viewSets "The IDs of the custom field sets whose values you can view, in addition to those in \
