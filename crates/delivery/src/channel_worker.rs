@@ -56,6 +56,8 @@ pub(super) struct ChannelWorker {
     only_suppressed: bool,
     /// No message is claimed before this time.
     next_slot: Option<DateTime<Utc>>,
+    /// The end of the quiet hours that were last logged.
+    quiet_until: Option<DateTime<Utc>>,
 }
 
 /// An attempt that was made.
@@ -102,6 +104,7 @@ impl ChannelWorker {
             none_due: false,
             only_suppressed: false,
             next_slot: None,
+            quiet_until: None,
         }
     }
 
@@ -212,8 +215,13 @@ impl ChannelWorker {
         loop {
             let deferred = outbox::defer(&self.messages.db, self.channel, now, end).await?;
             self.messages.metrics.count_quiet_hours(self.channel, deferred);
-            if deferred > 0 {
-                tracing::debug!(channel = self.channel.as_str(), deferred, until = %end, "quiet hours: messages wait");
+            let channel = self.channel.as_str();
+            match deferred {
+                0 => {}
+                _ if self.quiet_until.replace(end) != Some(end) => {
+                    tracing::info!(channel, deferred, until = %end, "quiet hours: messages wait");
+                }
+                _ => tracing::debug!(channel, deferred, until = %end, "quiet hours: more messages wait"),
             }
             if deferred < outbox::BATCH {
                 self.none_due = true;

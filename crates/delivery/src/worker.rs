@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use tokio::{sync::watch, time::sleep};
 
-use super::{Clock, NotificationSettings, channel::Channels, channel_worker::ChannelWorker, outbox};
+use super::{
+    Clock, NotificationSettings, channel::Channels, channel_worker::ChannelWorker, outbox, settings::QuietHoursSettings,
+};
 use clientele_core::error::Result;
 use clientele_domain::{
     enums::Channel,
@@ -98,6 +100,16 @@ impl Worker {
     ) {
         if !self.channels.sends(channel) {
             tracing::info!(channel = channel.as_str(), "messages are logged and not sent");
+        }
+        let QuietHoursSettings { from, to, zone } = &self.settings.sms.quiet_hours;
+        if channel == Channel::Sms && !from.is_empty() {
+            tracing::info!(
+                channel = channel.as_str(),
+                from,
+                to,
+                zone,
+                "messages wait in quiet hours"
+            );
         }
         loop {
             let until_stopped = stop.clone();

@@ -222,7 +222,7 @@ async fn messages_are_sent_in_the_order_of_their_queueing_afterwards(server: &Te
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn metrics_of_a_server_show_whether_it_is_quiet() {
+async fn metrics_and_log_of_a_server_show_whether_it_is_quiet() {
     let now = DateTime::<Utc>::from(SystemTime::now());
     for (from, to, quiet) in [(-2, 2, 1), (2, 4, 0)] {
         let time = |hours| (now + chrono::TimeDelta::hours(hours)).format("%H:%M").to_string();
@@ -238,5 +238,13 @@ async fn metrics_of_a_server_show_whether_it_is_quiet() {
         let page = answer.text().await.expect("text");
         let line = format!("\nclientele_messages_quiet{{channel=\"SMS\"}} {quiet}\n");
         assert!(page.contains(&line), "{page}");
+        server.signal("TERM");
+        let (log, _) = server.wait();
+        let line = format!(
+            r#"messages wait in quiet hours channel="SMS" from="{}" to="{}" zone="UTC""#,
+            time(from),
+            time(to)
+        );
+        assert!(log.contains(&line), "{log}");
     }
 }
