@@ -154,6 +154,13 @@ async fn report_is_recorded_from_standard_input() {
     );
     let region = "--set=notifications.sms.default_region=US";
     assert_eq!(
+        suppression(&["add", "--sms", "12", region]),
+        failed(
+            "recipient must be a phone number with + and its country code, or a number of US, which is \
+             notifications.sms.default_region. Its 2 digits are neither."
+        )
+    );
+    assert_eq!(
         suppression(&["add", "--sms", "(415) 555-0101", "--reason", "complaint", region]),
         done("the recipient has been added")
     );

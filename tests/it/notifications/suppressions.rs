@@ -139,8 +139,8 @@ async fn recipient_is_added_listed_and_removed(server: &TestServer) {
             "SMS",
             "555",
             "INVALID",
-            "recipient must be a phone number with + and its country code. Numbers without a \
-             country code need the setting notifications.sms.default_region.",
+            "recipient must be a phone number with + and its country code, or a number of US, which is \
+             notifications.sms.default_region. Its 3 digits are neither.",
         ),
     ] {
         let error = json!([{ "code": code, "message": sentence, "path": ["input", "recipient"] }]);

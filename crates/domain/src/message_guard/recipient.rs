@@ -30,6 +30,11 @@ impl Recipients {
         }
     }
 
+    /// The country of numbers without a country code.
+    pub fn region(self) -> Option<Region> {
+        self.region
+    }
+
     /// A recipient in its normal form.
     pub fn of(self, channel: Channel, recipient: &str) -> Recipient {
         Recipient {

@@ -60,7 +60,7 @@ impl Suppressions {
         caller.require(Permission::ManageSuppressions)?;
         require_all_clients(caller)?;
         let Some(recipient) = self.recipients.parse(input.channel, &input.recipient) else {
-            return Ok(Err(vec![not_a_recipient(input.channel)]));
+            return Ok(Err(vec![self.not_a_recipient(input.channel, &input.recipient)]));
         };
         let row = suppression::Model {
             encoded_key: new_key(),
@@ -101,21 +101,32 @@ impl Suppressions {
         }
         self.db.write(&removal).await
     }
-}
 
-fn not_a_recipient(channel: Channel) -> Problem {
-    let (code, message) = match channel {
-        Channel::Email => (
-            ProblemCode::NotAnEmailAddress,
-            "recipient must be an e-mail address, as in ines@bank.test.",
-        ),
-        Channel::Sms => (
-            ProblemCode::Invalid,
-            "recipient must be a phone number with + and its country code. Numbers without a \
-             country code need the setting notifications.sms.default_region.",
-        ),
-    };
-    Problem::new(code, path!["recipient"], message)
+    fn not_a_recipient(&self, channel: Channel, text: &str) -> Problem {
+        let number = "recipient must be a phone number with + and its country code";
+        let (code, message) = match (channel, self.recipients.region()) {
+            (Channel::Email, _) => (
+                ProblemCode::NotAnEmailAddress,
+                "recipient must be an e-mail address, as in ines@bank.test.".to_owned(),
+            ),
+            (Channel::Sms, None) => (
+                ProblemCode::Invalid,
+                format!("{number}. Numbers without a country code need the setting notifications.sms.default_region."),
+            ),
+            (Channel::Sms, Some(region)) => {
+                let digits = text.chars().filter(char::is_ascii_digit).count();
+                (
+                    ProblemCode::Invalid,
+                    format!(
+                        "{number}, or a number of {}, which is notifications.sms.default_region. Its {digits} digits \
+                         are neither.",
+                        region.as_ref()
+                    ),
+                )
+            }
+        };
+        Problem::new(code, path!["recipient"], message)
+    }
 }
 
 fn missing() -> Problem {
