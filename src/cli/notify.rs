@@ -12,7 +12,7 @@ use crate::config::Config;
 use clientele_core::text::escaped;
 use clientele_delivery::channel::{self, Outcome, Outgoing};
 use clientele_delivery::quiet_hours::QuietHours;
-use clientele_delivery::report::{self, ReportError};
+use clientele_delivery::report;
 use clientele_domain::caller::Caller;
 use clientele_domain::enums::{Channel, Provider, Reason};
 use clientele_domain::notify::Content;
@@ -133,7 +133,6 @@ async fn record(config: &Config) -> Result<(), Failure> {
     }
     let receipts = match report::receipts(&mail) {
         Ok(receipts) => receipts,
-        Err(error @ ReportError::ForeignMessage) => return print(&format!("nothing has changed: {error}\n")),
         Err(error) => return print(&format!("nothing has been recorded: {error}\n")),
     };
     let operator = Caller::operator();
@@ -143,6 +142,10 @@ async fn record(config: &Config) -> Result<(), Failure> {
     });
     let counts = counts.await.map_err(Failure::temporary)?;
     print(match counts {
+        ReceiptCounts { foreign: 1.., .. } => {
+            "nothing has changed: the report is about a message that this server didn't send: its Message-ID isn't one \
+             of its own\n"
+        }
         ReceiptCounts { unknown: 1.., .. } => "nothing has changed: there is no message with this Message-ID\n",
         ReceiptCounts { delivered: 1.., .. } => "recorded: the message was delivered\n",
         ReceiptCounts { complained: 1.., .. } => "recorded: the recipient has complained and gets no further e-mails\n",

@@ -17,7 +17,7 @@ use clientele_domain::{
 /// Limit of the recipients of one report. Messages have one recipient, who can be a list.
 const MOST_RECIPIENTS: usize = 100;
 
-/// The reason why a text is no report about a message of this server.
+/// The reason why a text is no report about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReportError {
     #[error("this isn't an e-mail: send the whole message as the mail server received it, with its headers")]
@@ -32,14 +32,12 @@ pub enum ReportError {
          Message-ID"
     )]
     NoMessage,
-    #[error("the report is about a message that this server didn't send: its Message-ID isn't one of its own")]
-    ForeignMessage,
 }
 
 /// Reads a report from a whole e-mail. Reports about delays have no receipts.
 ///
 /// # Errors
-/// The reason why it is no report about a message of this server.
+/// The reason why it is no report about a message.
 pub fn receipts(mail: &[u8]) -> Result<Vec<Receipt>, ReportError> {
     let mail = MessageParser::default().parse(mail).ok_or(ReportError::NotMail)?;
     let status = part(&mail, |kind, subtype| {
@@ -54,7 +52,7 @@ pub fn receipts(mail: &[u8]) -> Result<Vec<Receipt>, ReportError> {
     };
     let text = String::from_utf8_lossy(part.contents());
     let message = original_message_id(&mail).ok_or(ReportError::NoMessage)?;
-    let message = ReceiptMessage::of_message_id(&message).ok_or(ReportError::ForeignMessage)?;
+    let message = ReceiptMessage::of_message_id(&message);
     let groups = groups(&text);
     if subtype == "feedback-report" {
         return Ok(groups.iter().filter_map(|group| complaint(group, &message)).collect());

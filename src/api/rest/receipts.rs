@@ -83,10 +83,5 @@ impl Api {
 }
 
 fn reported(mail: &[u8]) -> Result<Vec<Receipt>, RestError> {
-    match report::receipts(mail) {
-        Ok(receipts) => Ok(receipts),
-        // Answered like a message that doesn't exist.
-        Err(report::ReportError::ForeignMessage) => Ok(Vec::new()),
-        Err(error) => Err(RestError::new(codes::INVALID_PARAMETERS, format!("The body: {error}."))),
-    }
+    report::receipts(mail).map_err(|error| RestError::new(codes::INVALID_PARAMETERS, format!("The body: {error}.")))
 }

@@ -1,5 +1,7 @@
 //! Delivery receipts: the states that they lead to, receipts before the message is sent, and bad input.
 
+use std::time::SystemTime;
+
 use axum::{
     Router,
     http::{HeaderMap, StatusCode},
@@ -17,7 +19,7 @@ use tokio::net::TcpListener;
 
 use super::{
     manual_worker::{Hand, settings, sms_settings},
-    messages, reachable, template,
+    messages, metrics, reachable, template,
 };
 use crate::harness::{
     Answer, TestServer,
@@ -198,7 +200,7 @@ async fn early_gateway(services: Services, receipt: fn(&str) -> ReceiptMessage, 
         async move {
             let key = headers["idempotency-key"].to_str().expect("a key").to_owned();
             let receipt = Receipt::new(receipt(&key), ReceiptStatus::Delivered, false, None, None);
-            let now = std::time::SystemTime::now().into();
+            let now = SystemTime::now().into();
             let recorded = services
                 .messages
                 .record_receipts(&Caller::operator(), &[receipt], now)
@@ -311,10 +313,17 @@ async fn unknown_messages_are_answered_like_known_ones(server: &TestServer) {
         json!({ "messageId": key, "status": "DELIVERED" }),
         json!({ "messageId": "01a204b6e17070e2996235536f30e1a7", "status": "DELIVERED" }),
         json!({ "messageId": "<1.2@elsewhere.test>", "status": "BOUNCED", "permanent": true }),
+        json!([{ "messageId": "SM01a204b6e17070e2996235536f30e1a7", "status": "DELIVERED" },
+            { "messageId": "", "status": "FAILED" }]),
         json!({ "providerId": "SM18", "status": "DELIVERED" }),
         json!([]),
     ] {
         accepts(server, receipt).await;
+    }
+    let counted = metrics(server, SystemTime::now().into()).await;
+    for (outcome, count) in [("DELIVERED", 1), ("UNKNOWN", 1), ("FOREIGN", 3), ("EARLY", 1)] {
+        let line = format!("messages_receipts_total{{outcome=\"{outcome}\"}} {count}");
+        assert!(counted.contains(&line), "{line}: {counted:#?}");
     }
     assert_eq!(state(server).await, is("DELIVERED", None));
     assert_eq!(suppressed(server).await, json!([]));

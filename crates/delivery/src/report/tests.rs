@@ -95,7 +95,6 @@ fn message_is_found_in_the_form_in_which_the_server_returned_it() {
         );
     }
     for (original, error) in [
-        (message("1.2@elsewhere.test"), ReportError::ForeignMessage),
         (
             "Content-Type: text/plain\r\n\r\nnothing\r\n".to_owned(),
             ReportError::NoMessage,

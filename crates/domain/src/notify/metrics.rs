@@ -146,7 +146,7 @@ impl Metrics {
     }
 }
 
-fn outcomes(counts: &ReceiptCounts) -> [(&'static str, u64); 7] {
+fn outcomes(counts: &ReceiptCounts) -> [(&'static str, u64); 8] {
     [
         ("DELIVERED", counts.delivered),
         ("BOUNCED", counts.bounced),
@@ -154,6 +154,7 @@ fn outcomes(counts: &ReceiptCounts) -> [(&'static str, u64); 7] {
         ("COMPLAINED", counts.complained),
         ("UNCHANGED", counts.unchanged),
         ("UNKNOWN", counts.unknown),
+        ("FOREIGN", counts.foreign),
         ("EARLY", counts.early),
     ]
 }

@@ -52,14 +52,19 @@ pub enum ReceiptMessage {
     Key(String),
     /// By the provider's id of a text message.
     ProviderId(String),
+    /// By a Message-ID of another system.
+    Foreign,
 }
 
 impl ReceiptMessage {
-    /// The message of a Message-ID such as `<KEY@bank.test>`, or of a bare key. None if it is of another system.
-    pub fn of_message_id(text: &str) -> Option<Self> {
+    /// The message of a Message-ID such as `<KEY@bank.test>`, or of a bare key.
+    pub fn of_message_id(text: &str) -> Self {
         let text = text.trim().trim_start_matches('<').trim_end_matches('>');
         let key = text.split('@').next().unwrap_or_default();
-        is_key(key).then(|| Self::Key(key.to_owned()))
+        match is_key(key) {
+            true => Self::Key(key.to_owned()),
+            false => Self::Foreign,
+        }
     }
 }
 

@@ -1154,7 +1154,8 @@ pub const RECEIPT: Object = Object {
             member(
                 "messageId",
                 Kind::Text,
-                "The key of the message or its Message-ID.",
+                "The `encodedKey` of the message or its Message-ID. A receipt with any other text is accepted and \
+                 changes nothing.",
                 "Message.encodedKey",
             )
             .alternative()

@@ -54,12 +54,10 @@ pub fn of_json(body: &str) -> Result<Vec<Receipt>, RestError> {
         return Err(refused(source));
     }
     let read = |(at, receipt): (usize, Value)| receipt_of(receipt).map_err(|source| refused(format!("[{at}]{source}")));
-    let receipts: Result<Vec<Option<Receipt>>, RestError> = receipts.into_iter().enumerate().map(read).collect();
-    Ok(receipts?.into_iter().flatten().collect())
+    receipts.into_iter().enumerate().map(read).collect()
 }
 
-/// None for a receipt about a message of another system.
-fn receipt_of(receipt: Value) -> Result<Option<Receipt>, String> {
+fn receipt_of(receipt: Value) -> Result<Receipt, String> {
     let Value::Object(members) = receipt else {
         return Err(": must be an object.".to_owned());
     };
@@ -86,17 +84,14 @@ fn receipt_of(receipt: Value) -> Result<Option<Receipt>, String> {
         },
     };
     let message = match (text(&members, "messageId")?, text(&members, "providerId")?) {
-        (Some(id), None) => match ReceiptMessage::of_message_id(&id) {
-            Some(message) => message,
-            None => return Ok(None),
-        },
+        (Some(id), None) => ReceiptMessage::of_message_id(&id),
         (None, Some(id)) => provider_id(id).map_err(|source| format!(".providerId: {source}"))?,
         (None, None) | (Some(_), Some(_)) => {
             return Err(": give either messageId or providerId.".to_owned());
         }
     };
     let reason = text(&members, "reason")?;
-    Ok(Some(Receipt::new(message, status, permanent, reason.as_deref(), at)))
+    Ok(Receipt::new(message, status, permanent, reason.as_deref(), at))
 }
 
 /// A member that is a text; none if it is absent or null.

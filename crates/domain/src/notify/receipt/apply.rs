@@ -32,6 +32,8 @@ pub struct ReceiptCounts {
     pub unchanged: u64,
     /// Receipts of messages that don't exist.
     pub unknown: u64,
+    /// Receipts of messages of other systems.
+    pub foreign: u64,
     /// Receipts that are kept until their message is recorded as sent.
     pub early: u64,
     /// Recipients added to the suppression list.
@@ -55,6 +57,7 @@ impl ReceiptCounts {
         self.complained += other.complained;
         self.unchanged += other.unchanged;
         self.unknown += other.unknown;
+        self.foreign += other.foreign;
         self.early += other.early;
         self.suppressed += other.suppressed;
     }

@@ -10,7 +10,7 @@ use super::{
     early,
 };
 use crate::{
-    caller::{Caller, Permission},
+    caller::{Caller, CallerKind, Permission},
     message_guard::Recipients,
     notify::{MessageKey, Messages},
 };
@@ -46,13 +46,13 @@ impl Messages {
         };
         let counts = self.db.write(&work).await?;
         self.metrics.count_receipts(&counts);
-        log(&counts);
+        log(&counts, caller);
         Ok(counts)
     }
 }
 
 /// Logs the receipts of a request. Deliveries are the usual ones.
-fn log(counts: &ReceiptCounts) {
+fn log(counts: &ReceiptCounts, caller: &Caller) {
     let ReceiptCounts {
         delivered,
         bounced,
@@ -60,9 +60,19 @@ fn log(counts: &ReceiptCounts) {
         complained,
         unchanged,
         unknown,
+        foreign,
         early,
         suppressed,
     } = *counts;
+    if foreign > 0 {
+        let key = matches!(caller.kind, CallerKind::User | CallerKind::Token).then_some(&*caller.id);
+        tracing::warn!(
+            foreign,
+            caller_kind = caller.kind.as_str(),
+            caller_key = key,
+            "delivery receipts ignored: they name no message by its encodedKey or Message-ID"
+        );
+    }
     match bounced + failed + complained {
         0 => tracing::debug!(delivered, unchanged, unknown, early, "delivery receipts recorded"),
         _ => tracing::info!(
@@ -98,11 +108,13 @@ impl Work for Recording<'_> {
             let found = match &receipt.message {
                 ReceiptMessage::Key(key) => by_key.get(key),
                 ReceiptMessage::ProviderId(id) => by_provider_id.get(id),
+                ReceiptMessage::Foreign => None,
             };
             match (found, &receipt.message) {
                 (Some(key), _) => of_messages.entry(key.clone()).or_default().push(receipt),
                 (None, ReceiptMessage::Key(_)) => counts.unknown += 1,
                 (None, ReceiptMessage::ProviderId(_)) => counts.early += 1,
+                (None, ReceiptMessage::Foreign) => counts.foreign += 1,
             }
         }
         let receipts = of_messages.into_iter().map(|((client_key, encoded_key), receipts)| {
@@ -131,7 +143,7 @@ async fn messages_of_keys(
         .iter()
         .filter_map(|receipt| match &receipt.message {
             ReceiptMessage::Key(key) => Some(&**key),
-            ReceiptMessage::ProviderId(_) => None,
+            ReceiptMessage::ProviderId(_) | ReceiptMessage::Foreign => None,
         })
         .collect();
     let mut found = HashMap::new();

@@ -169,8 +169,11 @@ fn message_is_named_by_its_key_or_its_message_id() {
         ("<1.2@elsewhere.test>".to_owned(), false),
         (String::new(), false),
     ] {
-        let found = ReceiptMessage::of_message_id(&text);
-        assert_eq!(found, is_ours.then(|| ReceiptMessage::Key(key.to_owned())), "{text}");
+        let expected = match is_ours {
+            true => ReceiptMessage::Key(key.to_owned()),
+            false => ReceiptMessage::Foreign,
+        };
+        assert_eq!(ReceiptMessage::of_message_id(&text), expected, "{text}");
     }
 }
 
