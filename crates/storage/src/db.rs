@@ -13,7 +13,9 @@ mod connection;
 mod dialect;
 mod inspect;
 mod interrupter;
+mod lease;
 mod metrics;
+mod pool;
 mod probe;
 mod removal;
 mod settings;
@@ -32,7 +34,7 @@ use std::{
 };
 
 use rand::RngExt;
-use sea_orm::{ConnAcquireErr, DatabaseConnection, DbErr};
+use sea_orm::{ConnAcquireErr, DbErr};
 use tokio::time::{timeout, timeout_at};
 
 pub use address::{check_address, is_read_only, is_ssl_mode, parameter};
@@ -43,6 +45,7 @@ pub use connect::{Version, is_of_database, missing_file, sqlite_path};
 pub use connection::{Connection, Transaction};
 pub use dialect::Dialect;
 pub use inspect::{Encryption, MigrationStep, OLDEST_POSTGRES, Pooling, PostgresSession, pooling, required_encryption};
+pub use pool::Pool;
 pub use removal::REMOVAL_BATCH;
 pub use settings::{DatabaseSettings, Synchronous, postgres_options};
 pub use sqlite_file::{FileAccess, check_creation, file_access};
@@ -95,8 +98,8 @@ struct Permits {
 /// The connections of one database. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Database {
-    reader: Connection<DatabaseConnection>,
-    writer: Connection<DatabaseConnection>,
+    reader: Connection<Pool>,
+    writer: Connection<Pool>,
     /// None on PostgreSQL.
     file: Option<SqliteFile>,
     request_timeout: Duration,
@@ -120,7 +123,7 @@ impl Database {
     }
 
     /// The connections for reads.
-    pub fn read(&self) -> &Connection<DatabaseConnection> {
+    pub fn read(&self) -> &Connection<Pool> {
         &self.reader
     }
 
@@ -212,13 +215,7 @@ impl Database {
         let begin = self.writer.metrics.acquiring(async {
             let permit = self.writer_permit().await?;
             self.check_file()?;
-            let begun = TransactionConnection::begin(
-                &self.writer.inner,
-                self.writer.dialect,
-                Purpose::Writing,
-                Some(self.writer.metrics.clone()),
-            )
-            .await?;
+            let begun = TransactionConnection::begin(&self.writer.inner, Purpose::Writing).await?;
             self.writer_begun.fetch_add(1, Relaxed);
             Ok((begun, permit))
         });
@@ -233,8 +230,7 @@ impl Database {
     pub async fn snapshot(&self) -> Result<Transaction> {
         let reader = &self.reader;
         let begin = || {
-            let metrics = Some(reader.metrics.clone());
-            let begun = TransactionConnection::begin(&reader.inner, reader.dialect, Purpose::Reading, metrics);
+            let begun = TransactionConnection::begin(&reader.inner, Purpose::Reading);
             reader.watched(Access::Read, async { Ok::<_, Error>(begun.await?) })
         };
         let transaction = reader.of_transaction(retry_on_lost_connection(begin).await?);

@@ -11,7 +11,7 @@ use std::{iter::Peekable, slice};
 
 use chrono::{DateTime, Utc};
 use entity::{Table, audit_record};
-use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult, Value};
+use sea_orm::{ConnectionTrait, QueryResult, Value};
 
 use super::{
     AuditLog, Chain, Counts, Finding, FindingKind, Head, Keys,
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::caller::{Caller, Permission};
 use clientele_core::error::Result;
-use clientele_storage::db::Connection;
+use clientele_storage::db::{Connection, Pool};
 
 /// Limit of the chains that are begun, and of the records that are read, by one statement.
 const BATCH: i64 = 500;
@@ -63,7 +63,7 @@ impl AuditLog {
 }
 
 struct Verification<'a, R> {
-    chains: ChainReader<'a, DatabaseConnection>,
+    chains: ChainReader<'a, Pool>,
     keys: &'a Keys,
     report: R,
     counts: Counts,

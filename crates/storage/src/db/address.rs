@@ -58,7 +58,7 @@ pub fn is_ssl_mode(mode: &str) -> bool {
 
 /// The address in the form that the driver parses: it requires a host, even if a parameter names the host or the
 /// socket.
-pub(super) fn readable(url: &str) -> Cow<'_, str> {
+fn readable(url: &str) -> Cow<'_, str> {
     let Some(start) = url.find("://").map(|at| at + "://".len()) else {
         return url.into();
     };
@@ -92,7 +92,7 @@ pub(super) fn postgres(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
 }
 
 /// Removes the brackets of an IPv6 host: the driver resolves the host as a name, which has none.
-pub(super) fn without_brackets(options: PgConnectOptions) -> PgConnectOptions {
+fn without_brackets(options: PgConnectOptions) -> PgConnectOptions {
     let host = options.get_host().trim_matches(['[', ']']).to_owned();
     options.host(&host)
 }

@@ -41,7 +41,7 @@ const QUIET: Duration = Duration::from_secs(5);
 pub(super) struct Availability {
     probe: Probe,
     /// Set while the database is known to be unreachable.
-    unreachable: Arc<AtomicBool>,
+    unreachable: AtomicBool,
     unwritable: AtomicBool,
     /// Notified when the database becomes unreachable.
     outage_began: Notify,
@@ -75,10 +75,10 @@ impl Outage {
 }
 
 impl Availability {
-    pub fn new(probe: Probe, unreachable: Arc<AtomicBool>) -> Self {
+    pub fn new(probe: Probe) -> Self {
         Self {
             probe,
-            unreachable,
+            unreachable: AtomicBool::new(false),
             unwritable: AtomicBool::new(false),
             outage_began: Notify::new(),
             state: Mutex::new(State {

@@ -10,40 +10,16 @@ use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{MetricType, TypedMetric, gauge::ConstGauge},
 };
-use sea_orm::{DatabaseConnection, metric::Info};
 
-use super::{
-    Connection, Database, Dialect,
-    metrics::{StatementHook, rows_have_failed},
-    statement_span,
-};
+use super::{Connection, Database, Dialect, metrics::StatementHook, pool::Pool};
 
-impl Connection<DatabaseConnection> {
-    /// Makes sea-orm report the statements of this pool.
-    pub(super) fn measure(&mut self) {
-        let (metrics, dialect) = (self.metrics.clone(), self.dialect);
-        let ran = move |info: &Info<'_>| {
-            let failed = info.failed || rows_have_failed();
-            metrics.ran(&info.statement.sql, info.elapsed, failed);
-            statement_span::record(dialect, &info.statement.sql, info.elapsed, failed);
-        };
-        self.inner.set_metric_callback(ran);
-    }
-
+impl Connection<Pool> {
     /// The numbers of open connections, of connections in use, and of statements and transactions that wait for one.
     fn usage(&self, users: i64) -> [i64; 3] {
-        let (open, idle) = match self.dialect {
-            Dialect::Sqlite => {
-                let pool = self.inner.get_sqlite_connection_pool();
-                (pool.size(), pool.num_idle())
-            }
-            Dialect::Postgres => {
-                let pool = self.inner.get_postgres_connection_pool();
-                (pool.size(), pool.num_idle())
-            }
-        };
-        let in_use = (i64::from(open) - i64::try_from(idle).unwrap_or(i64::MAX)).max(0);
-        [open.into(), in_use, (users - in_use).max(0)]
+        let (open, resting) = self.inner.sizes();
+        let [open, resting] = [open, resting].map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+        let in_use = open - resting;
+        [open, in_use, (users - in_use).max(0)]
     }
 }
 
@@ -53,7 +29,7 @@ impl Database {
         let hook: StatementHook = Arc::new(hook);
         for connection in [&mut self.reader, &mut self.writer] {
             connection.metrics.hook = Some(hook.clone());
-            connection.measure();
+            connection.inner = connection.inner.measured(connection.metrics.clone());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,13 +15,8 @@ use sea_orm::{
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    Connection, Database, DatabaseSettings, Dialect,
-    availability::Availability,
-    interrupter::Interrupter,
-    metrics::Metrics,
-    probe::Probe,
-    settings::{Purpose, options},
-    sqlite_file::SqliteFile,
+    Connection, Database, DatabaseSettings, Dialect, availability::Availability, interrupter::Interrupter,
+    metrics::Metrics, pool::Pool, probe::Probe, settings::Purpose, sqlite_file::SqliteFile,
 };
 use clientele_core::{
     error::{Error, Result},
@@ -59,30 +54,25 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause between two attempts to end running statements.
 const CLOSE_PAUSE: Duration = Duration::from_millis(50);
 
-/// Opens a pool. Tries again while another process has SQLite's file locked: turning write-ahead logging on doesn't
-/// wait.
-async fn connect_pool(
-    url: &str,
-    settings: &DatabaseSettings,
-    purpose: Purpose,
-    outage: &Arc<AtomicBool>,
-) -> Result<Connection<DatabaseConnection>> {
+/// Opens a pool with its first connection. Tries again while another process has SQLite's file locked: turning
+/// write-ahead logging on doesn't wait.
+async fn connect_pool(url: &str, settings: &DatabaseSettings, purpose: Purpose) -> Result<Connection<Pool>> {
     let dialect = Dialect::of(url);
     let interrupter =
         (dialect == Dialect::Sqlite).then(|| Interrupter::new(Duration::from_secs(settings.request_timeout_seconds)));
+    let pool = Pool::new(url, settings, purpose, interrupter.as_ref()).map_err(from_driver)?;
     let begun = Instant::now();
-    let inner = loop {
-        let options = options(url, settings, purpose, interrupter.clone(), outage);
-        match sea_orm::Database::connect(options).await.map_err(Error::from) {
+    loop {
+        match pool.acquire().await.map_err(Error::from) {
             Err(Error::Conflict) if begun.elapsed() < LOCK_TIMEOUT => {
                 let pause = rand::rng().random_range(Duration::ZERO..LOCK_PAUSE);
                 sleep(pause).await;
             }
-            connected => break connected?,
+            connected => break drop(connected?),
         }
-    };
+    }
     Ok(Connection {
-        inner,
+        inner: pool,
         dialect,
         pooled: true,
         // The writer's serves only to close: its statements run in transactions, which are never repeated.
@@ -104,17 +94,16 @@ impl Database {
     /// Connects to an existing database: a missing SQLite file is an error.
     pub async fn connect_to_existing(url: &str, settings: &DatabaseSettings) -> Result<Self> {
         let file = sqlite_file(url)?.map(SqliteFile::opened);
-        let outage = Arc::default();
         // On SQLite, the writer is opened first: it turns write-ahead logging on.
-        let writer = connect_pool(url, settings, Purpose::Writing, &outage).await?;
+        let writer = connect_pool(url, settings, Purpose::Writing).await?;
         let reader = match writer.dialect {
             Dialect::Postgres => Ok(writer.clone()),
-            Dialect::Sqlite => connect_pool(url, settings, Purpose::Reading, &outage).await,
+            Dialect::Sqlite => connect_pool(url, settings, Purpose::Reading).await,
         };
         match reader {
             Ok(reader) => {
                 let mut database = Self::new(reader, writer, file, settings);
-                database.watch(outage);
+                database.watch();
                 Ok(database)
             }
             Err(error) => {
@@ -126,19 +115,22 @@ impl Database {
 
     /// Connects to an existing database without writing to it: as a user with read access only, or to a copy.
     pub async fn connect_to_look(url: &str, settings: &DatabaseSettings) -> Result<Self> {
-        let pool = connect_pool(url, settings, Purpose::Looking, &Arc::default()).await?;
+        let pool = connect_pool(url, settings, Purpose::Looking).await?;
         Ok(Self::new(pool.clone(), pool, sqlite_file(url)?, settings))
     }
 
     fn new(
-        mut reader: Connection<DatabaseConnection>,
-        writer: Connection<DatabaseConnection>,
+        mut reader: Connection<Pool>,
+        mut writer: Connection<Pool>,
         file: Option<SqliteFile>,
         settings: &DatabaseSettings,
     ) -> Self {
         // On PostgreSQL both use one pool.
         reader.metrics = Metrics::default();
-        let mut database = Self {
+        for connection in [&mut reader, &mut writer] {
+            connection.inner = connection.inner.measured(connection.metrics.clone());
+        }
+        Self {
             request_timeout: Duration::from_secs(settings.request_timeout_seconds),
             acquire_timeout: Duration::from_secs(settings.acquire_timeout_seconds),
             writer_queue: FlowQueue::unbounded(1),
@@ -147,22 +139,19 @@ impl Database {
             reader,
             writer,
             file,
-        };
-        database.reader.measure();
-        database.writer.measure();
-        database
+        }
     }
 
     /// Makes the connections refuse work while the database is known to be unavailable.
-    fn watch(&mut self, outage: Arc<AtomicBool>) {
+    fn watch(&mut self) {
         let probe = Probe {
             reader: self.reader.inner.clone(),
-            writer: self.writer.inner.clone(),
-            dialect: self.writer.dialect,
+            // Requests are measured, probes aren't.
+            writer: self.writer.inner.measured(Metrics::default()),
             file: self.file.clone(),
             time_limit: self.acquire_timeout,
         };
-        let availability = Arc::new(Availability::new(probe, outage));
+        let availability = Arc::new(Availability::new(probe));
         self.reader.availability = Some(availability.clone());
         self.writer.availability = Some(availability);
     }
@@ -202,12 +191,19 @@ impl Database {
 
     /// Runs all steps in one transaction.
     async fn try_to_migrate(&self) -> Result<()> {
+        let connection = self.writer.inner.for_migrations();
+        let migrated = self.migrate_on(&connection).await;
+        connection.close().await?;
+        migrated
+    }
+
+    async fn migrate_on(&self, connection: &DatabaseConnection) -> Result<()> {
         // sea-orm's own transaction, because its migrations accept no other. The process stops if one fails.
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let transaction = self.writer.inner.begin_with_options(options).await?;
+        let transaction = connection.begin_with_options(options).await?;
         if self.writer.dialect == Dialect::Postgres {
             // Another server's migration may take long.
             for sql in ["SET LOCAL lock_timeout = 0", "SET LOCAL statement_timeout = 0"] {
@@ -225,7 +221,10 @@ impl Database {
 
     /// Compares the version of the tables with this program's. Changes nothing.
     pub async fn version(&self) -> Result<Version> {
-        match Migrator::get_pending_migrations_read_only(&self.reader.inner).await {
+        let connection = self.reader.inner.for_migrations();
+        let pending = Migrator::get_pending_migrations_read_only(&connection).await;
+        connection.close().await?;
+        match pending {
             Ok(pending) if pending.is_empty() => Ok(Version::Ours),
             Ok(pending) if pending.len() == Migrator::migrations().len() => Ok(Version::Empty),
             Ok(_) => Ok(Version::Earlier),
@@ -242,20 +241,10 @@ impl Database {
     /// unless the commit has begun.
     pub async fn close(self) {
         let closing = async {
-            match self.writer.dialect {
-                Dialect::Postgres => {
-                    let _ = self.writer.inner.close_by_ref().await;
-                }
-                Dialect::Sqlite => {
-                    // Both refuse new work from here on, regardless of which closes first.
-                    let readers = self.reader.inner.get_sqlite_connection_pool().close();
-                    let writer = self.writer.inner.get_sqlite_connection_pool().close();
-                    readers.await;
-                    writer.await;
-                    if let Some(availability) = &self.writer.availability {
-                        availability.probe_ended().await;
-                    }
-                }
+            // On PostgreSQL this is one pool. Both refuse new work from here on.
+            tokio::join!(self.reader.inner.close(), self.writer.inner.close());
+            if let Some(availability) = &self.writer.availability {
+                availability.probe_ended().await;
             }
         };
         let closed = async {
@@ -327,7 +316,7 @@ fn from_driver(error: sqlx::Error) -> Error {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use sea_orm::sqlx;
+    use sea_orm::sqlx::{self, ConnectOptions, sqlite::SqliteConnectOptions};
 
     use super::super::{Database, DatabaseSettings, Step, Transaction, Work};
     use clientele_core::error::{Error, Result};
@@ -372,7 +361,7 @@ mod tests {
         let clone = database.clone();
         let writing = tokio::spawn(async move { clone.write(&Endless).await });
         // The writer is busy once its connection is taken.
-        while database.writer.inner.get_sqlite_connection_pool().num_idle() > 0 {
+        while database.writer.inner.sizes().1 > 0 {
             tokio::task::yield_now().await;
         }
         let begun = Instant::now();
@@ -388,8 +377,9 @@ mod tests {
     async fn closing_waits_for_a_connection_outside_the_pools() {
         let folder = tempfile::tempdir().expect("a folder");
         let database = database(&folder).await;
-        let acquired = database.reader.inner.get_sqlite_connection_pool().acquire().await;
-        let mut connection = acquired.expect("a connection is free").detach();
+        let file = folder.path().join("clientele.db");
+        let options = SqliteConnectOptions::new().filename(file);
+        let mut connection = options.connect().await.expect("it opens");
         let read = sqlx::raw_sql("SELECT count(*) FROM sqlite_schema").execute(&mut connection);
         read.await.expect("it reads");
         let dropping = tokio::spawn(async move {

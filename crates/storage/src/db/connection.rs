@@ -1,18 +1,16 @@
 //! Runs statements, either on a pool's connections or within one transaction.
 
-use std::{fmt, future::Future, pin::pin, sync::Arc};
+use std::{fmt, future::Future, sync::Arc};
 
 use async_trait::async_trait;
-use futures_util::TryStreamExt;
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement, StreamTrait, Value,
-};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, Value};
 
 use super::{
     Dialect, Step,
     availability::Availability,
     interrupter::Interrupter,
-    metrics::{Metrics, UsageGuard, reading_rows, row_failed},
+    metrics::{Metrics, UsageGuard},
+    pool::Pool,
     probe::Access,
     transaction::TransactionConnection,
 };
@@ -104,14 +102,6 @@ impl<C: ConnectionTrait> Connection<C> {
         (permit, Some(self.metrics.usage_guard()))
     }
 
-    /// Measures the wait of a statement for a connection, if it takes one of its own.
-    async fn measured<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
-        match self.pooled {
-            true => self.metrics.waiting(statement).await,
-            false => statement.await,
-        }
-    }
-
     pub(super) fn statement(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Statement {
         Statement::from_sql_and_values(self.dialect.backend(), sql, values)
     }
@@ -175,7 +165,7 @@ impl Transaction {
     }
 }
 
-impl Connection<DatabaseConnection> {
+impl Connection<Pool> {
     /// Runs statements in a transaction on one of these connections.
     pub(super) fn of_transaction(&self, inner: TransactionConnection) -> Transaction {
         Connection {
@@ -217,19 +207,17 @@ impl Connection<DatabaseConnection> {
         let statement = self.statement(sql, values);
         let rows = async || {
             let (mut found, mut reading) = (Vec::new(), Reading::begin());
-            // Before the first row, the only wait is for the connection.
-            let stream = self.metrics.acquiring(self.inner.stream_raw(statement.clone()));
-            let mut rows = pin!(stream.await?);
-            while let Some(row) = rows.try_next().await.inspect_err(|_| row_failed())? {
-                let decoded = decode(&row).and_then(|(decoded, bytes)| reading.hold(bytes).map(|()| decoded));
-                match decoded {
-                    Ok(decoded) => found.push(decoded),
-                    Err(error) => return Ok(Err(error)),
-                }
-            }
-            Ok(Ok((found, reading)))
+            let mut lease = self.inner.acquire_for_statement().await?;
+            let taken = lease.query_each(statement.clone(), |row| {
+                let (decoded, bytes) = decode(row)?;
+                reading.hold(bytes)?;
+                found.push(decoded);
+                Ok(())
+            });
+            let taken = taken.await?;
+            Ok(taken.map(|()| (found, reading)))
         };
-        self.bounded(|| reading_rows(rows())).await?
+        self.bounded(rows).await?
     }
 }
 
@@ -249,12 +237,12 @@ impl<C: ConnectionTrait> ConnectionTrait for Connection<C> {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let query = || self.measured(self.inner.query_one_raw(statement.clone()));
+        let query = || self.inner.query_one_raw(statement.clone());
         Ok(self.bounded(query).await?)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let query = || self.measured(self.inner.query_all_raw(statement.clone()));
+        let query = || self.inner.query_all_raw(statement.clone());
         Ok(self.bounded(query).await?)
     }
 }

@@ -114,7 +114,10 @@ impl Database {
     /// # Errors
     /// The reason why a step can't be applied, too.
     pub async fn migration_script(&self) -> Result<String> {
-        Ok(migration::dry_run::script(&self.reader.inner).await?)
+        let connection = self.reader.inner.for_migrations();
+        let script = migration::dry_run::script(&connection).await;
+        connection.close().await?;
+        Ok(script?)
     }
 
     /// The clock of the database's machine. None on SQLite, which uses this machine's.

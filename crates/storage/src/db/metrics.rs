@@ -1,10 +1,6 @@
 //! Metrics of the database: its connections, the time to acquire one, and the duration of statements and commits.
-//!
-//! sea-orm measures a statement from the moment it has a connection. The time before that is the rest of the time since
-//! the statement was started, which [`STARTED`] carries to the place where sea-orm reports.
 
 use std::{
-    cell::Cell,
     future::Future,
     sync::{
         Arc,
@@ -22,29 +18,6 @@ use clientele_core::histogram::{Buckets, Histogram};
 const SECONDS: Buckets = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0,
 ];
-
-tokio::task_local! {
-    /// The start of the current statement, before it has a connection.
-    static STARTED: Instant;
-    /// True after an error between the rows of the current statement. sea-orm reports a stream of rows as successful,
-    /// however it ended.
-    static ROWS_FAILED: Cell<bool>;
-}
-
-/// Reads the rows of one statement one after the other. `read` must drop their stream, and call [`row_failed`] for an
-/// error of it.
-pub(super) fn reading_rows<F: Future>(read: F) -> impl Future<Output = F::Output> {
-    ROWS_FAILED.scope(Cell::new(false), read)
-}
-
-pub(super) fn row_failed() {
-    let _ = ROWS_FAILED.try_with(|failed| failed.set(true));
-}
-
-/// Returns true if the rows of the current statement could not be read to their end.
-pub(super) fn rows_have_failed() -> bool {
-    ROWS_FAILED.try_with(Cell::get).unwrap_or_default()
-}
 
 /// Called with the text of every statement.
 pub(super) type StatementHook = Arc<dyn Fn(&str) + Send + Sync>;
@@ -97,7 +70,10 @@ impl Metrics {
     pub async fn acquiring<T>(&self, acquire: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
         let begun = Instant::now();
         let outcome = acquire.await;
-        self.acquired(begun.elapsed(), outcome.as_ref().err());
+        self.acquire.observe(begun.elapsed());
+        if matches!(outcome, Err(DbErr::ConnectionAcquire(_))) {
+            self.not_acquired.inc();
+        }
         outcome
     }
 
@@ -112,31 +88,11 @@ impl Metrics {
         outcome
     }
 
-    /// Measures the wait of a statement for a connection of its own.
-    pub async fn waiting<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
-        let begun = Instant::now();
-        let outcome = STARTED.scope(begun, statement).await;
-        if let Err(error @ DbErr::ConnectionAcquire(_)) = &outcome {
-            self.acquired(begun.elapsed(), Some(error));
-        }
-        outcome
-    }
-
-    fn acquired(&self, after: Duration, error: Option<&DbErr>) {
-        self.acquire.observe(after);
-        if matches!(error, Some(DbErr::ConnectionAcquire(_))) {
-            self.not_acquired.inc();
-        }
-    }
-
     /// Records a statement that ran for `elapsed` on a connection.
     pub fn ran(&self, sql: &str, elapsed: Duration, failed: bool) {
         self.statements.observe(elapsed);
         if failed {
             self.failed.inc();
-        }
-        if let Ok(since_start) = STARTED.try_with(Instant::elapsed) {
-            self.acquire.observe(since_start.saturating_sub(elapsed));
         }
         if let Some(hook) = &self.hook {
             hook(sql);

@@ -1,25 +1,15 @@
 //! Settings of the database and of its connections.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::available_parallelism,
-    time::Duration,
-};
+use std::{thread::available_parallelism, time::Duration};
 
-use sea_orm::{
-    ConnectOptions,
-    sqlx::{
-        self,
-        postgres::PgConnectOptions,
-        sqlite::{SqliteJournalMode, SqliteSynchronous},
-    },
+use sea_orm::sqlx::{
+    self, ConnectOptions,
+    postgres::PgConnectOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Dialect, address, interrupter::Interrupter};
+use super::{Dialect, address};
 use clientele_core::budget::Connections;
 
 /// The lock timeout on PostgreSQL in milliseconds: a transaction that holds a lock for longer must not block every
@@ -102,7 +92,7 @@ pub(super) enum Purpose {
 
 /// The options of every connection to a PostgreSQL address.
 pub fn postgres_options(url: &str, settings: &DatabaseSettings) -> Result<PgConnectOptions, sqlx::Error> {
-    Ok(session(address::postgres(url)?, settings, false))
+    postgres_session(url, settings, Purpose::Writing)
 }
 
 /// The options that a server sets for its sessions on PostgreSQL, times in milliseconds.
@@ -123,85 +113,57 @@ pub(super) fn session_options(settings: &DatabaseSettings) -> [(&'static str, St
     ]
 }
 
-/// The options of every session on PostgreSQL. `default_transaction_read_only` stays as set by the server, the database
-/// or the role: operators and managed services use it to stop writes.
-fn session(postgres: PgConnectOptions, settings: &DatabaseSettings, looking: bool) -> PgConnectOptions {
+/// The options of a session on PostgreSQL. `default_transaction_read_only` stays as set by the server, the database or
+/// the role: operators and managed services use it to stop writes.
+pub(super) fn postgres_session(
+    url: &str,
+    settings: &DatabaseSettings,
+    purpose: Purpose,
+) -> Result<PgConnectOptions, sqlx::Error> {
+    let postgres = address::postgres(url)?;
     let named = match postgres.get_application_name() {
         Some(_) => postgres,
         None => postgres.application_name("clientele"),
     };
-    let postgres = named.options(session_options(settings));
-    match looking {
-        true => postgres.options([("default_transaction_read_only", "on")]),
-        false => postgres,
-    }
+    // Statements contain personal data.
+    let postgres = named.options(session_options(settings)).disable_statement_logging();
+    Ok(match purpose {
+        Purpose::Looking => postgres.options([("default_transaction_read_only", "on")]),
+        Purpose::Reading | Purpose::Writing => postgres,
+    })
 }
 
-/// The options of a pool. `interrupter` interrupts statements on SQLite; `outage` is set while the database is known to
-/// be unreachable.
-pub(super) fn options(
+/// The options of a connection to a SQLite file, which must exist: `SqliteFile` creates it. A connection that replaces
+/// another one must not create an empty database.
+pub(super) fn sqlite_options(
     url: &str,
     settings: &DatabaseSettings,
     purpose: Purpose,
-    interrupter: Option<Interrupter>,
-    outage: &Arc<AtomicBool>,
-) -> ConnectOptions {
-    let read_only = purpose != Purpose::Writing;
-    let looking = purpose == Purpose::Looking;
-    let of_session = settings.clone();
+) -> Result<SqliteConnectOptions, sqlx::Error> {
+    let sqlite: SqliteConnectOptions = url.parse()?;
+    let sqlite = match purpose {
+        Purpose::Looking => sqlite.read_only(true),
+        Purpose::Reading | Purpose::Writing => sqlite.journal_mode(SqliteJournalMode::Wal),
+    };
     let synchronous = match settings.sqlite_synchronous {
         Synchronous::Full => SqliteSynchronous::Full,
         Synchronous::Normal => SqliteSynchronous::Normal,
     };
-    let mut options = ConnectOptions::new(address::readable(url));
-    options
-        .max_connections(settings.connections(Dialect::of(url), purpose))
-        .acquire_timeout(Duration::from_secs(settings.acquire_timeout_seconds))
-        // A ping before every statement would double the round trips; one after a pause detects a restarted database.
-        .test_before_acquire(false)
-        .test_before_acquire_if_idle_for(Duration::from_secs(1))
-        // Statements contain personal data.
-        .sqlx_logging(false)
-        .record_stmt_in_spans(false)
-        .map_sqlx_postgres_opts(move |postgres| session(address::without_brackets(postgres), &of_session, looking))
-        .map_sqlx_sqlite_opts(move |sqlite| {
-            let sqlite = match looking {
-                true => sqlite.read_only(true),
-                false => sqlite.journal_mode(SqliteJournalMode::Wal),
-            };
-            sqlite
-                // `SqliteFile` creates the file: a connection that replaces another one must not create an empty
-                // database.
-                .create_if_missing(false)
-                .synchronous(synchronous)
-                .busy_timeout(Duration::from_secs(5))
-                .foreign_keys(true)
-                .pragma("query_only", if read_only { "ON" } else { "OFF" })
-                // Deleted and erased data is overwritten. FAST would leave whole pages of it, and rows of some length
-                // use whole pages.
-                .pragma("secure_delete", "ON")
-                // In KiB. The writer uses every index; its default of 2 MiB would hold only a fraction of their upper
-                // pages.
-                .pragma("cache_size", if read_only { "-8192" } else { "-65536" })
-                // In pages. Each checkpoint adds a wait for the disk, for all changes since the last one.
-                .pragma("wal_autocheckpoint", "4000")
-        });
-    let outage = outage.clone();
-    options.map_sqlx_postgres_pool_opts(move |pool| {
-        let outage = outage.clone();
-        // The pool tests a returned connection, and would wait forever when the database's host is down.
-        pool.after_release(move |_, _| {
-            let is_usable = !outage.load(Ordering::Acquire);
-            Box::pin(async move { Ok(is_usable) })
-        })
-    });
-    if let Some(interrupter) = interrupter {
-        options.map_sqlx_sqlite_pool_opts(move |pool| {
-            let interrupter = interrupter.clone();
-            pool.after_connect(move |connection, _| Box::pin(interrupter.clone().watch(connection)))
-        });
-    }
-    options
+    let is_writer = purpose == Purpose::Writing;
+    Ok(sqlite
+        .create_if_missing(false)
+        .synchronous(synchronous)
+        .busy_timeout(Duration::from_secs(5))
+        .foreign_keys(true)
+        .pragma("query_only", if is_writer { "OFF" } else { "ON" })
+        // Deleted and erased data is overwritten. FAST would leave whole pages of it, and rows of some length use whole
+        // pages.
+        .pragma("secure_delete", "ON")
+        // In KiB. The writer uses every index; its default of 2 MiB would hold only a fraction of their upper pages.
+        .pragma("cache_size", if is_writer { "-65536" } else { "-8192" })
+        // In pages. Each checkpoint adds a wait for the disk, for all changes since the last one.
+        .pragma("wal_autocheckpoint", "4000")
+        .disable_statement_logging())
 }
 
 #[cfg(test)]
