@@ -16,8 +16,8 @@ use clientele_speed::{Figures, Line};
 const BEGIN: &str = "<!-- Written by bench/run. -->\n";
 const END: &str = "<!-- The end of what bench/run writes. -->\n";
 
-const HEAD: &str = "| | requests/s | ratio | p50 ms | p99 ms | CPU µs, server | CPU µs, database | ratio | memory MiB |\n\
-    | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+const HEAD: &str = "| | requests/s | ratio | p50 ms | p99 ms | CPU µs, server | CPU µs, database | ratio | memory \
+    MiB |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
 
 /// The number with as many digits as it is worth, and with commas between thousands.
 fn number(number: f64) -> String {
@@ -27,7 +27,7 @@ fn number(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -21,14 +21,16 @@ use axum::{
     routing::{get, post},
 };
 
+use chrono::Utc;
+
 use self::{postgres::Postgres, sqlite::Sqlite, upsert::Upsert};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 enum Database {
-    Postgres(Postgres),
-    Sqlite(Sqlite),
+    Postgres(Box<Postgres>),
+    Sqlite(Box<Sqlite>),
 }
 
 fn answer<E: std::fmt::Display>(outcome: Result<Vec<u8>, E>) -> Result<impl IntoResponse, (StatusCode, String)> {
@@ -67,9 +69,11 @@ async fn upsert(State(database): State<Arc<Database>>, body: Bytes) -> impl Into
         Ok(input) => input,
         Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     };
+    #[expect(clippy::disallowed_methods, reason = "the clock is read here, once for each change")]
+    let now = Utc::now();
     match &*database {
-        Database::Postgres(postgres) => answer(postgres.upsert(&input, text).await).into_response(),
-        Database::Sqlite(sqlite) => answer(sqlite.upsert(&input, text)).into_response(),
+        Database::Postgres(postgres) => answer(postgres.upsert(&input, text, now).await).into_response(),
+        Database::Sqlite(sqlite) => answer(sqlite.upsert(&input, text, now)).into_response(),
     }
 }
 
@@ -77,8 +81,8 @@ async fn upsert(State(database): State<Arc<Database>>, body: Bytes) -> impl Into
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::args().nth(1).ok_or("usage: ceiling DATABASE")?;
     let database = match url.strip_prefix("sqlite:") {
-        Some(file) => Database::Sqlite(Sqlite::open(file)?),
-        None => Database::Postgres(Postgres::open(&url).await?),
+        Some(file) => Database::Sqlite(Box::new(Sqlite::open(file)?)),
+        None => Database::Postgres(Box::new(Postgres::open(&url).await?)),
     };
     let router = Router::new()
         .route("/R1/{id}", get(one))

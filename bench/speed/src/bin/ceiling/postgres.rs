@@ -212,9 +212,9 @@ impl Postgres {
         Ok(out)
     }
 
-    pub async fn upsert(&self, input: &Upsert<'_>, text: &str) -> Result<Vec<u8>, Error> {
+    pub async fn upsert(&self, input: &Upsert<'_>, text: &str, now: DateTime<Utc>) -> Result<Vec<u8>, Error> {
         let rows = self.with_session(async |session| {
-            let changed = self.change(session, input, text).await;
+            let changed = self.change(session, input, text, now).await;
             if changed.is_err() {
                 session.connection.batch_execute("ROLLBACK").await?;
             }
@@ -228,7 +228,13 @@ impl Postgres {
         Ok(out)
     }
 
-    async fn change(&self, session: &Session, input: &Upsert<'_>, text: &str) -> Result<ClientRows, Error> {
+    async fn change(
+        &self,
+        session: &Session,
+        input: &Upsert<'_>,
+        text: &str,
+        now: DateTime<Utc>,
+    ) -> Result<ClientRows, Error> {
         let connection = &session.connection;
         let id: Parameters = &[&input.client.client_id];
         let ((), stored) = try_join!(
@@ -236,7 +242,6 @@ impl Postgres {
             connection.query_one(&session.lock, id)
         )?;
         let key: &str = stored.get(0);
-        let now = Utc::now();
         let of_key: Parameters = &[&key];
         let names: Parameters = &[&key, &input.client.first_name, &input.client.last_name, &now];
 

@@ -3,7 +3,7 @@
 
 use std::{cell::RefCell, sync::Mutex};
 
-use chrono::{SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, Error, Row as SqliteRow, params, types::ValueRef};
 
 use crate::{
@@ -196,11 +196,11 @@ impl Sqlite {
         })
     }
 
-    pub fn upsert(&self, input: &Upsert<'_>, text: &str) -> Result<Vec<u8>, Error> {
+    pub fn upsert(&self, input: &Upsert<'_>, text: &str, now: DateTime<Utc>) -> Result<Vec<u8>, Error> {
         let statements = &self.statements;
         let mut writer = self.writer.lock().expect("no holder panics");
         let transaction = writer.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let now = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
+        let now = now.to_rfc3339_opts(SecondsFormat::Micros, true);
         let execute = |sql: &str, values: &[&dyn rusqlite::ToSql]| transaction.prepare_cached(sql)?.execute(values);
         let (key, searched) = {
             let mut client = transaction.prepare_cached(&statements.client)?;

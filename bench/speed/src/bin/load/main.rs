@@ -10,8 +10,8 @@ mod workload;
 
 use std::{
     env,
-    io::Write,
     net::SocketAddr,
+    process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -271,9 +271,12 @@ async fn run() -> Result<(), Failure> {
 
 // One thread: the other cores are for the servers.
 #[tokio::main(flavor = "current_thread")]
-async fn main() {
-    if let Err(failure) = run().await {
-        drop(writeln!(std::io::stderr(), "load: {failure}"));
-        std::process::exit(1);
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("load: {failure}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -215,8 +215,12 @@ impl Data {
     fn change(&self, target: Target, number: u32) -> (Call, Vec<(String, usize)>) {
         let number = (number & !1 | u32::from(target == Target::Ceiling)).min(self.clients - 1);
         let serial = self.next();
-        let mut input = json!({ "matchOn": "CLIENT_ID", "client":
-            { "clientId": client_id(number), "firstName": format!("First{serial}"), "lastName": format!("Last{serial}") } });
+        let (id, [first, last]) = (
+            client_id(number),
+            ["First", "Last"].map(|name| format!("{name}{serial}")),
+        );
+        let client = json!({ "clientId": id, "firstName": first, "lastName": last });
+        let mut input = json!({ "matchOn": "CLIENT_ID", "client": client });
         for (name, list) in lists(serial, "fieldId") {
             input[name] = list;
         }
@@ -224,7 +228,7 @@ impl Data {
             Target::Clientele => upsert(&format!("client{{{EVERYTHING}}} userErrors{{code}}"), &input),
             Target::Ceiling => Call::post("/W1", input.to_string()),
         };
-        let mut expected = vec![(format!("\"clientId\":\"{}\"", client_id(number)), 1)];
+        let mut expected = vec![(format!("\"clientId\":\"{id}\""), 1)];
         expected.extend(written(serial));
         expected.push(("\"userErrors\":[]".to_owned(), 1));
         (call, expected)
