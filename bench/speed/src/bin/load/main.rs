@@ -191,10 +191,15 @@ async fn compare_changes(servers: &[Server; 2], data: &Data) -> Result<(), Failu
             let id = client["clientId"].as_str().ok_or("the answer has no client")?;
             let read = reader.json(workload::one(reader.target, id)).await?;
             agree("W1", client, &read["data"]["client"])?;
-            let number = client["idDocuments"][1]["documentId"].as_str().unwrap_or_default();
-            let found = servers[0].json(workload::search(number)).await?;
-            if found["data"]["clients"]["nodes"][0]["clientId"] != *id {
-                return Err(format!("a search for {number} found {found}").into());
+            let last_name = client["lastName"].as_str().unwrap_or_default();
+            let number = client["idDocuments"][1]["documentId"].as_str();
+            // A part of a name is found by another index than a number.
+            for text in [last_name.get(1..), number].map(Option::unwrap_or_default) {
+                let found = servers[0].json(workload::search(text)).await?;
+                let mut clients = found["data"]["clients"]["nodes"].as_array().into_iter().flatten();
+                if !clients.any(|client| client["clientId"] == *id) {
+                    return Err(format!("a search for {text} found {found}, not {id}").into());
+                }
             }
         }
     }
