@@ -1,4 +1,4 @@
-//! The statements of a change, which both databases share but for their lists.
+//! The statements of both databases. The parameters `which` and `source` are the parts that differ.
 
 use crate::answer::{ADDRESS, CLIENT, DOCUMENT, VALUE};
 
