@@ -278,3 +278,36 @@ fn cannot_store(cause: Cause) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io, sync::Arc, time::Duration};
+
+    use sea_orm::DatabaseConnection;
+    use tokio::time::advance;
+
+    use super::{Availability, Cause, Error, Probe};
+    use crate::db::Dialect;
+
+    #[tokio::test(start_paused = true)]
+    async fn pause_between_probes_is_as_long_as_the_outage_has_lasted() {
+        let probe = Probe {
+            reader: DatabaseConnection::default(),
+            writer: DatabaseConnection::default(),
+            dialect: Dialect::Sqlite,
+            file: None,
+            time_limit: Duration::ZERO,
+        };
+        let availability = Availability::new(probe, Arc::default());
+        let refused = || Err(Error::Unavailable(Cause::Io(io::ErrorKind::ConnectionRefused)));
+        let milliseconds = Duration::from_millis;
+        for _ in 0..2 {
+            // The time that passes before each probe, and the pause after it.
+            for (passed, pause) in [(0, 50), (50, 50), (1, 51), (949, 1_000), (1, 1_000), (60_000, 1_000)] {
+                advance(milliseconds(passed)).await;
+                assert_eq!(availability.reached(refused()), Some(milliseconds(pause)));
+            }
+            assert_eq!(availability.reached(Ok(())), None);
+        }
+    }
+}
