@@ -79,9 +79,12 @@ on_both!(
     receipts_lead_to_one_state_in_any_order,
     resent_message_has_a_new_key_only_if_it_was_accepted,
     permanent_bounce_suppresses_the_recipient_once,
+    complaint_suppresses_the_recipient,
     receipt_during_the_attempt_wins_over_its_outcome,
     receipt_before_the_providers_id_is_known_is_kept,
-    used_early_receipt_is_not_applied_again,
+    early_receipt_of_the_highest_rank_decides,
+    used_receipt_is_not_applied_again,
+    receipts_are_counted_by_their_outcome,
     bounce_of_a_forwarded_message_does_not_suppress_the_client,
     unknown_messages_are_answered_like_known_ones,
     gateways_form_is_read,
@@ -180,6 +183,10 @@ async fn permanent_bounce_suppresses_the_recipient_once(server: &TestServer) {
         "byKind": "ISSUER", "byName": "caller0" }]);
     assert_eq!(suppressed(server).await, entry);
     assert_eq!(state(server).await, is("BOUNCED", Some("HARD_BOUNCE")));
+    // An entry stays as it is.
+    accepts(server, json!({ "messageId": key, "status": "COMPLAINED" })).await;
+    assert_eq!(state(server).await, is("DELIVERED", Some("COMPLAINT")));
+    assert_eq!(suppressed(server).await, entry);
     // A repeated receipt doesn't undo a decision.
     let remove = "mutation { removeSuppression(input: { channel: SMS, recipient: \"(415) 555-0101\" }) { \
         suppression { recipient } userErrors { message } } }";
@@ -191,6 +198,14 @@ async fn permanent_bounce_suppresses_the_recipient_once(server: &TestServer) {
     accepts(server, bounce).await;
     assert_eq!(server.snapshot().await, before);
     assert_eq!(suppressed(server).await, json!([]));
+}
+
+async fn complaint_suppresses_the_recipient(server: &TestServer) {
+    let key = send(server).await;
+    accepts(server, json!({ "messageId": key, "status": "COMPLAINED" })).await;
+    let entry = json!([{ "channel": "SMS", "recipient": "+14155550101", "reason": "COMPLAINT", "byKind": "ISSUER",
+        "byName": "caller0" }]);
+    assert_eq!(suppressed(server).await, entry);
 }
 
 /// The settings of a gateway that reports about a message before it answers the request that sends it.
@@ -271,23 +286,93 @@ async fn receipt_before_the_providers_id_is_known_is_kept(server: &TestServer) {
     }
 }
 
-async fn used_early_receipt_is_not_applied_again(server: &TestServer) {
+async fn early_receipt_of_the_highest_rank_decides(server: &TestServer) {
+    let gateway = GatewayPeer::start(Answering::Accept).await;
+    let mut worker = Hand::new(server, sms_settings(&gateway));
+    template(server, "text", json!({ "channel": "SMS" })).await;
+    for statuses in [["DELIVERED", "BOUNCED"], ["BOUNCED", "DELIVERED"]] {
+        for together in [false, true] {
+            let id = format!("{}-{together}", statuses[0]);
+            let receipts = statuses.map(|status| json!({ "providerId": id, "status": status }));
+            match together {
+                true => accepts(server, json!(receipts)).await,
+                false => {
+                    for receipt in receipts {
+                        accepts(server, receipt).await;
+                    }
+                }
+            }
+            gateway.once([Answering::Answer {
+                status: 201,
+                headers: Vec::new(),
+                body: json!({ "sid": id }).to_string(),
+            }]);
+            store_key(server, json!({ "client": reachable() })).await;
+            worker.finish().await;
+            let message = messages(server).await.pop().expect("a message");
+            assert_eq!(
+                (&*message.state, message.provider_id.as_ref()),
+                ("BOUNCED", Some(&id)),
+                "{statuses:?}"
+            );
+        }
+    }
+    assert_eq!(counted(server).await, ["BOUNCED\"} 4", "EARLY\"} 8"]);
+}
+
+async fn used_receipt_is_not_applied_again(server: &TestServer) {
     let gateway = GatewayPeer::start(Answering::Accept).await;
     let mut worker = Hand::new(server, sms_settings(&gateway));
     template(server, "text", json!({ "channel": "SMS" })).await;
     store_key(server, json!({ "client": reachable() })).await;
-    accepts(server, json!({ "providerId": "SM17", "status": "BOUNCED" })).await;
+    let bounced = json!({ "providerId": "SM17", "status": "BOUNCED" });
+    // The first receipt comes before the message is sent, and the second one after that.
+    accepts(server, bounced.clone()).await;
     worker.finish().await;
+    for attempts in 2..=3 {
+        assert_eq!(state(server).await, is("BOUNCED", Some("SOFT_BOUNCE")));
+        // The gateway knows the Idempotency-Key and gives the same id.
+        let resend = "mutation { resendMessages(input: { filter: { states: [BOUNCED] } }) { resent } }";
+        assert_eq!(data(server, resend, json!({})).await["resendMessages"]["resent"], 1);
+        worker.wait(60);
+        worker.finish().await;
+        assert_eq!(gateway.messages().len(), attempts);
+        assert_eq!(state(server).await, is("SENT", None));
+        accepts(server, bounced.clone()).await;
+    }
     assert_eq!(state(server).await, is("BOUNCED", Some("SOFT_BOUNCE")));
-    // The gateway knows the Idempotency-Key and gives the same id.
-    let resend = "mutation { resendMessages(input: { filter: { states: [BOUNCED] } }) { resent } }";
-    assert_eq!(data(server, resend, json!({})).await["resendMessages"]["resent"], 1);
-    worker.wait(60);
-    worker.finish().await;
-    assert_eq!(gateway.messages().len(), 2);
-    assert_eq!(state(server).await, is("SENT", None));
-    accepts(server, json!({ "providerId": "SM17", "status": "DELIVERED" })).await;
-    assert_eq!(state(server).await, is("DELIVERED", None));
+}
+
+/// The receipts in the metrics.
+async fn counted(server: &TestServer) -> Vec<String> {
+    let all = metrics(server, std::time::SystemTime::now().into()).await;
+    let start = "messages_receipts_total{outcome=\"";
+    let receipts = all.iter().filter_map(|line| line.strip_prefix(start));
+    receipts.map(str::to_owned).collect()
+}
+
+async fn receipts_are_counted_by_their_outcome(server: &TestServer) {
+    let key = send(server).await;
+    let by_key = ["FAILED", "DELIVERED", "DELIVERED", "BOUNCED", "COMPLAINED"]
+        .map(|status| json!({ "messageId": key, "status": status }));
+    let others = [
+        json!({ "messageId": "01a204b6e17070e2996235536f30e1a7", "status": "DELIVERED" }),
+        json!({ "providerId": "SM18", "status": "DELIVERED" }),
+    ];
+    accepts(server, json!([&by_key[..], &others].concat())).await;
+    let outcomes = [
+        "BOUNCED",
+        "COMPLAINED",
+        "DELIVERED",
+        "EARLY",
+        "FAILED",
+        "UNCHANGED",
+        "UNKNOWN",
+    ];
+    assert_eq!(
+        counted(server).await,
+        outcomes.map(|outcome| format!("{outcome}\"}} 1"))
+    );
 }
 
 async fn bounce_of_a_forwarded_message_does_not_suppress_the_client(server: &TestServer) {
