@@ -1,5 +1,6 @@
 //! Transactions that hold a lock on PostgreSQL until the test releases them.
 
+use chrono::{DateTime, Utc};
 use clientele::{
     db::{Step, Transaction, Work},
     error::Result,
@@ -39,6 +40,24 @@ impl HeldLock {
              '{client_key}') RETURNING pg_backend_pid()"
         );
         Self::new(claim, [])
+    }
+
+    /// Takes the slots of a channel up to a time.
+    pub fn of_rate(channel: &str, until: &DateTime<Utc>) -> Self {
+        let lock = format!("SELECT pg_backend_pid() FROM channel_rate WHERE channel = '{channel}' FOR UPDATE");
+        let at = entity::instant::to_text(until);
+        let change = format!("UPDATE channel_rate SET next_at = '{at}' WHERE channel = '{channel}'");
+        Self::new(lock, [change])
+    }
+
+    /// Gives a stored client another id, which is in use only after the release.
+    pub fn of_id(id: &str, client_key: &str) -> Self {
+        let lock = format!(
+            "INSERT INTO client_id_claim (client_id, client_key) VALUES ('{id}', '{client_key}') \
+             RETURNING pg_backend_pid()"
+        );
+        let change = format!("UPDATE client SET client_id = '{id}' WHERE encoded_key = '{client_key}'");
+        Self::new(lock, [change])
     }
 
     /// Holds a unique value of a custom field back: no client can claim it before the release.

@@ -47,6 +47,13 @@ async fn states(server: &TestServer) -> Vec<String> {
     .collect()
 }
 
+/// Makes the counted messages that meet a condition as old as this.
+fn aged(age: TimeDelta, condition: &str) -> String {
+    let at = DateTime::<Utc>::from(std::time::SystemTime::now()) - age;
+    let at = at.format("%Y-%m-%dT%H:%M:%S%.6fZ");
+    format!("UPDATE raised_message SET created_at = '{at}' WHERE {condition}")
+}
+
 const OVER: &str = "SUPPRESSED RECIPIENT_LIMIT";
 const CALLER: &str = "SUPPRESSED CALLER_LIMIT";
 
@@ -90,14 +97,10 @@ async fn recipient_gets_as_many_messages_as_the_limit_in_a_day(server: &TestServ
     );
     assert!(suppressed.placeholders.is_some(), "it can still be sent");
     // A day later the first message doesn't count any more.
-    let age = |age: TimeDelta| {
-        let at: DateTime<Utc> = DateTime::<Utc>::from(std::time::SystemTime::now()) - age;
-        let at = at.format("%Y-%m-%dT%H:%M:%S%.6fZ");
-        format!("UPDATE raised_message SET created_at = '{at}' WHERE recipient = 'ana@example.test'")
-    };
-    server.write(&age(TimeDelta::hours(23))).await.expect("written");
+    let age = |hours: i64| aged(TimeDelta::hours(hours), "recipient = 'ana@example.test'");
+    server.write(&age(23)).await.expect("written");
     store_key(&server, client("ana@example.test")).await;
-    server.write(&age(TimeDelta::hours(25))).await.expect("written");
+    server.write(&age(25)).await.expect("written");
     store_key(&server, client("ana@example.test")).await;
     assert_eq!(states(&server).await[7..], [OVER, "QUEUED"]);
     server.stop().await;
@@ -121,10 +124,14 @@ async fn caller_raises_as_many_messages_as_the_limit_in_an_hour(server: &TestSer
         states(&server).await,
         [queued, queued, CALLER, queued, queued, queued, queued]
     );
-    let hour = "UPDATE raised_message SET created_at = '2026-01-01T00:00:00.000000Z'";
-    server.write(hour).await.expect("written");
-    store_key(&caller, client("a@example.test")).await;
-    assert_eq!(states(&server).await[7..], [queued]);
+    for (minutes, expected) in [(59, CALLER), (61, queued)] {
+        server
+            .write(&aged(TimeDelta::minutes(minutes), "caller IS NOT NULL"))
+            .await
+            .expect("written");
+        store_key(&caller, client("a@example.test")).await;
+        assert_eq!(states(&server).await.last().map(String::as_str), Some(expected));
+    }
     server.stop().await;
 }
 

@@ -15,7 +15,7 @@ use super::{
     messages, queue_copies, reachable, template,
 };
 use crate::harness::{
-    TestServer,
+    HeldLock, TestServer,
     graphql::{data, store_key},
     peers::{Answering, GatewayPeer},
 };
@@ -29,6 +29,8 @@ on_both!(
     suppressed_messages_use_no_slots,
     two_processes_are_never_faster_than_the_rate,
 );
+
+on_postgres!(slots_that_another_worker_takes_are_waited_for);
 
 fn limited(gateway: &GatewayPeer, rate: u32) -> NotificationSettings {
     let mut settings = sms_settings(gateway);
@@ -62,6 +64,24 @@ async fn two_workers_share_the_slots(server: &TestServer) {
     one.wait(3_600);
     assert_eq!((one.step().await, one.step().await), (1, 0));
     assert_eq!(gateway.messages().len(), 3);
+}
+
+async fn slots_that_another_worker_takes_are_waited_for(server: &TestServer) {
+    let gateway = GatewayPeer::start(Answering::Accept).await;
+    let mut worker = Hand::new(server, limited(&gateway, 60));
+    owe(server, 1).await;
+    let held = HeldLock::of_rate("SMS", &(worker.now() + Duration::from_secs(1)));
+    let meanwhile = async {
+        held.is_held().await;
+        let release = async {
+            held.is_waited_for(server).await;
+            held.release();
+        };
+        tokio::join!(worker.step(), release).0
+    };
+    assert_eq!(tokio::join!(held.hold(server), meanwhile).1, 0);
+    worker.wait(1);
+    assert_eq!(worker.step().await, 1);
 }
 
 async fn failed_attempt_uses_its_slot(server: &TestServer) {
