@@ -65,9 +65,7 @@ impl CheckedClients {
 
     /// Returns how many audit records of a client of the list couldn't be verified.
     pub fn unverified(&self, index: usize) -> u64 {
-        let is_accepted = self.checks.results.get(index).is_some_and(Result::is_ok);
-        let history = self.history(index).filter(|_| is_accepted);
-        history.map_or(0, |(part, _)| part.unverified)
+        self.history(index).map_or(0, |(part, _)| part.unverified)
     }
 
     /// Returns true if the line of a client of the list has audit records that can be stored.

@@ -23,6 +23,7 @@ on_both!(
     history_of_a_refused_client_is_refused,
     removed_client_named_twice_is_refused,
     unverified_records_are_counted_again,
+    unverified_records_of_refused_lines_are_not_counted,
     resumed_removed_client_is_no_client_without_records,
     refused_lines_count_once,
 );
@@ -313,6 +314,29 @@ async fn unverified_records_are_counted_again(server: &TestServer) {
             )
         );
     }
+    from.stop().await;
+    other.stop().await;
+}
+
+async fn unverified_records_of_refused_lines_are_not_counted(server: &TestServer) {
+    client(server, "long", 130).await;
+    client(server, "short", 2).await;
+    let directory = directory();
+    let from = copy_under_an_unknown_key(server, &directory).await;
+    let mut lines = export(&directory, &from, UNKNOWN);
+    let other = another(server.backend).await.expect("the same database");
+    let to = other.database_url();
+    assert_eq!(run_under(&directory, &to, "", &["import", "a"]).2, Some(0));
+    // Its key is stored with another id.
+    let long = lines
+        .iter()
+        .position(|line| line["client"]["clientId"] == "long")
+        .expect("a line");
+    lines[long]["client"]["clientId"] = json!("another");
+    write(&directory, &lines);
+    let (said, _, code) = run_under(&directory, &to, "", &["import", "b"]);
+    let expected = format!("{}{}", summary(0, 1, 2), super::unverified(2));
+    assert_eq!((said, code), (expected, Some(1)));
     from.stop().await;
     other.stop().await;
 }
