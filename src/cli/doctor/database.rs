@@ -351,10 +351,15 @@ fn disk(config: &Config) -> Finding {
             return Finding::problem(check, link, found, "Check that the directory exists, and its rights.");
         }
     };
+    space(access.free_bytes, if path.exists() { access.bytes } else { 0 })
+}
+
+/// The finding about the space on the disk of a database of this size.
+fn space(free_bytes: u64, database: u64) -> Finding {
+    let (check, link) = ("disk", link::SQLITE);
     let to_do = "Make room, or move the database to a larger disk.";
-    let database = if path.exists() { access.bytes } else { 0 };
-    let free = access.free_bytes >> 20;
-    match access.free_bytes {
+    let free = free_bytes >> 20;
+    match free_bytes {
         bytes if bytes < NO_SPACE => Finding::problem(
             check,
             link,
@@ -371,5 +376,35 @@ fn disk(config: &Config) -> Finding {
             to_do,
         ),
         _ => Finding::ok(check, link, format!("the disk of the database has {free} MiB left.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::space;
+
+    #[test]
+    fn little_space_is_reported_by_the_size_of_the_database() {
+        const MIB: u64 = 1 << 20;
+        let warning = |free: u64, database: u64| {
+            format!(
+                "WARNING  disk: the disk of the database has {free} MiB left, for a database of {database} MiB. Make \
+                 room, or move the database to a larger disk. See docs/operations.md#sqlite\n"
+            )
+        };
+        let ok = |free: u64| {
+            format!("OK       disk: the disk of the database has {free} MiB left. See docs/operations.md#sqlite\n")
+        };
+        let none = "PROBLEM  disk: the disk of the database has 63 MiB left. Make room, or move the database to a \
+            larger disk. See docs/operations.md#sqlite\n";
+        for (free, database, line) in [
+            (64 * MIB - 1, 0, none.to_owned()),
+            (64 * MIB, 0, warning(64, 0)),
+            (1_024 * MIB - 1, 10 * MIB, warning(1_023, 10)),
+            (1_024 * MIB, 1_024 * MIB, ok(1_024)),
+            (1_024 * MIB, 1_025 * MIB, warning(1_024, 1_025)),
+        ] {
+            assert_eq!(space(free, database).line(), line);
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use sea_orm::ConnectionTrait;
+use tempfile::TempDir;
 
 use super::{Examined, examine, examine_in};
 use crate::{
@@ -260,27 +261,43 @@ fn directory_of_a_sqlite_file_must_exist() {
     );
 }
 
-#[test]
-fn directory_of_a_missing_sqlite_file_must_be_writable() {
-    let directory = directory();
-    let path = directory.path().canonicalize().expect("it exists");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o555)).expect("set");
-    let mut command = clientele(&directory, &["doctor", "--listen", "127.0.0.1:0"], &[]);
+/// Runs the command as a user that isn't the owner of the directory, which has this mode, and its files.
+fn examine_as_another(directory: &TempDir, mode: u32) -> Examined {
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(mode)).expect("set");
+    let mut command = clientele(directory, &["doctor", "--listen", "127.0.0.1:0"], &[]);
     // The superuser can write everywhere.
     if fs::metadata("/proc/self").expect("a process").uid() == 0 {
         command.uid(65_534).gid(65_534);
     }
     let output = command.output().expect("the program starts");
-    let examined = Examined {
+    Examined {
         output: text(output.stdout),
         code: output.status.code(),
-    };
+    }
+}
+
+#[test]
+fn directory_of_a_missing_sqlite_file_must_be_writable() {
+    let directory = directory();
     let refused = format!(
         "PROBLEM  database: this user can't create a file in {}: Permission denied (os error 13). Run this command as \
          the user that runs the server, give that user the rights, or correct database_url. See \
          docs/operations.md#sqlite",
-        path.display()
+        directory.path().canonicalize().expect("it exists").display()
     );
-    examined.says("database", &refused);
+    examine_as_another(&directory, 0o555).says("database", &refused);
     assert_eq!(names(&directory), Vec::<String>::new());
+}
+
+#[test]
+fn sqlite_file_must_be_writable() {
+    let directory = directory();
+    assert_eq!(run(&directory, &["migrate"], "").2, Some(0));
+    let file = directory.path().join("clientele.db");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).expect("set");
+    examine_as_another(&directory, 0o777).says(
+        "rights",
+        "PROBLEM  rights: this user can't write the file, or create files in its directory. Run this command as the \
+         user that runs the server, or give that user the rights. See docs/operations.md#sqlite",
+    );
 }
