@@ -278,6 +278,31 @@ fn invalid_value_is_one_sentence_with_valid_ones() {
             "http.certificate_file is missing: there is a key",
         ),
         (
+            "CLIENTELE_HTTP__CERTIFICATE_FILE",
+            "server.pem",
+            "http.key_file is missing: there is a certificate",
+        ),
+        (
+            "CLIENTELE_ANSWERS__BYTES",
+            "8388607",
+            "answers.bytes must be at least 8388608: the largest client that may be stored must fit",
+        ),
+        (
+            "CLIENTELE_ANSWERS__BYTES_TOGETHER",
+            "16777216",
+            "answers.bytes_together must be at least twice answers.bytes",
+        ),
+        (
+            "CLIENTELE_AUDIT__PREVIOUS_KEYS",
+            r#"["another key of 31 characters: 6"]"#,
+            "each of audit.previous_keys must have at least 32 characters",
+        ),
+        (
+            "CLIENTELE_AUTHENTICATION__JWT__JWKS_MAX_AGE_SECONDS",
+            "60",
+            "authentication.jwt.jwks_max_age_seconds must be at least twice jwks_refresh_seconds",
+        ),
+        (
             "CLIENTELE_AUTHENTICATION__JWT__JWKS_URL",
             "https://ana:hunter2@issuer.test/keys",
             "authentication.jwt.jwks_url must not hold credentials: published keys are fetched without",

@@ -75,6 +75,15 @@ async fn status_lists_each_step_with_its_time(server: &TestServer) {
     assert_eq!(server.snapshot().await, before);
     write(
         server,
+        "DELETE FROM seaql_migrations WHERE version = 'm20261128_user_names'",
+    )
+    .await;
+    assert_eq!(
+        migrate(server, &["status"]).1,
+        "clientele: 2 steps are pending: run `clientele migrate`"
+    );
+    write(
+        server,
         "INSERT INTO seaql_migrations VALUES ('m29990101_later', 1796032800)",
     )
     .await;
