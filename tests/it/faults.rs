@@ -13,7 +13,7 @@ mod moved_file;
 mod operation;
 mod outage;
 mod postgres;
-mod proxy;
+pub mod proxy;
 mod system_calls;
 mod triggers;
 mod work;

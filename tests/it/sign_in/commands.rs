@@ -202,7 +202,10 @@ async fn first_start_prints_the_password_once_on_the_terminal() {
         .lines()
         .find(|line| line.contains("route=\"/graphql\""))
         .expect("a line");
-    assert!(signed_in.contains("caller=\"USER\" caller_key=\"01"), "{signed_in}");
+    assert!(
+        signed_in.contains("caller=\"USER\" caller_key=\"01") && !signed_in.contains("admin"),
+        "{signed_in}"
+    );
     // The caller is recorded as a kind and a key, not as a name.
     let requests: Vec<&str> = log
         .lines()

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::{
     credentials::{PASSWORD, now, on, user},
     jwt::{claims, sealed, status},
+    sessions::ask_to_refresh,
 };
 use crate::harness::{Backend, Settings, TestServer};
 
@@ -97,6 +98,8 @@ async fn throttled_address_costs_few_statements() {
         let begun = Instant::now();
         for number in 0..100 {
             assert_eq!(status(server, &format!("clt_{number}")).await, 429);
+            let refresh = format!("clr_{number:086}");
+            assert_eq!(ask_to_refresh(server, &refresh).await.status, 429);
         }
         let most = 21.0 + 20.0 * begun.elapsed().as_secs_f64();
         let statements = server.statements().len();

@@ -54,7 +54,7 @@ async fn sign_in(server: &TestServer, name: &str) -> Tokens {
     Tokens::of(&answer, "signIn").expect(&answer.text)
 }
 
-async fn ask_to_refresh(server: &TestServer, token: &str) -> Answer {
+pub async fn ask_to_refresh(server: &TestServer, token: &str) -> Answer {
     server
         .graphql(REFRESH, json!({ "input": { "refreshToken": token } }))
         .await

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::{Tokens, user};
 use crate::{harness::TestServer, sign_in::credentials::now};
 
-const SETTINGS: SessionSettings = SessionSettings {
+pub(super) const SETTINGS: SessionSettings = SessionSettings {
     access_token_seconds: 900,
     idle_seconds: 3_600,
     lifetime_seconds: 7_200,

@@ -1,18 +1,25 @@
 //! Requests about one session at the same time.
 
-use std::iter::repeat_n;
+use std::{iter::repeat_n, sync::Arc, time::Duration};
 
-use clientele::caller::Permission;
+use clientele::{
+    access::Accounts,
+    caller::{Permission, Rights},
+    db::{Database, DatabaseSettings},
+    server::HttpSettings,
+    services::{ServiceSettings, Services},
+};
 use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{
     Tokens, UPSERT, ask_to_refresh,
-    lifetimes::{ana, begin},
+    lifetimes::{SETTINGS, ana, begin},
     refresh, sign_in, status, user,
 };
 use crate::{
-    harness::{Settings, TestServer},
+    faults::proxy::{Cut, Proxy},
+    harness::{HeldLock, Settings, TestServer},
     sign_in::credentials::now,
 };
 
@@ -20,6 +27,11 @@ on_both!(
     one_of_concurrent_refreshes_succeeds,
     refresh_never_survives_the_end_of_the_session,
     concurrent_sign_ins_keep_to_the_limit_of_sessions,
+);
+
+on_postgres!(
+    access_token_is_read_again_after_a_refresh_of_unknown_outcome,
+    session_that_begins_holds_a_request_permit,
 );
 
 async fn one_of_concurrent_refreshes_succeeds(server: &TestServer) {
@@ -83,4 +95,71 @@ async fn refresh_never_survives_the_end_of_the_session(server: &TestServer) {
         assert_eq!(server.snapshot().await.rows("session"), [""; 0], "round {round}");
     }
     strict.stop().await;
+}
+
+/// Returns true if an access token counts as valid, by an account that was read within an hour.
+async fn is_valid(accounts: &Accounts, access: &str) -> bool {
+    let found = accounts.token(access, Duration::from_secs(3_600), now(), || Ok(()));
+    found.await.expect("the database answers").is_some()
+}
+
+async fn access_token_is_read_again_after_a_refresh_of_unknown_outcome(server: &TestServer) {
+    let caller = ana(server).await;
+    let (proxy, through) = Proxy::start(&server.database_url(), Cut::After);
+    let db = Database::connect(&through, &DatabaseSettings::default()).await;
+    let accounts = Services::new(db.expect("it is there"), ServiceSettings::default()).accounts;
+    let mut was_unknown = false;
+    // The database can notice the end of a connection before it reads the COMMIT: then the next round cuts there again.
+    while !was_unknown {
+        for messages in 0.. {
+            let tokens = begin(server, &caller, now()).await;
+            assert!(is_valid(&accounts, &tokens.access).await);
+            proxy.arm(messages);
+            let refreshed = accounts
+                .refresh_session(&tokens.refresh, &SETTINGS, &Arc::from(""), now())
+                .await;
+            let was_cut = proxy.disarm();
+            // Waits for the end of the transaction.
+            let locking = "UPDATE session SET created_at = created_at";
+            server.write(locking).await.expect("written");
+            let is_stored = is_valid(&server.services.accounts, &tokens.access).await;
+            assert_eq!(is_valid(&accounts, &tokens.access).await, is_stored, "{messages}");
+            was_unknown |= refreshed.is_err() && !is_stored;
+            if !was_cut {
+                break;
+            }
+        }
+    }
+}
+
+async fn session_that_begins_holds_a_request_permit(server: &TestServer) {
+    let http = HttpSettings {
+        requests: 1,
+        queue: 0,
+        ..HttpSettings::default()
+    };
+    let narrow = server
+        .another(Settings {
+            http,
+            ..Settings::signed_in()
+        })
+        .await;
+    user(server, "ana", &[]).await;
+    let token = server.token(&Rights::of([Permission::ViewClient])).await;
+    // The lock of all changes of users.
+    let held = HeldLock::of_number(0x7573_6572);
+    let meanwhile = async {
+        held.is_held().await;
+        let another = async {
+            held.is_waited_for(server).await;
+            let status = narrow.as_bearer(&token).get("/api/clients").await.status;
+            held.release();
+            status
+        };
+        tokio::join!(sign_in(&narrow, "ana"), another).1
+    };
+    let ((), status) = tokio::join!(held.hold(server), meanwhile);
+    assert_eq!(status, 503);
+    assert_eq!(narrow.as_bearer(&token).get("/api/clients").await.status, 200);
+    narrow.stop().await;
 }
