@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     access::in_branches,
     harness::{
-        TestServer,
+        HeldLock, TestServer,
         graphql::{data, define, store, store_key},
         with,
     },
@@ -38,6 +38,8 @@ on_both!(
     taken_id_tells_the_way_to_change_its_client,
     taken_id_has_no_hint_if_its_client_cannot_be_changed,
 );
+
+on_postgres!(id_that_is_taken_meanwhile_tells_the_way_as_well);
 
 async fn version_conflict_returns_stored_client_and_version(server: &TestServer) {
     let new = json!({ "client": { "clientId": "c", "firstName": "Ana", "lastName": "Bo" },
@@ -170,6 +172,27 @@ async fn taken_id_tells_the_way_to_change_its_client(server: &TestServer) {
             json!([{ "code": "TAKEN", "path": path, "message": message }])
         );
     }
+}
+
+async fn id_that_is_taken_meanwhile_tells_the_way_as_well(server: &TestServer) {
+    let client = |id: &str| json!({ "client": { "clientId": id, "firstName": "Ana", "lastName": "Bo" } });
+    let held = HeldLock::of_id("c", &store_key(server, client("before")).await);
+    let release = async {
+        held.is_waited_for(server).await;
+        held.release();
+    };
+    let meanwhile = async {
+        held.is_held().await;
+        tokio::join!(upsert(server, client("c")), release).0
+    };
+    let ((), payload) = tokio::join!(held.hold(server), meanwhile);
+    let message = "Another client has this clientId: choose another, or leave it out to have one generated. To change \
+        that client, send matchOn: CLIENT_ID.";
+    let path = json!(["input", "client", "clientId"]);
+    assert_eq!(
+        payload["userErrors"],
+        json!([{ "code": "TAKEN", "path": path, "message": message }])
+    );
 }
 
 async fn taken_id_has_no_hint_if_its_client_cannot_be_changed(server: &TestServer) {
