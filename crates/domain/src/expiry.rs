@@ -40,8 +40,8 @@ pub async fn keep_removing(db: Database, clock: Clock, mut stop: watch::Receiver
     }
 }
 
-/// Removes some of the outcomes that have expired by `now`, and returns their number. If it is [`REMOVAL_BATCH`], there may be
-/// more.
+/// Removes some of the outcomes that have expired by `now`, and returns their number. If it is [`REMOVAL_BATCH`], there
+/// may be more.
 pub async fn remove_expired_outcomes(db: &Database, now: DateTime<Utc>) -> Result<u64> {
     db.remove_batch(idempotency::removal_of_expired, now).await
 }

@@ -193,8 +193,7 @@ impl Database {
     async fn try_to_migrate(&self) -> Result<()> {
         let connection = self.writer.inner.for_migrations();
         let migrated = self.migrate_on(&connection).await;
-        connection.close().await?;
-        migrated
+        migrated.and(connection.close().await.map_err(Error::from))
     }
 
     async fn migrate_on(&self, connection: &DatabaseConnection) -> Result<()> {
@@ -223,7 +222,7 @@ impl Database {
     pub async fn version(&self) -> Result<Version> {
         let connection = self.reader.inner.for_migrations();
         let pending = Migrator::get_pending_migrations_read_only(&connection).await;
-        connection.close().await?;
+        let _ = connection.close().await;
         match pending {
             Ok(pending) if pending.is_empty() => Ok(Version::Ours),
             Ok(pending) if pending.len() == Migrator::migrations().len() => Ok(Version::Empty),

@@ -116,7 +116,7 @@ impl Database {
     pub async fn migration_script(&self) -> Result<String> {
         let connection = self.reader.inner.for_migrations();
         let script = migration::dry_run::script(&connection).await;
-        connection.close().await?;
+        let _ = connection.close().await;
         Ok(script?)
     }
 

@@ -104,6 +104,8 @@ impl Drop for Lease {
     }
 }
 
+type Rows<'r> = BoxStream<'r, Result<QueryResult, sqlx::Error>>;
+
 /// A statement that runs.
 struct Running {
     begun: Instant,
@@ -170,7 +172,7 @@ impl Lease {
         mut take: impl FnMut(&QueryResult) -> Result<(), E>,
     ) -> Result<Result<(), E>, DbErr> {
         let running = self.start();
-        let mut rows: BoxStream<'_, Result<QueryResult, sqlx::Error>> = with_connection!(self.connection(), connection => {
+        let mut rows: Rows<'_> = with_connection!(self.connection(), connection => {
             let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values));
             query.fetch(connection).map_ok(QueryResult::from).boxed()
         });
