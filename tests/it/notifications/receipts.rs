@@ -345,7 +345,7 @@ async fn used_receipt_is_not_applied_again(server: &TestServer) {
 
 /// The receipts in the metrics.
 async fn counted(server: &TestServer) -> Vec<String> {
-    let all = metrics(server, std::time::SystemTime::now().into()).await;
+    let all = metrics(server, SystemTime::now().into()).await;
     let start = "messages_receipts_total{outcome=\"";
     let receipts = all.iter().filter_map(|line| line.strip_prefix(start));
     receipts.map(str::to_owned).collect()

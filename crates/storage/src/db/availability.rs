@@ -41,7 +41,7 @@ const QUIET: Duration = Duration::from_secs(5);
 pub(super) struct Availability {
     probe: Probe,
     /// Set while the database is known to be unreachable.
-    unreachable: AtomicBool,
+    unreachable: Arc<AtomicBool>,
     unwritable: AtomicBool,
     /// Notified when the database becomes unreachable.
     outage_began: Notify,
@@ -75,10 +75,10 @@ impl Outage {
 }
 
 impl Availability {
-    pub fn new(probe: Probe) -> Self {
+    pub fn new(probe: Probe, unreachable: Arc<AtomicBool>) -> Self {
         Self {
             probe,
-            unreachable: AtomicBool::new(false),
+            unreachable,
             unwritable: AtomicBool::new(false),
             outage_began: Notify::new(),
             state: Mutex::new(State {
@@ -283,18 +283,25 @@ fn cannot_store(cause: Cause) -> bool {
 mod tests {
     use std::{io, sync::Arc, time::Duration};
 
-    use sea_orm::DatabaseConnection;
     use tokio::time::advance;
 
     use super::{Availability, Cause, Error, Probe};
-    use crate::db::Dialect;
+    use crate::db::{DatabaseSettings, pool::Pool, settings::Purpose};
 
     #[tokio::test(start_paused = true)]
     async fn pause_between_probes_is_as_long_as_the_outage_has_lasted() {
+        let url = "postgres://never.invalid/bank";
+        let pool = Pool::new(
+            url,
+            &DatabaseSettings::default(),
+            Purpose::Reading,
+            None,
+            &Arc::default(),
+        );
+        let pool = pool.expect("an address");
         let probe = Probe {
-            reader: DatabaseConnection::default(),
-            writer: DatabaseConnection::default(),
-            dialect: Dialect::Sqlite,
+            reader: pool.clone(),
+            writer: pool,
             file: None,
             time_limit: Duration::ZERO,
         };

@@ -2,16 +2,13 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
 use migration::{Migrator, MigratorTrait};
 use rand::RngExt;
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait, sqlx,
-};
+use sea_orm::{ConnectionTrait, DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
@@ -56,11 +53,16 @@ const CLOSE_PAUSE: Duration = Duration::from_millis(50);
 
 /// Opens a pool with its first connection. Tries again while another process has SQLite's file locked: turning
 /// write-ahead logging on doesn't wait.
-async fn connect_pool(url: &str, settings: &DatabaseSettings, purpose: Purpose) -> Result<Connection<Pool>> {
+async fn connect_pool(
+    url: &str,
+    settings: &DatabaseSettings,
+    purpose: Purpose,
+    outage: &Arc<AtomicBool>,
+) -> Result<Connection<Pool>> {
     let dialect = Dialect::of(url);
     let interrupter =
         (dialect == Dialect::Sqlite).then(|| Interrupter::new(Duration::from_secs(settings.request_timeout_seconds)));
-    let pool = Pool::new(url, settings, purpose, interrupter.as_ref()).map_err(from_driver)?;
+    let pool = Pool::new(url, settings, purpose, interrupter.as_ref(), outage).map_err(from_driver)?;
     let begun = Instant::now();
     loop {
         match pool.acquire().await.map_err(Error::from) {
@@ -94,16 +96,17 @@ impl Database {
     /// Connects to an existing database: a missing SQLite file is an error.
     pub async fn connect_to_existing(url: &str, settings: &DatabaseSettings) -> Result<Self> {
         let file = sqlite_file(url)?.map(SqliteFile::opened);
+        let outage = Arc::default();
         // On SQLite, the writer is opened first: it turns write-ahead logging on.
-        let writer = connect_pool(url, settings, Purpose::Writing).await?;
+        let writer = connect_pool(url, settings, Purpose::Writing, &outage).await?;
         let reader = match writer.dialect {
             Dialect::Postgres => Ok(writer.clone()),
-            Dialect::Sqlite => connect_pool(url, settings, Purpose::Reading).await,
+            Dialect::Sqlite => connect_pool(url, settings, Purpose::Reading, &outage).await,
         };
         match reader {
             Ok(reader) => {
                 let mut database = Self::new(reader, writer, file, settings);
-                database.watch();
+                database.watch(outage);
                 Ok(database)
             }
             Err(error) => {
@@ -115,7 +118,7 @@ impl Database {
 
     /// Connects to an existing database without writing to it: as a user with read access only, or to a copy.
     pub async fn connect_to_look(url: &str, settings: &DatabaseSettings) -> Result<Self> {
-        let pool = connect_pool(url, settings, Purpose::Looking).await?;
+        let pool = connect_pool(url, settings, Purpose::Looking, &Arc::default()).await?;
         Ok(Self::new(pool.clone(), pool, sqlite_file(url)?, settings))
     }
 
@@ -143,7 +146,7 @@ impl Database {
     }
 
     /// Makes the connections refuse work while the database is known to be unavailable.
-    fn watch(&mut self) {
+    fn watch(&mut self, outage: Arc<AtomicBool>) {
         let probe = Probe {
             reader: self.reader.inner.clone(),
             // Requests are measured, probes aren't.
@@ -151,7 +154,7 @@ impl Database {
             file: self.file.clone(),
             time_limit: self.acquire_timeout,
         };
-        let availability = Arc::new(Availability::new(probe));
+        let availability = Arc::new(Availability::new(probe, outage));
         self.reader.availability = Some(availability.clone());
         self.writer.availability = Some(availability);
     }
@@ -191,18 +194,12 @@ impl Database {
 
     /// Runs all steps in one transaction.
     async fn try_to_migrate(&self) -> Result<()> {
-        let connection = self.writer.inner.for_migrations();
-        let migrated = self.migrate_on(&connection).await;
-        migrated.and(connection.close().await.map_err(Error::from))
-    }
-
-    async fn migrate_on(&self, connection: &DatabaseConnection) -> Result<()> {
         // sea-orm's own transaction, because its migrations accept no other. The process stops if one fails.
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let transaction = connection.begin_with_options(options).await?;
+        let transaction = self.writer.inner.migrations().begin_with_options(options).await?;
         if self.writer.dialect == Dialect::Postgres {
             // Another server's migration may take long.
             for sql in ["SET LOCAL lock_timeout = 0", "SET LOCAL statement_timeout = 0"] {
@@ -220,10 +217,7 @@ impl Database {
 
     /// Compares the version of the tables with this program's. Changes nothing.
     pub async fn version(&self) -> Result<Version> {
-        let connection = self.reader.inner.for_migrations();
-        let pending = Migrator::get_pending_migrations_read_only(&connection).await;
-        let _ = connection.close().await;
-        match pending {
+        match Migrator::get_pending_migrations_read_only(self.reader.inner.migrations()).await {
             Ok(pending) if pending.is_empty() => Ok(Version::Ours),
             Ok(pending) if pending.len() == Migrator::migrations().len() => Ok(Version::Empty),
             Ok(_) => Ok(Version::Earlier),
@@ -242,7 +236,8 @@ impl Database {
         let closing = async {
             // On PostgreSQL this is one pool. Both refuse new work from here on.
             tokio::join!(self.reader.inner.close(), self.writer.inner.close());
-            if let Some(availability) = &self.writer.availability {
+            // A probe of PostgreSQL leaves nothing behind.
+            if let (Some(_), Some(availability)) = (&self.file, &self.writer.availability) {
                 availability.probe_ended().await;
             }
         };

@@ -114,10 +114,7 @@ impl Database {
     /// # Errors
     /// The reason why a step can't be applied, too.
     pub async fn migration_script(&self) -> Result<String> {
-        let connection = self.reader.inner.for_migrations();
-        let script = migration::dry_run::script(&connection).await;
-        let _ = connection.close().await;
-        Ok(script?)
+        Ok(migration::dry_run::script(self.reader.inner.migrations()).await?)
     }
 
     /// The clock of the database's machine. None on SQLite, which uses this machine's.

@@ -1,7 +1,10 @@
 //! A connection while it is lent by its pool, and the statements on it.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -10,7 +13,10 @@ use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use sea_orm::{
     DbErr, ExecResult, QueryResult, RuntimeErr, Statement,
     sea_query::Values,
-    sqlx::{self, AssertSqlSafe, Connection as _},
+    sqlx::{
+        self, AssertSqlSafe, Connection as _,
+        postgres::{PgDatabaseError, PgSeverity},
+    },
 };
 use sea_query_sqlx::SqlxValues;
 use tokio::{runtime::Handle, time::timeout};
@@ -22,25 +28,27 @@ use super::{
     statement_span,
 };
 
-/// The longest wait for the end of a statement whose caller has gone, and for a connection to close.
-const END_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time limit for closing a connection.
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection of a pool. It goes back when this is dropped: at once after a statement that has ended, otherwise once
-/// it has been tested.
-pub struct Lease {
+/// A connection of a pool, for as long as it is lent. Dropping it gives the connection back: at once if its statements
+/// have ended, otherwise once it answers again. A transaction that is still open is rolled back.
+pub(super) struct Lease {
     connection: Option<PooledConnection>,
-    metrics: Arc<Metrics>,
-    state: State,
+    terms: Arc<Terms>,
+    /// True while a statement runs, after one whose future was dropped, and once the connection is lost.
+    is_busy: bool,
+    /// True until the database has confirmed the end of a transaction.
+    in_transaction: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// No statement runs.
-    Resting,
-    /// A statement runs, or the connection may be lost.
-    Uncertain,
-    /// A transaction may be open.
-    InTransaction,
+/// The same for all connections of a pool.
+pub(super) struct Terms {
+    pub metrics: Metrics,
+    /// Set while the database is known to be unreachable.
+    pub outage: Arc<AtomicBool>,
+    /// No statement of a request runs for longer.
+    pub statement_timeout: Duration,
 }
 
 pub(super) enum PooledConnection {
@@ -65,8 +73,11 @@ macro_rules! with_connection {
 }
 
 impl PooledConnection {
-    async fn works(&mut self) -> bool {
-        with_connection!(self, connection => connection.ping().await.is_ok())
+    fn is_of_closed_pool(&self) -> bool {
+        match self {
+            Self::Postgres(pooled) => Object::pool(pooled).is_none_or(|pool| pool.is_closed()),
+            Self::Sqlite(pooled) => Object::pool(pooled).is_none_or(|pool| pool.is_closed()),
+        }
     }
 
     async fn close(self) -> Result<(), sqlx::Error> {
@@ -76,7 +87,7 @@ impl PooledConnection {
         }
     }
 
-    /// Closes the connection without a word to the database.
+    /// Drops the connection without a message to the database.
     fn abandon(self) {
         match self {
             Self::Postgres(pooled) => drop(Object::take(pooled)),
@@ -87,82 +98,115 @@ impl PooledConnection {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(mut connection) = self.connection.take().filter(|_| self.state != State::Resting) else {
+        let Some(connection) = self.connection.take() else {
             return;
         };
-        let Ok(runtime) = Handle::try_current() else {
+        let is_ready = !self.is_busy && !self.in_transaction;
+        if is_ready && !connection.is_of_closed_pool() {
+            return;
+        }
+        // A host that is down answers neither the test nor the end of the connection.
+        let runtime = Handle::try_current()
+            .ok()
+            .filter(|_| !self.terms.outage.load(Ordering::Acquire));
+        let Some(runtime) = runtime else {
             return connection.abandon();
         };
-        let in_transaction = self.state == State::InTransaction;
-        runtime.spawn(async move {
-            // It answers once a running statement has ended.
-            let works = timeout(END_TIMEOUT, connection.works()).await.unwrap_or_default();
-            if in_transaction || !works {
-                let _ = timeout(END_TIMEOUT, connection.close()).await;
-            }
+        let mut returning = Returning(Self {
+            connection: Some(connection),
+            terms: self.terms.clone(),
+            ..*self
         });
+        runtime.spawn(async move { returning.0.settle().await });
+    }
+}
+
+/// A lease whose task gives it back. If the task is dropped, the connection is, too: otherwise it would go back to the
+/// pool as it is, perhaps within a transaction.
+struct Returning(Lease);
+
+impl Drop for Returning {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.connection.take() {
+            connection.abandon();
+        }
     }
 }
 
 type Rows<'r> = BoxStream<'r, Result<QueryResult, sqlx::Error>>;
 
-/// A statement that runs.
-struct Running {
-    begun: Instant,
-    before: State,
-}
-
 impl Lease {
-    pub(super) fn new(connection: PooledConnection, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(connection: PooledConnection, terms: Arc<Terms>) -> Self {
         Self {
             connection: Some(connection),
-            metrics,
-            state: State::Resting,
+            terms,
+            is_busy: false,
+            in_transaction: false,
+        }
+    }
+
+    /// Gives back the connection once it is ready for other statements, and closes it if it isn't in time.
+    async fn settle(&mut self) {
+        let limit = self.terms.statement_timeout + CLOSE_TIMEOUT;
+        let until_ready = async {
+            // It answers once its statement has ended.
+            with_connection!(self.connection(), connection => connection.ping().await).map_err(query_error)?;
+            match self.in_transaction {
+                true => self.end("ROLLBACK").await,
+                false => Ok(()),
+            }
+        };
+        let ready = timeout(limit, until_ready).await;
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
+        if !matches!(ready, Ok(Ok(()))) || connection.is_of_closed_pool() {
+            let _ = timeout(CLOSE_TIMEOUT, connection.close()).await;
         }
     }
 
     pub(super) async fn execute(&mut self, Statement { sql, values, .. }: Statement) -> Result<ExecResult, DbErr> {
-        let running = self.start();
+        let begun = self.start();
         let result = with_connection!(self.connection(), connection => {
             let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values));
             query.execute(connection).await.map(ExecResult::from)
         });
-        self.finish(&running, &sql, result, DbErr::Exec)
+        self.finish(begun, &sql, result, DbErr::Exec)
     }
 
     pub(super) async fn execute_unprepared(&mut self, sql: &str) -> Result<ExecResult, DbErr> {
-        let running = self.start();
+        let begun = self.start();
         let result = with_connection!(self.connection(), connection => {
             let result = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
             result.map(ExecResult::from)
         });
-        self.finish(&running, sql, result, DbErr::Exec)
+        self.finish(begun, sql, result, DbErr::Exec)
     }
 
     pub(super) async fn query_one(
         &mut self,
         Statement { sql, values, .. }: Statement,
     ) -> Result<Option<QueryResult>, DbErr> {
-        let running = self.start();
+        let begun = self.start();
         let result = with_connection!(self.connection(), connection => {
             let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values));
             let row = query.fetch_optional(connection).await;
             row.map(|row| row.map(QueryResult::from))
         });
-        self.finish(&running, &sql, result, DbErr::Query)
+        self.finish(begun, &sql, result, DbErr::Query)
     }
 
     pub(super) async fn query_all(
         &mut self,
         Statement { sql, values, .. }: Statement,
     ) -> Result<Vec<QueryResult>, DbErr> {
-        let running = self.start();
+        let begun = self.start();
         let result = with_connection!(self.connection(), connection => {
             let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values));
             let rows = query.fetch_all(connection).await;
             rows.map(|rows| rows.into_iter().map(QueryResult::from).collect())
         });
-        self.finish(&running, &sql, result, DbErr::Query)
+        self.finish(begun, &sql, result, DbErr::Query)
     }
 
     /// Passes on each row as it arrives, up to the first error of `take`, which is returned inside.
@@ -171,7 +215,7 @@ impl Lease {
         Statement { sql, values, .. }: Statement,
         mut take: impl FnMut(&QueryResult) -> Result<(), E>,
     ) -> Result<Result<(), E>, DbErr> {
-        let running = self.start();
+        let begun = self.start();
         let mut rows: Rows<'_> = with_connection!(self.connection(), connection => {
             let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values));
             query.fetch(connection).map_ok(QueryResult::from).boxed()
@@ -187,27 +231,25 @@ impl Lease {
             }
         };
         drop(rows);
-        let is_complete = !matches!(result, Ok(Err(_)));
-        let result = self.finish(&running, &sql, result, DbErr::Query);
-        if !is_complete && running.before == State::Resting {
-            self.state = State::Uncertain;
-        }
+        let has_more_rows = matches!(result, Ok(Err(_)));
+        let result = self.finish(begun, &sql, result, DbErr::Query);
+        self.is_busy |= has_more_rows;
         result
     }
 
     /// Runs a COPY with these rows. Only PostgreSQL has it.
     pub(super) async fn copy(&mut self, sql: &str, rows: &[u8]) -> Result<(), DbErr> {
-        let running = self.start();
+        let begun = self.start();
         let result = match self.connection() {
             PooledConnection::Postgres(pooled) => Box::pin(copy(pooled, sql, rows)).await,
             PooledConnection::Sqlite(_) => return Err(DbErr::Custom("SQLite has no COPY".to_owned())),
         };
-        self.finish(&running, sql, result, DbErr::Exec)
+        self.finish(begun, sql, result, DbErr::Exec)
     }
 
-    /// Begins a transaction. Until [`Self::end`] confirms its end, dropping the lease closes the connection.
+    /// Begins a transaction, which lasts until [`Self::end`] confirms its end.
     pub(super) async fn begin(&mut self, sql: &'static str) -> Result<(), DbErr> {
-        self.state = State::InTransaction;
+        self.in_transaction = true;
         self.control(sql).await
     }
 
@@ -225,7 +267,7 @@ impl Lease {
                 Err(error) => return Err(query_error(error)),
             }
         }
-        self.state = State::Resting;
+        self.in_transaction = false;
         Ok(())
     }
 
@@ -240,30 +282,22 @@ impl Lease {
         executed.map_err(query_error)
     }
 
-    fn start(&mut self) -> Running {
-        let before = self.state;
-        if before == State::Resting {
-            self.state = State::Uncertain;
-        }
-        Running {
-            begun: Instant::now(),
-            before,
-        }
+    fn start(&mut self) -> Instant {
+        self.is_busy = true;
+        Instant::now()
     }
 
     fn finish<T>(
         &mut self,
-        running: &Running,
+        begun: Instant,
         sql: &str,
         result: Result<T, sqlx::Error>,
         to_error: fn(RuntimeErr) -> DbErr,
     ) -> Result<T, DbErr> {
-        let elapsed = running.begun.elapsed();
-        self.metrics.ran(sql, elapsed, result.is_err());
+        let elapsed = begun.elapsed();
+        self.terms.metrics.ran(sql, elapsed, result.is_err());
         statement_span::record(self.dialect(), sql, elapsed, result.is_err());
-        if matches!(result, Ok(_) | Err(sqlx::Error::Database(_))) {
-            self.state = running.before;
-        }
+        self.is_busy = result.as_ref().is_err_and(ends_connection);
         result.map_err(|error| to_error(RuntimeErr::SqlxError(Arc::new(error))))
     }
 
@@ -288,6 +322,15 @@ async fn copy(connection: &mut sqlx::PgConnection, sql: &str, rows: &[u8]) -> Re
 
 fn bound(values: Option<Values>) -> SqlxValues {
     SqlxValues(values.unwrap_or(Values(Vec::new())))
+}
+
+/// Returns true unless the connection works after this error.
+fn ends_connection(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return true;
+    };
+    let of_postgres = error.try_downcast_ref::<PgDatabaseError>();
+    of_postgres.is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
 }
 
 fn query_error(error: sqlx::Error) -> DbErr {

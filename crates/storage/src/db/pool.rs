@@ -3,10 +3,13 @@
 //! A connection is free as soon as its statement has ended. The pool of sqlx asks the database after each use whether
 //! the connection still works, in a task of its own: a second round trip for every statement.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use deadpool::managed::{self, Metrics as Usage, PoolError, RecycleError, RecycleResult};
+use deadpool::managed::{self, Metrics as Usage, PoolError, RecycleResult};
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
     SqlxPostgresConnector, SqlxSqliteConnector, Statement,
@@ -15,39 +18,38 @@ use sea_orm::{
         sqlite::SqliteConnectOptions,
     },
 };
-use tokio::{
-    runtime::Handle,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 
 use super::{
     DatabaseSettings, Dialect,
     interrupter::Interrupter,
-    lease::{Lease, PooledConnection},
+    lease::{CLOSE_TIMEOUT, Lease, PooledConnection, Terms},
     metrics::Metrics,
     settings::{Purpose, postgres_session, sqlite_options},
 };
 
-/// A connection that has rested for longer is tested before its use: the database may have been restarted.
-const TRUSTED: Duration = Duration::from_secs(1);
-/// A connection that has rested for longer is closed.
-const LONGEST_REST: Duration = Duration::from_secs(10 * 60);
+/// A connection is tested before its use after this time: the database may have been restarted.
+const PING_AFTER: Duration = Duration::from_secs(1);
+/// A connection that isn't used for this time is closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// An older connection is replaced, because the memory of its session grows.
-const LONGEST_LIFE: Duration = Duration::from_secs(30 * 60);
-/// The pause between two searches for connections to close.
-const REVIEW_INTERVAL: Duration = Duration::from_secs(60);
+const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// The interval at which the two limits above are checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 /// The pauses between two attempts to connect to a database that starts or has no free connection.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// The pause between two looks whether all connections are closed.
-const CLOSE_PAUSE: Duration = Duration::from_millis(5);
+/// The interval at which closing checks whether all connections have come back.
+const CLOSE_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The connections of one purpose. Clones share them.
 #[derive(Clone)]
 pub struct Pool {
     kind: Kind,
     acquire_timeout: Duration,
-    metrics: Arc<Metrics>,
+    terms: Arc<Terms>,
+    /// For sea-orm's migrations, which accept no other. It has a connection only while they run.
+    migrations: DatabaseConnection,
 }
 
 #[derive(Clone)]
@@ -83,7 +85,7 @@ impl managed::Manager for Postgres {
         let mut pause = SHORTEST_PAUSE;
         loop {
             match self.0.connect().await {
-                Err(error) if is_about_to_accept(&error) => sleep(pause).await,
+                Err(error) if is_transient(&error) => sleep(pause).await,
                 connected => return connected,
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -111,17 +113,14 @@ impl managed::Manager for Sqlite {
 }
 
 async fn test<C: sqlx::Connection>(connection: &mut C, usage: &Usage) -> RecycleResult<sqlx::Error> {
-    if usage.age() > LONGEST_LIFE {
-        return Err(RecycleError::message("it is old"));
-    }
-    if usage.last_used() > TRUSTED {
+    if usage.last_used() > PING_AFTER {
         connection.ping().await?;
     }
     Ok(())
 }
 
 /// Returns true for an error of a database that starts, or whose connections are all in use.
-fn is_about_to_accept(error: &sqlx::Error) -> bool {
+fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
         sqlx::Error::Database(error) => error.is_transient_in_connect_phase(),
@@ -136,29 +135,53 @@ impl Pool {
         settings: &DatabaseSettings,
         purpose: Purpose,
         interrupter: Option<&Interrupter>,
+        outage: &Arc<AtomicBool>,
     ) -> Result<Self, sqlx::Error> {
         let size = settings.connections(Dialect::of(url), purpose) as usize;
-        let kind = match interrupter {
-            None => Kind::Postgres(open(Postgres(postgres_session(url, settings, purpose)?), size)),
+        let acquire_timeout = Duration::from_secs(settings.acquire_timeout_seconds);
+        let (kind, migrations) = match interrupter {
+            None => {
+                let options = postgres_session(url, settings, purpose)?;
+                let pool = of_migrations(acquire_timeout).connect_lazy_with(options.clone());
+                let migrations = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+                (Kind::Postgres(open(Postgres(options), size)), migrations)
+            }
             Some(interrupter) => {
+                let options = sqlite_options(url, settings, purpose)?;
+                let watcher = interrupter.clone();
+                let pool = of_migrations(acquire_timeout)
+                    .after_connect(move |connection, _| Box::pin(watcher.clone().watch(connection)))
+                    .connect_lazy_with(options.clone());
                 let manager = Sqlite {
-                    options: sqlite_options(url, settings, purpose)?,
+                    options,
                     interrupter: interrupter.clone(),
                 };
-                Kind::Sqlite(open(manager, size))
+                let migrations = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
+                (Kind::Sqlite(open(manager, size)), migrations)
             }
+        };
+        let terms = Terms {
+            metrics: Metrics::default(),
+            outage: outage.clone(),
+            statement_timeout: Duration::from_secs(settings.request_timeout_seconds),
         };
         Ok(Self {
             kind,
-            acquire_timeout: Duration::from_secs(settings.acquire_timeout_seconds),
-            metrics: Arc::default(),
+            acquire_timeout,
+            terms: Arc::new(terms),
+            migrations,
         })
     }
 
     /// The same connections, with the measurements of their use in `metrics`.
     pub(super) fn measured(&self, metrics: Metrics) -> Self {
+        let terms = Terms {
+            metrics,
+            outage: self.terms.outage.clone(),
+            ..*self.terms
+        };
         Self {
-            metrics: Arc::new(metrics),
+            terms: Arc::new(terms),
             ..self.clone()
         }
     }
@@ -170,7 +193,7 @@ impl Pool {
         }
     }
 
-    /// Waits for a connection, and opens one if none is at rest.
+    /// Waits for a connection, and opens one if none is idle.
     pub(super) async fn acquire(&self) -> Result<Lease, DbErr> {
         // Boxed: nested in a request's future, they exceed the compiler's limit on the depth of types.
         let acquire = Box::pin(async {
@@ -180,8 +203,8 @@ impl Pool {
             }
         });
         match timeout(self.acquire_timeout, acquire).await {
-            Ok(Ok(connection)) => Ok(Lease::new(connection, self.metrics.clone())),
-            Ok(Err(PoolError::Closed)) => Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)),
+            Ok(Ok(connection)) if !self.is_closed() => Ok(Lease::new(connection, self.terms.clone())),
+            Ok(Ok(_) | Err(PoolError::Closed)) => Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)),
             Ok(Err(PoolError::Backend(error))) => Err(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))),
             // The other errors are those of settings that this pool doesn't use.
             Ok(Err(_)) | Err(_) => Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
@@ -190,11 +213,11 @@ impl Pool {
 
     /// As [`Self::acquire`], for a single statement.
     pub(super) async fn acquire_for_statement(&self) -> Result<Lease, DbErr> {
-        self.metrics.acquiring(self.acquire()).await
+        self.terms.metrics.acquiring(self.acquire()).await
     }
 
     /// Reads once on a connection of its own, so that a pool whose connections are all in use is no outage.
-    pub(super) async fn read_apart(&self) -> Result<(), DbErr> {
+    pub(super) async fn read_on_own_connection(&self) -> Result<(), DbErr> {
         if self.is_closed() {
             return Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed));
         }
@@ -209,46 +232,54 @@ impl Pool {
         read.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
     }
 
-    /// A connection of its own for sea-orm's migrations, which accept no other. It must be closed.
-    pub(super) fn for_migrations(&self) -> DatabaseConnection {
-        match &self.kind {
-            Kind::Postgres(pool) => {
-                let one = PoolOptions::new()
-                    .max_connections(1)
-                    .connect_lazy_with(pool.manager().0.clone());
-                SqlxPostgresConnector::from_sqlx_postgres_pool(one)
-            }
-            Kind::Sqlite(pool) => {
-                let options = pool.manager().options.clone();
-                let one = PoolOptions::new().max_connections(1).connect_lazy_with(options);
-                SqlxSqliteConnector::from_sqlx_sqlite_pool(one)
-            }
-        }
+    /// For sea-orm's migrations.
+    pub(super) fn migrations(&self) -> &DatabaseConnection {
+        &self.migrations
     }
 
     fn is_closed(&self) -> bool {
         with_pool!(self, pool => pool.is_closed())
     }
 
-    /// The numbers of open connections and of those at rest.
+    /// The numbers of open connections and of idle ones.
     pub(super) fn sizes(&self) -> (usize, usize) {
         let status = with_pool!(self, pool => pool.status());
         (status.size, status.available)
     }
 
-    /// Refuses to lend connections from now on, closes those at rest, and waits until the others have come back.
+    /// Refuses to lend connections from now on, and waits until all are closed.
     pub(super) async fn close(&self) {
-        with_pool!(self, pool => {
-            let resting = pool.retain(|_, _| false).removed;
-            pool.close();
-            for connection in resting {
-                let _ = connection.close().await;
+        let of_requests = async {
+            loop {
+                with_pool!(self, pool => {
+                    let idle = pool.retain(|_, _| false).removed;
+                    pool.close();
+                    close_all(idle).await;
+                });
+                let status = with_pool!(self, pool => pool.status());
+                // A connection that is being opened counts as waited for.
+                if status.size + status.waiting == 0 {
+                    return;
+                }
+                sleep(CLOSE_INTERVAL).await;
             }
-        });
-        while self.sizes().0 > 0 {
-            sleep(CLOSE_PAUSE).await;
-        }
+        };
+        let (_, ()) = tokio::join!(self.migrations.close_by_ref(), of_requests);
     }
+}
+
+async fn close_all<C: sqlx::Connection>(connections: Vec<C>) {
+    for connection in connections {
+        let _ = timeout(CLOSE_TIMEOUT, connection.close()).await;
+    }
+}
+
+/// One connection, closed soon after its use.
+fn of_migrations<DB: sqlx::Database>(acquire_timeout: Duration) -> PoolOptions<DB> {
+    PoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(acquire_timeout)
+        .idle_timeout(PING_AFTER)
 }
 
 /// Each statement runs on a connection of its own.
@@ -281,22 +312,19 @@ where
 {
     let pool = managed::Pool::builder(manager)
         .max_size(size)
-        // Connections that aren't needed come to rest.
+        // Connections that aren't needed become idle.
         .queue_mode(managed::QueueMode::Lifo)
         .build()
         .expect("a pool without timeouts needs no runtime");
-    if let Ok(runtime) = Handle::try_current() {
-        let pool = pool.weak();
-        runtime.spawn(async move {
-            loop {
-                sleep(REVIEW_INTERVAL).await;
-                let Some(pool) = pool.upgrade() else { return };
-                for connection in pool.retain(|_, usage| usage.last_used() < LONGEST_REST).removed {
-                    let _ = connection.close().await;
-                }
-            }
-        });
-    }
+    let checked = pool.weak();
+    tokio::spawn(async move {
+        loop {
+            sleep(CHECK_INTERVAL).await;
+            let Some(pool) = checked.upgrade() else { return };
+            let keep = |_: &M::Type, usage: Usage| usage.last_used() < IDLE_TIMEOUT && usage.age() < MAX_LIFETIME;
+            close_all(pool.retain(keep).removed).await;
+        }
+    });
     pool
 }
 
@@ -310,4 +338,71 @@ where
     let mut connection = options.connect().await?;
     connection.execute(sql).await?;
     connection.close().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use sea_orm::{ConnAcquireErr, ConnectionTrait, DbErr};
+    use tokio::time::timeout;
+
+    use super::{super::transaction::TransactionConnection, Pool};
+    use crate::db::{DatabaseSettings, interrupter::Interrupter, settings::Purpose};
+
+    /// A pool with one connection to a new SQLite file.
+    fn pool(folder: &tempfile::TempDir) -> Pool {
+        let file = folder.path().join("clientele.db");
+        std::fs::File::create(&file).expect("a file");
+        let url = format!("sqlite:{}", file.display());
+        let interrupter = Interrupter::new(Duration::from_secs(60));
+        let settings = DatabaseSettings::default();
+        Pool::new(&url, &settings, Purpose::Writing, Some(&interrupter), &Arc::default()).expect("an address")
+    }
+
+    #[tokio::test]
+    async fn a_dropped_transaction_is_rolled_back_and_its_connection_lent_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pool = pool(&folder);
+        pool.execute_unprepared("CREATE TABLE written (number INTEGER)")
+            .await
+            .expect("it runs");
+        pool.execute_unprepared("CREATE TEMPORARY TABLE of_connection (number INTEGER)")
+            .await
+            .expect("it runs");
+        let transaction = TransactionConnection::begin(&pool, Purpose::Writing)
+            .await
+            .expect("it begins");
+        let insert = "INSERT INTO written VALUES (1)";
+        transaction.execute_unprepared(insert).await.expect("it writes");
+        drop(transaction);
+        assert_eq!(pool.sizes(), (1, 0));
+        // The temporary table is one of the same connection.
+        let copied = pool
+            .execute_unprepared("INSERT INTO of_connection SELECT number FROM written")
+            .await;
+        assert_eq!(copied.expect("the connection is free again").rows_affected(), 0);
+        assert_eq!(pool.sizes(), (1, 1));
+        pool.close().await;
+    }
+
+    #[tokio::test]
+    async fn closing_waits_for_a_lent_connection_and_lends_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pool = pool(&folder);
+        let lease = pool.acquire().await.expect("it is free");
+        let closing = pool.clone();
+        let mut closed = tokio::spawn(async move { closing.close().await });
+        timeout(Duration::from_millis(50), &mut closed)
+            .await
+            .expect_err("a connection is lent");
+        let refused = pool.acquire().await.map(|_| ());
+        assert!(
+            matches!(refused, Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))),
+            "{refused:?}"
+        );
+        drop(lease);
+        closed.await.expect("no panic");
+        assert_eq!(pool.sizes(), (0, 0));
+    }
 }

@@ -28,7 +28,7 @@ impl Probe {
     pub async fn run(&self, access: Access) -> Result<()> {
         let probing = async {
             match access {
-                Access::Read => Ok(self.reader.read_apart().await?),
+                Access::Read => Ok(self.reader.read_on_own_connection().await?),
                 Access::Write if self.file.as_ref().is_some_and(|file| !file.is_in_place()) => {
                     Err(Error::Unavailable(Cause::FileGone))
                 }
