@@ -44,7 +44,7 @@ use super::{
 use clientele_core::{flow::Flow, trace};
 use clientele_domain::{
     access::{Account, Accounts, SignInError},
-    caller::{Api, Caller, CallerKind},
+    caller::{Api, Caller},
 };
 
 /// The authentication mode of the server.
@@ -126,8 +126,7 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
 /// Records the caller for the log, without personal data.
 fn report_caller(report: Option<&RequestReport>, caller: &Caller) {
     if let Some(report) = report {
-        let key = matches!(caller.kind, CallerKind::User | CallerKind::Token).then(|| caller.id.clone());
-        report.set_caller(caller.kind.as_str(), key);
+        report.set_caller(caller.kind.as_str(), caller.key_for_log().cloned());
     }
 }
 

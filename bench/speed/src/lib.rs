@@ -12,7 +12,7 @@ pub struct Line {
     pub ceiling: Option<Figures>,
 }
 
-/// Medians of the rounds; the percentiles are of all requests together.
+/// Medians of the rounds; the percentiles are of all requests together, and the peak is that of all rounds.
 #[derive(Serialize, Deserialize)]
 pub struct Figures {
     /// Requests per second.

@@ -8,6 +8,7 @@ pub mod fair_queue;
 pub mod flow;
 pub mod histogram;
 pub mod json_check;
+pub mod log_throttle;
 pub mod mail_address;
 pub mod network;
 pub mod phone_number;

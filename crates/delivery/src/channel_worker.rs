@@ -216,12 +216,10 @@ impl ChannelWorker {
             let deferred = outbox::defer(&self.messages.db, self.channel, now, end).await?;
             self.messages.metrics.count_quiet_hours(self.channel, deferred);
             let channel = self.channel.as_str();
-            match deferred {
-                0 => {}
-                _ if self.quiet_until.replace(end) != Some(end) => {
-                    tracing::info!(channel, deferred, until = %end, "quiet hours: messages wait");
-                }
-                _ => tracing::debug!(channel, deferred, until = %end, "quiet hours: more messages wait"),
+            let is_first = deferred > 0 && self.quiet_until.replace(end) != Some(end);
+            match is_first {
+                true => tracing::info!(channel, deferred, until = %end, "quiet hours: messages wait"),
+                false => tracing::debug!(channel, deferred, until = %end, "quiet hours: more messages wait"),
             }
             if deferred < outbox::BATCH {
                 self.none_due = true;

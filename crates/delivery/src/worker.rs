@@ -103,13 +103,7 @@ impl Worker {
         }
         let QuietHoursSettings { from, to, zone } = &self.settings.sms.quiet_hours;
         if channel == Channel::Sms && !from.is_empty() {
-            tracing::info!(
-                channel = channel.as_str(),
-                from,
-                to,
-                zone,
-                "messages wait in quiet hours"
-            );
+            tracing::info!(channel = channel.as_str(), from, to, zone, "quiet hours are set");
         }
         loop {
             let until_stopped = stop.clone();

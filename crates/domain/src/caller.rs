@@ -102,6 +102,11 @@ impl Caller {
         }
     }
 
+    /// The key for the log. None for a caller of an issuer, whose key can be a name, and for indistinguishable ones.
+    pub fn key_for_log(&self) -> Option<&Arc<str>> {
+        matches!(self.kind, CallerKind::User | CallerKind::Token).then_some(&self.id)
+    }
+
     /// Returns the flow that this caller's work is charged to. None for indistinguishable callers.
     pub fn flow(&self) -> Option<Flow> {
         match self.kind {

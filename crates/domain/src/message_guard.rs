@@ -12,11 +12,7 @@ mod forget;
 mod recipient;
 mod settings;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{Table, instant, message, raised_message, suppression};
@@ -28,15 +24,15 @@ pub use self::{
     settings::{MessageLimits, MessageSettings},
 };
 use crate::{
-    caller::{Caller, CallerKind},
+    caller::Caller,
     enums::{Channel, MessageState, Reason},
     outbox_signal::OutboxSignal,
 };
-use clientele_core::error::{Error, Result};
+use clientele_core::{
+    error::{Error, Result},
+    log_throttle::LogThrottle,
+};
 use clientele_storage::db::Transaction;
-
-/// The minimum time between two lines of the log about limits.
-const BETWEEN_LINES: Duration = Duration::from_secs(60);
 
 /// The messages that a change raised.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +56,7 @@ pub struct MessageGuard {
     settings: MessageSettings,
     recipients: Recipients,
     suppressed: SuppressedMessages,
-    log: Arc<Mutex<Log>>,
+    limit_log: LogThrottle,
 }
 
 /// Counts the suppressed messages of this process by channel and reason. Clones share the numbers.
@@ -72,13 +68,6 @@ impl SuppressedMessages {
         let labels = [("channel", channel.as_str()), ("reason", reason.as_str())];
         self.0.get_or_create(&labels).inc();
     }
-}
-
-/// The last line about limits, and the messages that have been suppressed since.
-#[derive(Debug, Default)]
-struct Log {
-    written: Option<Instant>,
-    suppressed: usize,
 }
 
 /// The messages of the last day or hour, up to the limits.
@@ -94,7 +83,7 @@ impl MessageGuard {
             recipients: Recipients::new(&settings.region),
             settings,
             suppressed,
-            log: Arc::default(),
+            limit_log: LogThrottle::default(),
         }
     }
 
@@ -229,21 +218,15 @@ impl MessageGuard {
         let is_limit = |reason: &Reason| matches!(reason, Reason::RecipientLimit | Reason::CallerLimit);
         let mut limited = raised.suppressed.iter().map(|(_, reason)| *reason).filter(is_limit);
         let Some(reason) = limited.next() else { return };
-        let count = 1 + limited.count();
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.suppressed += count;
-        if log.written.is_some_and(|written| written.elapsed() < BETWEEN_LINES) {
+        let count = 1 + limited.map(|_| 1).sum::<u64>();
+        let Some(suppressed) = self.limit_log.add(count) else {
             return;
-        }
-        let suppressed = std::mem::take(&mut log.suppressed);
-        log.written = Some(Instant::now());
-        drop(log);
-        let key = matches!(caller.kind, CallerKind::User | CallerKind::Token).then_some(&*caller.id);
+        };
         tracing::warn!(
             suppressed,
             reason = reason.as_str(),
             caller_kind = caller.kind.as_str(),
-            caller_key = key,
+            caller_key = caller.key_for_log().map(|key| &**key),
             "messages suppressed: a limit of notifications.limits is reached"
         );
     }

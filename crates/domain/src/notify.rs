@@ -30,6 +30,7 @@ use crate::{
     message_guard::{MessageGuard, MessageSettings},
     outbox_signal::OutboxSignal,
 };
+use clientele_core::log_throttle::LogThrottle;
 use clientele_storage::db::Database;
 
 /// Limit of the cached variants: more than a bank uses at a time.
@@ -44,6 +45,8 @@ pub struct Messages {
     pub metrics: Metrics,
     /// Checks the messages that changes raise.
     pub guard: MessageGuard,
+    /// Of the lines about receipts of other systems.
+    foreign_log: LogThrottle,
     /// Compiled variants by key.
     variants: Cache<String, Arc<Compiled>>,
 }
@@ -62,6 +65,7 @@ impl Messages {
             outbox,
             guard: MessageGuard::new(settings, metrics.suppressed.clone()),
             metrics,
+            foreign_log: LogThrottle::default(),
             variants: Cache::new(CACHED_VARIANTS),
         }
     }

@@ -224,7 +224,7 @@ impl Database {
     }
 
     /// Begins a transaction that reads the database as it is at its first statement, whatever is written meanwhile. It
-    /// has no time limit. End it with [`Transaction::end_reading`]; if dropped, its connection is closed.
+    /// has no time limit. End it with [`Transaction::end_reading`]; if dropped, it is rolled back.
     ///
     /// For commands: on SQLite it would fail when a server interrupts the reads of others.
     pub async fn snapshot(&self) -> Result<Transaction> {

@@ -293,4 +293,7 @@ async fn forbidden_query_leaves_the_other_fields(server: &TestServer) {
     let refused = ["c", "clients", "a", "suppressions", "auditLog", "users", "tokens"];
     let expected: Value = refused.map(|field| json!(["FORBIDDEN", [field]])).into_iter().collect();
     assert_eq!(errors(&answer), expected);
+    let message = |at: usize| &answer.body["errors"][at]["message"];
+    assert_eq!(message(1), "This needs the permission VIEW_CLIENT.");
+    assert_eq!(message(2), "This needs the permission VIEW_MESSAGES.");
 }

@@ -179,7 +179,7 @@ async fn document_and_page_need_no_credentials(server: &TestServer) {
     assert_eq!(
         (slashed.status().as_u16(), slashed.url().path()),
         (200, "/api/docs"),
-        "the page links to openapi.json beside it"
+        "the page links to openapi.json next to it"
     );
     assert_eq!(slashed.text().await.expect("text"), openapi::page());
     // Paths next to them are as before.

@@ -241,7 +241,7 @@ async fn metrics_and_log_of_a_server_show_whether_it_is_quiet() {
         server.signal("TERM");
         let (log, _) = server.wait();
         let line = format!(
-            r#"messages wait in quiet hours channel="SMS" from="{}" to="{}" zone="UTC""#,
+            r#"quiet hours are set channel="SMS" from="{}" to="{}" zone="UTC""#,
             time(from),
             time(to)
         );

@@ -16,9 +16,9 @@ use super::{Connection, Database, Dialect, metrics::StatementHook, pool::Pool};
 impl Connection<Pool> {
     /// The numbers of open connections, of connections in use, and of statements and transactions that wait for one.
     fn usage(&self, users: i64) -> [i64; 3] {
-        let (open, resting) = self.inner.sizes();
-        let [open, resting] = [open, resting].map(|number| i64::try_from(number).unwrap_or(i64::MAX));
-        let in_use = open - resting;
+        let (open, idle) = self.inner.sizes();
+        let [open, idle] = [open, idle].map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+        let in_use = open - idle;
         [open, in_use, (users - in_use).max(0)]
     }
 }

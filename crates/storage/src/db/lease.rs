@@ -29,21 +29,21 @@ use super::{
 };
 
 /// The time limit for closing a connection.
-pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CONNECTION_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection of a pool, for as long as it is lent. Dropping it gives the connection back: at once if its statements
 /// have ended, otherwise once it answers again. A transaction that is still open is rolled back.
 pub(super) struct Lease {
     connection: Option<PooledConnection>,
-    terms: Arc<Terms>,
+    context: Arc<PoolContext>,
     /// True while a statement runs, after one whose future was dropped, and once the connection is lost.
     is_busy: bool,
     /// True until the database has confirmed the end of a transaction.
     in_transaction: bool,
 }
 
-/// The same for all connections of a pool.
-pub(super) struct Terms {
+/// What all leases of a pool share.
+pub(super) struct PoolContext {
     pub metrics: Metrics,
     /// Set while the database is known to be unreachable.
     pub outage: Arc<AtomicBool>,
@@ -108,13 +108,13 @@ impl Drop for Lease {
         // A host that is down answers neither the test nor the end of the connection.
         let runtime = Handle::try_current()
             .ok()
-            .filter(|_| !self.terms.outage.load(Ordering::Acquire));
+            .filter(|_| !self.context.outage.load(Ordering::Acquire));
         let Some(runtime) = runtime else {
             return connection.abandon();
         };
         let mut returning = Returning(Self {
             connection: Some(connection),
-            terms: self.terms.clone(),
+            context: self.context.clone(),
             ..*self
         });
         runtime.spawn(async move { returning.0.settle().await });
@@ -136,10 +136,10 @@ impl Drop for Returning {
 type Rows<'r> = BoxStream<'r, Result<QueryResult, sqlx::Error>>;
 
 impl Lease {
-    pub(super) fn new(connection: PooledConnection, terms: Arc<Terms>) -> Self {
+    pub(super) fn new(connection: PooledConnection, context: Arc<PoolContext>) -> Self {
         Self {
             connection: Some(connection),
-            terms,
+            context,
             is_busy: false,
             in_transaction: false,
         }
@@ -147,7 +147,7 @@ impl Lease {
 
     /// Gives back the connection once it is ready for other statements, and closes it if it isn't in time.
     async fn settle(&mut self) {
-        let limit = self.terms.statement_timeout + CLOSE_TIMEOUT;
+        let limit = self.context.statement_timeout + CONNECTION_CLOSE_TIMEOUT;
         let until_ready = async {
             // It answers once its statement has ended.
             with_connection!(self.connection(), connection => connection.ping().await).map_err(query_error)?;
@@ -161,7 +161,7 @@ impl Lease {
             return;
         };
         if !matches!(ready, Ok(Ok(()))) || connection.is_of_closed_pool() {
-            let _ = timeout(CLOSE_TIMEOUT, connection.close()).await;
+            let _ = timeout(CONNECTION_CLOSE_TIMEOUT, connection.close()).await;
         }
     }
 
@@ -295,7 +295,7 @@ impl Lease {
         to_error: fn(RuntimeErr) -> DbErr,
     ) -> Result<T, DbErr> {
         let elapsed = begun.elapsed();
-        self.terms.metrics.ran(sql, elapsed, result.is_err());
+        self.context.metrics.ran(sql, elapsed, result.is_err());
         statement_span::record(self.dialect(), sql, elapsed, result.is_err());
         self.is_busy = result.as_ref().is_err_and(ends_connection);
         result.map_err(|error| to_error(RuntimeErr::SqlxError(Arc::new(error))))

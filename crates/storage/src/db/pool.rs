@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 use super::{
     DatabaseSettings, Dialect,
     interrupter::Interrupter,
-    lease::{CLOSE_TIMEOUT, Lease, PooledConnection, Terms},
+    lease::{CONNECTION_CLOSE_TIMEOUT, Lease, PoolContext, PooledConnection},
     metrics::Metrics,
     settings::{Purpose, postgres_session, sqlite_options},
 };
@@ -32,6 +32,8 @@ use super::{
 const PING_AFTER: Duration = Duration::from_secs(1);
 /// A connection that isn't used for this time is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// The same for the connection of migrations, which is only needed at the start.
+const MIGRATIONS_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// An older connection is replaced, because the memory of its session grows.
 const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// The interval at which the two limits above are checked.
@@ -47,8 +49,8 @@ const CLOSE_INTERVAL: Duration = Duration::from_millis(5);
 pub struct Pool {
     kind: Kind,
     acquire_timeout: Duration,
-    terms: Arc<Terms>,
-    /// For sea-orm's migrations, which accept no other. It has a connection only while they run.
+    context: Arc<PoolContext>,
+    /// For sea-orm's migrations, which accept no other. It has a connection only while they run, and a moment longer.
     migrations: DatabaseConnection,
 }
 
@@ -160,7 +162,7 @@ impl Pool {
                 (Kind::Sqlite(open(manager, size)), migrations)
             }
         };
-        let terms = Terms {
+        let context = PoolContext {
             metrics: Metrics::default(),
             outage: outage.clone(),
             statement_timeout: Duration::from_secs(settings.request_timeout_seconds),
@@ -168,20 +170,20 @@ impl Pool {
         Ok(Self {
             kind,
             acquire_timeout,
-            terms: Arc::new(terms),
+            context: Arc::new(context),
             migrations,
         })
     }
 
     /// The same connections, with the measurements of their use in `metrics`.
     pub(super) fn measured(&self, metrics: Metrics) -> Self {
-        let terms = Terms {
+        let context = PoolContext {
             metrics,
-            outage: self.terms.outage.clone(),
-            ..*self.terms
+            outage: self.context.outage.clone(),
+            ..*self.context
         };
         Self {
-            terms: Arc::new(terms),
+            context: Arc::new(context),
             ..self.clone()
         }
     }
@@ -203,7 +205,7 @@ impl Pool {
             }
         });
         match timeout(self.acquire_timeout, acquire).await {
-            Ok(Ok(connection)) if !self.is_closed() => Ok(Lease::new(connection, self.terms.clone())),
+            Ok(Ok(connection)) if !self.is_closed() => Ok(Lease::new(connection, self.context.clone())),
             Ok(Ok(_) | Err(PoolError::Closed)) => Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)),
             Ok(Err(PoolError::Backend(error))) => Err(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))),
             // The other errors are those of settings that this pool doesn't use.
@@ -213,7 +215,7 @@ impl Pool {
 
     /// As [`Self::acquire`], for a single statement.
     pub(super) async fn acquire_for_statement(&self) -> Result<Lease, DbErr> {
-        self.terms.metrics.acquiring(self.acquire()).await
+        self.context.metrics.acquiring(self.acquire()).await
     }
 
     /// Reads once on a connection of its own, so that a pool whose connections are all in use is no outage.
@@ -270,7 +272,7 @@ impl Pool {
 
 async fn close_all<C: sqlx::Connection>(connections: Vec<C>) {
     for connection in connections {
-        let _ = timeout(CLOSE_TIMEOUT, connection.close()).await;
+        let _ = timeout(CONNECTION_CLOSE_TIMEOUT, connection.close()).await;
     }
 }
 
@@ -279,7 +281,7 @@ fn of_migrations<DB: sqlx::Database>(acquire_timeout: Duration) -> PoolOptions<D
     PoolOptions::new()
         .max_connections(1)
         .acquire_timeout(acquire_timeout)
-        .idle_timeout(PING_AFTER)
+        .idle_timeout(MIGRATIONS_IDLE_TIMEOUT)
 }
 
 /// Each statement runs on a connection of its own.

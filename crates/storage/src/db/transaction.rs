@@ -3,7 +3,7 @@
 //! SQLite ends a transaction by itself on some errors, such as a full disk. A driver that still counts it as open turns
 //! the next BEGIN into a savepoint and the next COMMIT into its release: it reports success and stores nothing.
 //! Therefore BEGIN, COMMIT and ROLLBACK are sent verbatim. A connection returns to its pool only after the database
-//! confirmed that no transaction is open on it. Otherwise it is closed.
+//! confirmed that no transaction is open on it. Otherwise it is rolled back or closed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::{Dialect, lease::Lease, pool::Pool, settings::Purpose};
 
-/// An open transaction. Dropping it closes its connection, so that the database rolls back.
+/// An open transaction. Dropping it rolls it back.
 pub struct TransactionConnection {
     lease: Mutex<Lease>,
     dialect: Dialect,

@@ -145,7 +145,7 @@ async fn only_sign_in_and_refresh_need_no_credentials(server: &TestServer) {
             "{headers:?}"
         );
     }
-    // Pages of other sites read which setting lets them sign in, whatever they send.
+    // The answer to a page of another site names the setting, whatever the page sends.
     let foreign = [JSON, ("sec-fetch-site", "cross-site")];
     let of_page = answer(&strict, document(SIGN_IN), &foreign).await;
     assert_eq!((of_page.0, of_page.2.contains("cors.allowed_origins")), (401, true));

@@ -114,7 +114,7 @@ fn open(file: &str, cache: i32) -> Result<Connection, Error> {
     let connection = Connection::open(file)?;
     connection.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; \
-         PRAGMA foreign_keys = ON; PRAGMA cache_size = {cache}; PRAGMA wal_autocheckpoint = 4000"
+         PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA cache_size = {cache}; PRAGMA wal_autocheckpoint = 4000"
     ))?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)

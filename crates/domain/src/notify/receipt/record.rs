@@ -10,7 +10,7 @@ use super::{
     early,
 };
 use crate::{
-    caller::{Caller, CallerKind, Permission},
+    caller::{Caller, Permission},
     message_guard::Recipients,
     notify::{MessageKey, Messages},
 };
@@ -44,15 +44,31 @@ impl Messages {
             receipts,
             now: now.trunc_subsecs(6),
         };
-        let counts = self.db.write(&work).await?;
+        let is_foreign = |receipt: &Receipt| matches!(receipt.message, ReceiptMessage::Foreign);
+        let counts = match receipts.iter().all(is_foreign) {
+            // Nothing is stored: this works without the database, too.
+            true => ReceiptCounts {
+                foreign: receipts.len() as u64,
+                ..ReceiptCounts::default()
+            },
+            false => self.db.write(&work).await?,
+        };
         self.metrics.count_receipts(&counts);
-        log(&counts, caller);
+        log(&counts);
+        if let Some(foreign) = self.foreign_log.add(counts.foreign) {
+            tracing::warn!(
+                foreign,
+                caller_kind = caller.kind.as_str(),
+                caller_key = caller.key_for_log().map(|key| &**key),
+                "delivery receipts ignored: they name no message by its encodedKey or Message-ID"
+            );
+        }
         Ok(counts)
     }
 }
 
 /// Logs the receipts of a request. Deliveries are the usual ones.
-fn log(counts: &ReceiptCounts, caller: &Caller) {
+fn log(counts: &ReceiptCounts) {
     let ReceiptCounts {
         delivered,
         bounced,
@@ -60,19 +76,10 @@ fn log(counts: &ReceiptCounts, caller: &Caller) {
         complained,
         unchanged,
         unknown,
-        foreign,
+        foreign: _,
         early,
         suppressed,
     } = *counts;
-    if foreign > 0 {
-        let key = matches!(caller.kind, CallerKind::User | CallerKind::Token).then_some(&*caller.id);
-        tracing::warn!(
-            foreign,
-            caller_kind = caller.kind.as_str(),
-            caller_key = key,
-            "delivery receipts ignored: they name no message by its encodedKey or Message-ID"
-        );
-    }
     match bounced + failed + complained {
         0 => tracing::debug!(delivered, unchanged, unknown, early, "delivery receipts recorded"),
         _ => tracing::info!(

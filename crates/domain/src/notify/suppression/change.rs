@@ -60,7 +60,7 @@ impl Suppressions {
         caller.require(Permission::ManageSuppressions)?;
         require_all_clients(caller)?;
         let Some(recipient) = self.recipients.parse(input.channel, &input.recipient) else {
-            return Ok(Err(vec![self.not_a_recipient(input.channel, &input.recipient)]));
+            return Ok(Err(vec![self.not_a_recipient(input.channel)]));
         };
         let row = suppression::Model {
             encoded_key: new_key(),
@@ -102,7 +102,7 @@ impl Suppressions {
         self.db.write(&removal).await
     }
 
-    fn not_a_recipient(&self, channel: Channel, text: &str) -> Problem {
+    fn not_a_recipient(&self, channel: Channel) -> Problem {
         let number = "recipient must be a phone number with + and its country code";
         let (code, message) = match (channel, self.recipients.region()) {
             (Channel::Email, _) => (
@@ -113,17 +113,13 @@ impl Suppressions {
                 ProblemCode::Invalid,
                 format!("{number}. Numbers without a country code need the setting notifications.sms.default_region."),
             ),
-            (Channel::Sms, Some(region)) => {
-                let digits = text.chars().filter(char::is_ascii_digit).count();
-                (
-                    ProblemCode::Invalid,
-                    format!(
-                        "{number}, or a number of {}, which is notifications.sms.default_region. Its {digits} digits \
-                         are neither.",
-                        region.as_ref()
-                    ),
-                )
-            }
+            (Channel::Sms, Some(region)) => (
+                ProblemCode::Invalid,
+                format!(
+                    "{number}, or a number of {}, which is notifications.sms.default_region.",
+                    region.as_ref()
+                ),
+            ),
         };
         Problem::new(code, path!["recipient"], message)
     }
