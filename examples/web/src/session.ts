@@ -54,7 +54,7 @@ export async function signIn(name: string, password: string): Promise<Session | 
   if (payload?.accessToken == null || payload.refreshToken == null) return problem(payload?.userErrors, error);
   let { accessToken, refreshToken } = payload;
   const authorization = () => `Bearer ${accessToken}`;
-  return {
+  const session: Session = {
     name: payload.viewer?.name ?? name,
     authorization,
     async refresh() {
@@ -66,11 +66,12 @@ export async function signIn(name: string, password: string): Promise<Session | 
       const end = () => send(SignOutMutation, {}, { authorization: authorization() });
       // It needs a valid access token: with an expired one, the session would go on.
       if ((await end()).error) {
-        await this.refresh();
+        await session.refresh();
         await end();
       }
     },
   };
+  return session;
 }
 
 function problem(userErrors: readonly { message: string }[] = [], error: CombinedError | undefined): string {
