@@ -10,8 +10,8 @@ from typing import Any, Optional
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-URL = os.environ.get("CLIENTELE_URL", "http://127.0.0.1:8080") + "/graphql"
-TOKEN = os.environ["CLIENTELE_TOKEN"]
+URL = os.environ.get("API_URL", "http://127.0.0.1:8080") + "/graphql"
+TOKEN = os.environ["API_TOKEN"]
 
 RETRIED = {"CONFLICT", "RATE_LIMITED", "TIMEOUT", "UNAVAILABLE"}
 ATTEMPTS = 10

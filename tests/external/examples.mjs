@@ -66,8 +66,8 @@ async function script(example, [command, ...args], settings = [], complaint = /^
   try {
     const env = {
       ...process.env,
-      CLIENTELE_URL: server.address,
-      CLIENTELE_TOKEN: server.createToken('examples', 'VIEW_CLIENT,CREATE_CLIENT,EDIT_CLIENT'),
+      API_URL: server.address,
+      API_TOKEN: server.createToken('examples', 'VIEW_CLIENT,CREATE_CLIENT,EDIT_CLIENT'),
     };
     const options = { cwd: join(examples, example), env, encoding: 'utf8', timeout: 60_000 };
     const { status, stdout: printed, stderr } = spawnSync(command, args, options);

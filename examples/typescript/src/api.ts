@@ -1,7 +1,7 @@
 import type { TypedDocumentString } from './gql/graphql.js';
 
-const { CLIENTELE_URL = 'http://127.0.0.1:8080', CLIENTELE_TOKEN } = process.env;
-if (CLIENTELE_TOKEN === undefined) throw new Error('Set CLIENTELE_TOKEN to an API token.');
+const { API_URL = 'http://127.0.0.1:8080', API_TOKEN } = process.env;
+if (API_TOKEN === undefined) throw new Error('Set API_TOKEN to an API token.');
 
 interface Answer<Data> {
   data?: Data | null;
@@ -19,9 +19,9 @@ export async function request<Data, Variables>(
   document: TypedDocumentString<Data, Variables>,
   variables: Variables,
 ): Promise<Data> {
-  const response = await fetch(`${CLIENTELE_URL}/graphql`, {
+  const response = await fetch(`${API_URL}/graphql`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${CLIENTELE_TOKEN}`, 'content-type': 'application/json' },
+    headers: { authorization: `Bearer ${API_TOKEN}`, 'content-type': 'application/json' },
     body: JSON.stringify({ query: document.toString(), variables }),
     signal: AbortSignal.timeout(30_000),
   });
