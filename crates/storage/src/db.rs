@@ -14,6 +14,7 @@ mod dialect;
 mod inspect;
 mod interrupter;
 mod lease;
+mod manager;
 mod metrics;
 mod pool;
 mod probe;

@@ -23,8 +23,8 @@ use tokio::{runtime::Handle, time::timeout};
 
 use super::{
     Dialect,
+    manager::{Postgres, Sqlite},
     metrics::Metrics,
-    pool::{Postgres, Sqlite},
     statement_span,
 };
 
@@ -42,7 +42,7 @@ pub(super) struct Lease {
     in_transaction: bool,
 }
 
-/// What all leases of a pool share.
+/// Shared by all leases of a pool.
 pub(super) struct PoolContext {
     pub metrics: Metrics,
     /// Set while the database is known to be unreachable.

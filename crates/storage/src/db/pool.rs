@@ -9,14 +9,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use deadpool::managed::{self, Metrics as Usage, PoolError, RecycleResult};
+use deadpool::managed::{self, Metrics as Usage, PoolError};
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
     SqlxPostgresConnector, SqlxSqliteConnector, Statement,
-    sqlx::{
-        self, ConnectOptions as _, Connection as _, Executor as _, pool::PoolOptions, postgres::PgConnectOptions,
-        sqlite::SqliteConnectOptions,
-    },
+    sqlx::{self, ConnectOptions as _, Connection as _, Executor as _, pool::PoolOptions},
 };
 use tokio::time::{sleep, timeout};
 
@@ -24,12 +21,11 @@ use super::{
     DatabaseSettings, Dialect,
     interrupter::Interrupter,
     lease::{CONNECTION_CLOSE_TIMEOUT, Lease, PoolContext, PooledConnection},
+    manager::{Postgres, Sqlite},
     metrics::Metrics,
     settings::{Purpose, postgres_session, sqlite_options},
 };
 
-/// A connection is tested before its use after this time: the database may have been restarted.
-const PING_AFTER: Duration = Duration::from_secs(1);
 /// A connection that isn't used for this time is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// The same for the connection of migrations, which is only needed at the start.
@@ -38,9 +34,6 @@ const MIGRATIONS_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// The interval at which the two limits above are checked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
-/// The pauses between two attempts to connect to a database that starts or has no free connection.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The interval at which closing checks whether all connections have come back.
 const CLOSE_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -68,66 +61,6 @@ macro_rules! with_pool {
             Kind::Sqlite($inner) => $result,
         }
     };
-}
-
-/// Opens and tests connections to PostgreSQL.
-pub(super) struct Postgres(PgConnectOptions);
-
-/// Opens and tests connections to a SQLite file.
-pub(super) struct Sqlite {
-    options: SqliteConnectOptions,
-    interrupter: Interrupter,
-}
-
-impl managed::Manager for Postgres {
-    type Type = sqlx::PgConnection;
-    type Error = sqlx::Error;
-
-    async fn create(&self) -> Result<Self::Type, sqlx::Error> {
-        let mut pause = SHORTEST_PAUSE;
-        loop {
-            match self.0.connect().await {
-                Err(error) if is_transient(&error) => sleep(pause).await,
-                connected => return connected,
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-
-    async fn recycle(&self, connection: &mut Self::Type, usage: &Usage) -> RecycleResult<sqlx::Error> {
-        test(connection, usage).await
-    }
-}
-
-impl managed::Manager for Sqlite {
-    type Type = sqlx::SqliteConnection;
-    type Error = sqlx::Error;
-
-    async fn create(&self) -> Result<Self::Type, sqlx::Error> {
-        let mut connection = self.options.connect().await?;
-        self.interrupter.clone().watch(&mut connection).await?;
-        Ok(connection)
-    }
-
-    async fn recycle(&self, connection: &mut Self::Type, usage: &Usage) -> RecycleResult<sqlx::Error> {
-        test(connection, usage).await
-    }
-}
-
-async fn test<C: sqlx::Connection>(connection: &mut C, usage: &Usage) -> RecycleResult<sqlx::Error> {
-    if usage.last_used() > PING_AFTER {
-        connection.ping().await?;
-    }
-    Ok(())
-}
-
-/// Returns true for an error of a database that starts, or whose connections are all in use.
-fn is_transient(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
-        sqlx::Error::Database(error) => error.is_transient_in_connect_phase(),
-        _ => false,
-    }
 }
 
 impl Pool {

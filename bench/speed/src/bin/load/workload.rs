@@ -294,7 +294,7 @@ fn lists(serial: u32, field: &str) -> [(&'static str, Value); 3] {
     ]
 }
 
-/// What the answer to a request with these lists contains.
+/// Texts in the answer to a request with these lists.
 fn written(serial: u32) -> Vec<(String, usize)> {
     let texts = [
         format!("\"line1\":\"{serial} Test Lane\""),
