@@ -18,6 +18,7 @@ mod limits;
 pub mod object;
 pub mod persisted;
 mod prepare;
+mod selection;
 mod server;
 pub mod settings;
 mod suggestion;

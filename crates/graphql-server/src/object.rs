@@ -5,17 +5,21 @@
 
 mod writer;
 
-use std::{borrow::Cow, ops::Deref};
+use std::{borrow::Cow, ops::Deref, sync::Arc};
 
 use async_graphql::{
-    Context, ID, Name, OutputType, PathSegment, Pos, Positioned, Value,
+    Context, ID, OutputType, Positioned,
     parser::types::{Field as Syntax, SelectionSet},
     registry::{Deprecation, MetaField, MetaInputValue, Registry},
 };
 use chrono::{DateTime as Instant, NaiveDate, Utc};
 
 pub use self::writer::{FieldBudget, JsonWriter, RawObject, list, maybe, maybe_list, object, text};
-use crate::{error::GraphqlError, prepare::collect};
+pub use crate::{
+    prepare::WRITTEN,
+    selection::{SelectedField, Selection},
+};
+use crate::{prepare::collect, selection::RootSelections};
 use clientele_core::scalar::{Date, DateTime, Decimal};
 
 /// The name of Relay's interface for objects with a global id.
@@ -251,53 +255,6 @@ pub fn list_of<T: Object>(registry: &mut Registry) -> String {
     format!("[{}]!", RawObject::<T>::create_type_info(registry))
 }
 
-/// A selection, prepared to be written for any number of objects of one type.
-#[derive(Debug, Default)]
-pub struct Selection {
-    pub fields: Vec<SelectedField>,
-    /// True if a field in it, on any level, has been refused.
-    refuses: bool,
-}
-
-/// One field to write.
-#[derive(Debug)]
-pub struct SelectedField {
-    /// The field's name in the schema.
-    pub name: &'static str,
-    /// The response key as JSON, with its colon.
-    key: String,
-    /// The index in the type's table; none for `__typename`.
-    index: Option<usize>,
-    pub selection: Selection,
-    pub arguments: Vec<(Name, Value)>,
-    /// The permission that the field requires.
-    requires: Option<&'static str>,
-    /// True if the caller lacks it.
-    refused: bool,
-    at: Pos,
-}
-
-impl SelectedField {
-    /// The value of an argument; none when it was left out, or null.
-    pub fn argument(&self, name: &str) -> Option<&Value> {
-        self.arguments
-            .iter()
-            .find(|(found, value)| found == name && *value != Value::Null)
-            .map(|(_, value)| value)
-    }
-
-    /// Reports an error of this field, directly below the field of the root that `context` belongs to.
-    pub fn report(&self, context: &Context<'_>, error: GraphqlError) {
-        let mut error = context.set_error_path(async_graphql::Error::from(error).into_server_error(self.at));
-        error.path.push(PathSegment::Field(self.response_key().to_owned()));
-        context.add_error(error);
-    }
-
-    fn response_key(&self) -> &str {
-        self.key.trim_end_matches(':').trim_matches('"')
-    }
-}
-
 impl Selection {
     /// Reads a prepared selection of objects of type `T`.
     pub fn of<T: Object>(selection: &SelectionSet) -> Self {
@@ -327,40 +284,14 @@ impl Selection {
                 at,
             }
         };
-        Self {
-            fields: collect(selection, T::NAME).map(field).collect(),
-            refuses: false,
-        }
+        Self::new(collect(selection, T::NAME).map(field).collect())
     }
 
-    /// The selected fields of this name, under any response key. Refused fields are left out.
-    pub fn below<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a SelectedField> {
-        self.fields
-            .iter()
-            .filter(move |field| field.name == name && !field.refused)
-    }
-
-    /// True if a field of this name is selected and not refused.
-    pub fn selects(&self, name: &str) -> bool {
-        self.below(name).next().is_some()
-    }
-
-    /// The same selection without the fields whose permission the caller lacks: they are neither loaded nor written.
-    #[must_use]
-    pub fn authorized(mut self, has: impl Fn(&str) -> bool) -> Self {
-        self.refuse(&has);
-        self
-    }
-
-    fn refuse(&mut self, has: &impl Fn(&str) -> bool) {
-        for field in &mut self.fields {
-            field.refused = field.requires.is_some_and(|permission| !has(permission));
-            if field.refused {
-                field.selection = Self::default();
-            } else {
-                field.selection.refuse(has);
-            }
-            self.refuses |= field.refused || field.selection.refuses;
-        }
+    /// The selection of the current field of the root, for objects of type `T`.
+    pub fn of_root<T: Object>(context: &Context<'_>) -> Arc<Self> {
+        let field = &context.item.node;
+        let roots = context.data_opt::<RootSelections>();
+        let known = roots.and_then(|roots| roots.get(&field.response_key().node, T::NAME, Self::of::<T>));
+        known.unwrap_or_else(|| Arc::new(Self::of::<T>(&field.selection_set.node)))
     }
 }

@@ -11,6 +11,7 @@ mod literals;
 mod merging;
 mod rules;
 mod size;
+mod split;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -28,16 +29,17 @@ use async_graphql::{
 };
 use async_graphql_value::Value;
 
-use self::variables::Declared;
-pub use self::{flatten::collect, variables::Values};
+pub use self::{flatten::collect, split::WRITTEN, variables::Values};
 pub(crate) use self::{
     flatten::{fields, is_placeholder, root},
     input::{form, not_of_enum},
     rules::is_only,
 };
+use self::{split::Flat, variables::Declared};
 use crate::{
     error::{Code, GraphqlError, RequestError, internal},
     limits::{DocumentSize, Limits},
+    selection::RootSelections,
 };
 
 /// A document that may be executed any number of times.
@@ -54,7 +56,7 @@ struct Operation {
     name: Option<Name>,
     variables: Vec<Declared>,
     /// The flattened operation, if it has no conditions.
-    flat: Option<Arc<Positioned<OperationDefinition>>>,
+    flat: Option<Arc<Flat>>,
 }
 
 /// One operation with its coerced variables, which are not filled in yet: that can take much more memory, so the size
@@ -62,14 +64,16 @@ struct Operation {
 pub(super) struct Coerced {
     name: Option<Name>,
     pub values: Values,
-    pub flat: Arc<Positioned<OperationDefinition>>,
+    pub flat: Arc<Flat>,
 }
 
 /// One operation with its variables' values in it.
 pub struct Prepared {
     name: Option<Name>,
+    /// What async-graphql executes.
     pub(super) operation: OperationDefinition,
-    /// The same selections for the writer of the answer, as async-graphql consumes the operation.
+    pub(super) selections: RootSelections,
+    /// All selections, for the writer of the answer.
     pub(super) shape: Arc<Positioned<OperationDefinition>>,
     pub(super) cost: usize,
 }
@@ -171,7 +175,7 @@ impl Parsed {
             let definitions = &operation.node.variable_definitions;
             let variables = literals::check(&flat.node, definitions, &condition_variables, registry);
             let variables = variables.map_err(RequestError::new)?;
-            let flat = (!conditional).then(|| Arc::new(flat));
+            let flat = (!conditional).then(|| Arc::new(Flat::new(flat, registry)));
             operations.push(Operation {
                 name: name.cloned(),
                 variables,
@@ -179,7 +183,8 @@ impl Parsed {
             });
         }
         if !conditional {
-            weight = weight.saturating_add(copied);
+            // The flattened operations, and the syntax and the tables of the selections in them.
+            weight = weight.saturating_add(copied.saturating_mul(3));
         }
         Ok(Document {
             syntax,
@@ -211,7 +216,7 @@ impl Document {
                 let source = all.find(|(name, _)| *name == operation.name.as_ref());
                 let (_, source) = source.ok_or_else(internal)?;
                 let flat = flatten::flatten(source, &self.syntax, registry, limits, Some(&values), &mut 0)?;
-                Arc::new(flat)
+                Arc::new(Flat::new(flat, registry))
             }
         };
         Ok(Coerced {
@@ -244,12 +249,15 @@ impl Coerced {
     /// # Errors
     /// Values that are too large for the number of places that use them.
     pub fn fill(self, limits: &Limits, cost: usize) -> Result<Prepared, GraphqlError> {
-        let Self { name, values, flat } = self;
+        let Self { name, mut values, flat } = self;
         limits.copies_within(values.copies())?;
+        let mut operation = flat.executed.clone();
+        values.fill(&mut operation.selection_set.node);
         Ok(Prepared {
             name,
-            operation: values.fill(&flat.node),
-            shape: flat,
+            operation,
+            selections: flat.selections.filled(|set| values.fill(set)),
+            shape: flat.whole.clone(),
             cost,
         })
     }

@@ -174,7 +174,7 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
             }
         };
         let coerced = document.coerce(self.registry(), limits, operation_name, variables)?;
-        let size = measure(&coerced.flat.node, &coerced.values, &self.prices);
+        let size = measure(&coerced.flat.whole.node, &coerced.values, &self.prices);
         if let Err(error) = self.admit(document.text, &size, context) {
             return Err(RequestError {
                 cost: Some(size.cost),
@@ -212,9 +212,15 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
     }
 
     /// Executes an operation that was [prepared](Self::prepare). Resolvers find `data` in their context.
-    pub async fn run(&self, prepared: Prepared, data: Data, request_id: &str) -> Answer {
-        let Prepared { operation, shape, .. } = prepared;
+    pub async fn run(&self, prepared: Prepared, mut data: Data, request_id: &str) -> Answer {
+        let Prepared {
+            operation,
+            selections,
+            shape,
+            ..
+        } = prepared;
         let mut request = Request::new("");
+        data.insert(selections);
         request.data = data;
         request.set_parsed_query(ExecutableDocument {
             operations: DocumentOperations::Single(shape.position_node(operation)),

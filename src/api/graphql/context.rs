@@ -17,8 +17,8 @@ pub type Answer<T> = Option<RawObject<T>>;
 
 /// The selection of the current field, for objects of type `T`, without fields that the caller may not read. A request
 /// to sign in has no caller.
-pub fn selection<T: Object>(context: &Context<'_>) -> Result<Selection> {
-    let selection = Selection::of::<T>(&context.item.node.selection_set.node);
+pub fn selection<T: Object>(context: &Context<'_>) -> Result<Arc<Selection>> {
+    let selection = Selection::of_root::<T>(context);
     let caller = context.data_opt::<Caller>();
     if caller.is_some_and(Caller::can_everything) {
         return Ok(selection);

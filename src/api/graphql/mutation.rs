@@ -256,7 +256,7 @@ where
         client_mutation_id,
         conflicting,
     };
-    RawObject::object(context, row, &selection::<T>(context)?)
+    RawObject::object(context, row, &*selection::<T>(context)?)
         .map(Some)
         .map_err(|error| if is_stored { incomplete().into() } else { error })
 }

@@ -10,7 +10,7 @@ use async_graphql::{
 };
 use bytes::Bytes;
 use graphql_server::{
-    object::{NODE, meta_field},
+    object::{NODE, WRITTEN, meta_field},
     raw,
 };
 
@@ -44,7 +44,7 @@ impl OutputType for Node {
                 possible_types,
                 extends: false,
                 inaccessible: false,
-                tags: Vec::new(),
+                tags: vec![WRITTEN.to_owned()],
                 keys: None,
                 visible: None,
                 rust_typename: Some(std::any::type_name::<Self>()),

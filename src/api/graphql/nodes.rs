@@ -154,7 +154,7 @@ impl Rows {
         let of_clients = LoadPlan::of_clients(&[&client])?;
         let of_values = LoadPlan::of_links(links)?;
         let of_messages = LoadPlan::of_messages(&[&message])?;
-        let parts = selected_parts([&client]);
+        let parts = selected_parts([&*client]);
         let clients = loaders.load_many(ids.iter().filter_map(|id| owner(id, parts))).await?;
         let clients = read(clients, caller)?;
         let messages = loaders.load_many(ids.iter().filter_map(|id| message_key(id))).await?;
@@ -360,5 +360,5 @@ async fn around(
 
 fn write<T: Object>(context: &Context<'_>, row: Option<T::Row<'_>>, entry: Option<usize>) -> Result<Option<Node>> {
     let Some(row) = row else { return Ok(None) };
-    Ok(Some(Node(text::<T>(context, row, &selection::<T>(context)?, entry)?)))
+    Ok(Some(Node(text::<T>(context, row, &*selection::<T>(context)?, entry)?)))
 }

@@ -75,7 +75,7 @@ impl Query {
         let selection = selection::<Client>(context)?;
         let load_plan = LoadPlan::of_clients(&[&selection])?;
         let (clients, loaders, caller) = (context.data::<Clients>()?, loaders(context)?, caller(context)?);
-        let Some((client, definitions)) = clients.get(caller, &named, selected_parts([&selection])).await? else {
+        let Some((client, definitions)) = clients.get(caller, &named, selected_parts([&*selection])).await? else {
             return Ok(None);
         };
         let loaded = LoadedData::around([&client], &load_plan, definitions, loaders, caller).await?;

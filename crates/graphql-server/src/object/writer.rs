@@ -14,7 +14,7 @@ use async_graphql::{
 };
 use bytes::Bytes;
 
-use super::{NODE, Object, SelectedField, Selection};
+use super::{NODE, Object, SelectedField, Selection, WRITTEN};
 use crate::{
     answer::raw,
     error::{Code, GraphqlError},
@@ -249,7 +249,7 @@ impl<T: Object> OutputType for RawObject<T> {
                 visible: None,
                 inaccessible: false,
                 interface_object: false,
-                tags: Vec::new(),
+                tags: vec![WRITTEN.to_owned()],
                 is_subscription: false,
                 rust_typename: Some(std::any::type_name::<Self>()),
                 directive_invocations: Vec::new(),

@@ -302,7 +302,7 @@ pub(crate) fn is_placeholder(field: &Field) -> bool {
 
 /// The placeholder of an empty selection, for which async-graphql would answer null. It is left out of the answer. No
 /// caller can select it, because an alias is never empty.
-fn placeholder(pos: Pos) -> Positioned<Selection> {
+pub(super) fn placeholder(pos: Pos) -> Positioned<Selection> {
     Positioned::new(
         Selection::Field(Positioned::new(
             Field {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use async_graphql::{
     Name, Pos, Positioned, Value as ConstValue, Variables,
-    parser::types::{Directive, OperationDefinition, Selection, SelectionSet},
+    parser::types::{Directive, Selection, SelectionSet},
     registry::Registry,
 };
 use async_graphql_value::Value;
@@ -106,15 +106,9 @@ impl Values {
             })
     }
 
-    /// A copy of a flattened operation without variables. Its conditions must have been evaluated, and the size of the
-    /// copy checked.
-    pub fn fill(mut self, operation: &OperationDefinition) -> OperationDefinition {
-        let mut filled = operation.clone();
-        self.fill_set(&mut filled.selection_set.node);
-        filled
-    }
-
-    fn fill_set(&mut self, set: &mut SelectionSet) {
+    /// Replaces the variables in a copy of a part of the flattened operation. Each part is filled once. Its conditions
+    /// must have been evaluated, and the size of the copies checked.
+    pub fn fill(&mut self, set: &mut SelectionSet) {
         for item in &mut set.items {
             match &mut item.node {
                 Selection::Field(field) => {
@@ -123,9 +117,9 @@ impl Values {
                     for directive in &mut field.directives {
                         self.fill_arguments(&mut directive.node.arguments);
                     }
-                    self.fill_set(&mut field.selection_set.node);
+                    self.fill(&mut field.selection_set.node);
                 }
-                Selection::InlineFragment(part) => self.fill_set(&mut part.node.selection_set.node),
+                Selection::InlineFragment(part) => self.fill(&mut part.node.selection_set.node),
                 Selection::FragmentSpread(_) => {}
             }
         }
