@@ -20,7 +20,7 @@ use std::{
 
 use axum::{
     body::{Body, HttpBody},
-    extract::{Request, State},
+    extract::Request,
     http::{
         HeaderValue, Version,
         header::{CONNECTION, ORIGIN},
@@ -52,7 +52,7 @@ const SCRAPES: usize = 2;
 pub struct Admission<A: Application> {
     permits: RequestPermits,
     body_timeout: Duration,
-    /// True when pages of other origins may read responses: a layer outside of [`admit`] adds headers for them.
+    /// True when pages of other origins may read responses: a layer outside of [`Self::admit`] adds headers for them.
     has_cors: bool,
     prepared: Arc<PreparedRefusal<A>>,
     refused: Arc<Refused>,
@@ -78,14 +78,14 @@ impl<A: Application> Admission<A> {
             application,
             has_cors,
             prepared: Arc::new(PreparedRefusal::new(Refusal::Overload, |headers| {
-                headers::add_to(headers, false, settings.is_secure());
+                headers::add(headers, false, settings.is_secure());
             })),
             refused: Arc::default(),
         }
     }
 
     /// Refuses a request that can't even wait, before anything else is done for it: under overload, the cost of
-    /// refusals is lost to the other requests. None for requests that [`admit`] decides about.
+    /// refusals is lost to the other requests. None for requests that [`Self::admit`] decides about.
     pub fn refuse_at_once<B>(&self, request: &mut Request<B>, from: PeerAddress) -> Option<Response> {
         let is_exempt = self
             .exempt(request)
@@ -125,6 +125,48 @@ impl<A: Application> Admission<A> {
         })
     }
 
+    /// Passes a request on when it has a permit. Answers 408 in place of an application whose request body was late.
+    pub async fn admit(&self, mut request: Request, next: Next) -> Response {
+        let exempt = self.exempt(&request).and_then(|permits| permits.try_acquire().ok());
+        let permit = match exempt {
+            Some(_) => None,
+            None => {
+                let origin = self.origin(&mut request);
+                let Some(permit) = self.permits.acquire(origin).await else {
+                    return self.refuse(&Refusable::of(&request));
+                };
+                request.extensions_mut().insert(permit.clone());
+                Some(permit)
+            }
+        };
+        let (refusable, version) = (Refusable::of(&request), request.version());
+        let mut is_late = None;
+        // A GET has no body to wait for.
+        if !request.body().is_end_stream() {
+            let (late, permit) = (is_late.insert(Arc::<AtomicBool>::default()).clone(), permit.clone());
+            let report = request.extensions().get().cloned();
+            let patience = self.body_timeout;
+            request = request.map(|body| Body::new(RequestBody::new(body, patience, late, permit, report)));
+        }
+        let response = next.run(request).await;
+        if is_late.is_some_and(|late| late.load(Ordering::Relaxed)) {
+            let mut response = refusable.refuse(Refusal::BodyTimeout);
+            if version < Version::HTTP_2 {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            return response;
+        }
+        match permit.is_some_and(|permit| permit.is_refused()) {
+            true => self.refuse(&refusable),
+            false => response,
+        }
+    }
+
+    pub const fn application(&self) -> &A {
+        &self.application
+    }
+
     fn refuse(&self, request: &Refusable<A>) -> Response {
         self.refused.count();
         request.refuse(Refusal::Overload)
@@ -157,49 +199,5 @@ impl Refused {
             sleep(BETWEEN_LINES).await;
         }
         self.is_reporting.store(false, Ordering::Relaxed);
-    }
-}
-
-/// Passes a request on when it has a permit. Answers 408 in place of an application whose request body was late.
-pub async fn admit<A: Application>(
-    State(admission): State<Admission<A>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let exempt = admission
-        .exempt(&request)
-        .and_then(|permits| permits.try_acquire().ok());
-    let permit = match exempt {
-        Some(_) => None,
-        None => {
-            let origin = admission.origin(&mut request);
-            let Some(permit) = admission.permits.acquire(origin).await else {
-                return admission.refuse(&Refusable::of(&request));
-            };
-            request.extensions_mut().insert(permit.clone());
-            Some(permit)
-        }
-    };
-    let (refusable, version) = (Refusable::of(&request), request.version());
-    let mut is_late = None;
-    // A GET has no body to wait for.
-    if !request.body().is_end_stream() {
-        let (late, permit) = (is_late.insert(Arc::<AtomicBool>::default()).clone(), permit.clone());
-        let report = request.extensions().get().cloned();
-        let patience = admission.body_timeout;
-        request = request.map(|body| Body::new(RequestBody::new(body, patience, late, permit, report)));
-    }
-    let response = next.run(request).await;
-    if is_late.is_some_and(|late| late.load(Ordering::Relaxed)) {
-        let mut response = refusable.refuse(Refusal::BodyTimeout);
-        if version < Version::HTTP_2 {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
-        }
-        return response;
-    }
-    match permit.is_some_and(|permit| permit.is_refused()) {
-        true => admission.refuse(&refusable),
-        false => response,
     }
 }

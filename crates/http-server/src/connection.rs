@@ -38,7 +38,7 @@ use super::{
     Application, HttpSettings,
     activity::Activity,
     admission::Admission,
-    host, proxy,
+    headers, host, proxy,
     report::Reason,
     tls::Certificates,
     tracked_body::{Streams, TrackedBody},
@@ -186,12 +186,14 @@ impl<A: Application> Service<Request<Incoming>> for Answering<A> {
         }
         request.extensions_mut().insert(address);
         let most = connections.settings.unsent_bytes_per_connection;
+        let is_page = A::is_page(request.uri().path());
         let answer = connections.router.call(request);
         let connections = connections.clone();
         Box::pin(async move {
             // A caller that doesn't read its responses gets no others.
             running.activity().room(most).await;
             let mut answer = answer.await?;
+            headers::add(answer.headers_mut(), is_page, connections.settings.is_secure());
             connections.ask_to_leave(version, &mut answer);
             running.activity().answered();
             Ok(answer.map(|body| TrackedBody::new(body, running)))

@@ -1,19 +1,12 @@
 //! Security headers of every response, unless the application has set them itself. One function instead of six layers
 //! of tower-http, because it also adds them to prepared refusals.
 
-use axum::{
-    extract::{Request, State},
-    http::{
-        HeaderMap, HeaderName, HeaderValue,
-        header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
-        },
+use axum::http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
     },
-    middleware::Next,
-    response::Response,
 };
-
-use crate::application::Application;
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 /// A response is no page: browsers load, run and frame nothing of it.
@@ -25,16 +18,8 @@ const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 const TWO_YEARS: HeaderValue = HeaderValue::from_static("max-age=63072000");
 
-/// `secure` is true when this server speaks TLS itself.
-pub async fn add<A: Application>(State(secure): State<bool>, request: Request, next: Next) -> Response {
-    let page = A::is_page(request.uri().path());
-    let mut response = next.run(request).await;
-    add_to(response.headers_mut(), page, secure);
-    response
-}
-
-/// `page` is true for [pages](Application::is_page).
-pub fn add_to(headers: &mut HeaderMap, page: bool, secure: bool) {
+/// `page` is true for [pages](crate::Application::is_page), `secure` when this server speaks TLS itself.
+pub fn add(headers: &mut HeaderMap, page: bool, secure: bool) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     put(headers, CACHE_CONTROL, NO_STORE);
     put(headers, REFERRER_POLICY, NO_REFERRER);

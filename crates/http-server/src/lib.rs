@@ -42,7 +42,13 @@ mod watched;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use axum::{Router, middleware::from_fn_with_state};
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
+use clientele_core::trace;
 use hyper_util::service::TowerToHyperService;
 use tokio::{net::TcpListener, sync::watch};
 use tower_http::cors::CorsLayer;
@@ -50,7 +56,9 @@ use tower_http::cors::CorsLayer;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub use self::tests::fuzzing;
-use self::{admission::Admission, connection::Connections, tls::Certificates};
+use self::{
+    admission::Admission, connection::Connections, refusal::Refusable, request_log::Observed, tls::Certificates,
+};
 pub use self::{
     application::{Application, EndedRequest, Refusal},
     panics::log_without_messages,
@@ -134,16 +142,11 @@ impl<A: Application> Server<A> {
             application,
         } = self;
         let admission = Admission::new(&settings, cors.is_some(), application.clone());
-        // The outermost layer comes last.
-        let router = router
-            .layer(from_fn_with_state(admission.clone(), admission::admit::<A>))
-            .layer(axum::middleware::from_fn(panics::answer::<A>))
-            .layer(from_fn_with_state(application.clone(), request_log::observe::<A>));
+        let router = router.layer(from_fn_with_state(admission.clone(), answer::<A>));
         let router = match cors {
             Some(cors) => router.layer(cors),
             None => router,
         };
-        let router = router.layer(from_fn_with_state(settings.is_secure(), headers::add::<A>));
         let reloading = certificates.as_ref().map(|all| all.watch(settings.certificate_poll));
         let connections = Connections {
             builder: connection::builder(&settings),
@@ -159,4 +162,14 @@ impl<A: Application> Server<A> {
             reloading.abort();
         }
     }
+}
+
+/// Answers a request: observed, safe from panics, and with a permit. One function, because each layer of axum moves and
+/// boxes the rest of the request.
+async fn answer<A: Application>(State(admission): State<Admission<A>>, mut request: Request, next: Next) -> Response {
+    let observed = Observed::begin(admission.application().clone(), &mut request);
+    let refusable = Refusable::<A>::of(&request);
+    let answer = panics::caught(refusable, admission.admit(request, next));
+    let response = trace::within(observed.context(), answer).await;
+    observed.end(response)
 }

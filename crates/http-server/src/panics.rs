@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use axum::{extract::Request, middleware::Next, response::Response};
+use axum::response::Response;
 use futures_util::FutureExt;
 
 use crate::{
@@ -35,12 +35,11 @@ fn within_project(file: &str) -> &str {
 }
 
 /// Answers 500 in place of an application that panicked.
-pub async fn answer<A: Application>(request: Request, next: Next) -> Response {
-    let refusable = Refusable::<A>::of(&request);
-    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+pub async fn caught<A: Application>(request: Refusable<A>, response: impl Future<Output = Response>) -> Response {
+    match AssertUnwindSafe(response).catch_unwind().await {
         Ok(response) => response,
         // The log line of the request has the cause.
-        Err(_) => refusable.refuse(Refusal::Panic),
+        Err(_) => request.refuse(Refusal::Panic),
     }
 }
 

@@ -2,15 +2,13 @@
 
 use std::{
     fmt,
-    net::IpAddr,
+    hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use axum::http::{HeaderName, HeaderValue};
 use moka::sync::Cache;
-use rand::Rng;
-use ring::hmac;
 
 use crate::proxy::PeerAddress;
 use clientele_core::{
@@ -199,24 +197,23 @@ type Credentials<'a> = (&'a HeaderName, &'a HeaderValue);
 
 /// A keyed hash of credentials and of the network that they come from: other networks must not learn from waiting times
 /// whether credentials are valid.
-type CredentialKey = [u8; 32];
+type CredentialKey = [u64; 2];
 
 /// The flows of credentials that were valid when they were last checked. This decides only whose share a request is
 /// charged to: each request is authenticated afterwards.
 struct KnownCredentials {
-    key: hmac::Key,
+    /// With random keys, so that nobody can find two credentials with the same hashes.
+    hashers: [RandomState; 2],
     flows: Cache<CredentialKey, Flow>,
 }
 
 impl Default for KnownCredentials {
     fn default() -> Self {
-        let mut key = [0; 32];
-        rand::rng().fill_bytes(&mut key);
         let flows = Cache::builder()
             .max_capacity(MOST_CREDENTIALS)
             .time_to_idle(LONGEST_IDLE);
         Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+            hashers: Default::default(),
             flows: flows.build(),
         }
     }
@@ -232,17 +229,8 @@ impl KnownCredentials {
     /// None without credentials.
     fn key(&self, credentials: Option<Credentials<'_>>, from: PeerAddress) -> Option<CredentialKey> {
         let (header, value) = credentials?;
-        let mut context = hmac::Context::with_key(&self.key);
-        context.update(header.as_str().as_bytes());
-        context.update(&[0]);
-        context.update(value.as_bytes());
-        let network = match Network::of_one_caller(from.0) {
-            IpAddr::V4(address) => address.to_ipv6_mapped(),
-            IpAddr::V6(address) => address,
-        };
-        context.update(&network.octets());
-        let mut key = CredentialKey::default();
-        key.copy_from_slice(context.sign().as_ref());
-        Some(key)
+        let network = Network::of_one_caller(from.0);
+        let hash = |hasher: &RandomState| hasher.hash_one((header.as_str(), value.as_bytes(), network));
+        Some(self.hashers.each_ref().map(hash))
     }
 }

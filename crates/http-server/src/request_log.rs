@@ -7,12 +7,11 @@ use std::time::Instant;
 
 use axum::{
     body::HttpBody,
-    extract::{MatchedPath, Request, State},
+    extract::{MatchedPath, Request},
     http::{Method, StatusCode, Version},
-    middleware::Next,
     response::Response,
 };
-use clientele_core::trace::{self, ActiveSpan, TraceId};
+use clientele_core::trace::{self, ActiveSpan, SpanContext, TraceId};
 use tracing::field::display;
 
 use crate::{
@@ -23,45 +22,63 @@ use crate::{
     request_span::{self, RequestedTrace},
 };
 
-pub async fn observe<A: Application>(State(application): State<A>, mut request: Request, next: Next) -> Response {
-    let id = RequestId::of(&request);
-    let report = RequestReport::default();
-    let caller = request_span::of_caller(request.headers());
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let span = match request_span::is_traced(route.as_ref().map(MatchedPath::as_str)) {
-        true => trace::start_untrusted(caller),
-        false => None,
-    };
-    let context = span.as_ref().map(ActiveSpan::context);
-    let requested = RequestedTrace::new(caller, context);
-    let mut line = Line {
-        application,
-        method: request.method().clone(),
-        version: request.version(),
-        route,
-        address: request.extensions().get().copied(),
-        id: id.clone(),
-        report: report.clone(),
-        trace: context.or(caller).map(|context| context.trace),
-        span,
-        asks_for_trace: requested.is_some(),
-        start: Instant::now(),
-        response: None,
-    };
-    request.extensions_mut().insert(id);
-    request.extensions_mut().insert(report);
-    if let Some(requested) = requested {
-        request.extensions_mut().insert(requested);
+/// A request from its head to that of its response.
+pub struct Observed<A: Application> {
+    line: Line<A>,
+    context: Option<SpanContext>,
+}
+
+impl<A: Application> Observed<A> {
+    /// Puts the id and the report of a request into its extensions, and starts its span.
+    pub fn begin(application: A, request: &mut Request) -> Self {
+        let id = RequestId::of(request);
+        let report = RequestReport::default();
+        let caller = request_span::of_caller(request.headers());
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let span = match request_span::is_traced(route.as_ref().map(MatchedPath::as_str)) {
+            true => trace::start_untrusted(caller),
+            false => None,
+        };
+        let context = span.as_ref().map(ActiveSpan::context);
+        let requested = RequestedTrace::new(caller, context);
+        let line = Line {
+            application,
+            method: request.method().clone(),
+            version: request.version(),
+            route,
+            address: request.extensions().get().copied(),
+            id: id.clone(),
+            report: report.clone(),
+            trace: context.or(caller).map(|context| context.trace),
+            span,
+            asks_for_trace: requested.is_some(),
+            start: Instant::now(),
+            response: None,
+        };
+        request.extensions_mut().insert(id);
+        request.extensions_mut().insert(report);
+        if let Some(requested) = requested {
+            request.extensions_mut().insert(requested);
+        }
+        Self { line, context }
     }
-    let mut response = trace::within(context, next.run(request)).await;
-    let errors = response.extensions_mut().remove::<ErrorReport>();
-    line.response = Some(Responded {
-        status: response.status(),
-        bytes: response.body().size_hint().exact(),
-        errors,
-    });
-    line.id.write(&mut response);
-    response
+
+    /// The span's context. None if the request has no span.
+    pub const fn context(&self) -> Option<SpanContext> {
+        self.context
+    }
+
+    /// Adds the id of the request to its response, and logs and reports both.
+    pub fn end(mut self, mut response: Response) -> Response {
+        let errors = response.extensions_mut().remove::<ErrorReport>();
+        self.line.response = Some(Responded {
+            status: response.status(),
+            bytes: response.body().size_hint().exact(),
+            errors,
+        });
+        self.line.id.write(&mut response);
+        response
+    }
 }
 
 struct Responded {
