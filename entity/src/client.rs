@@ -14,6 +14,7 @@ pub struct Model {
     pub first_name: String,
     pub middle_name: Option<String>,
     pub last_name: String,
+    #[serde(with = "crate::date")]
     pub birth_date: Option<Date>,
     pub gender: Option<String>,
     pub email_address: Option<String>,

@@ -14,6 +14,7 @@ pub struct Model {
     pub document_type: String,
     pub document_id: String,
     pub issuing_authority: Option<String>,
+    #[serde(with = "crate::date")]
     pub valid_until: Option<Date>,
     /// The key of its template.
     #[serde(default)]

@@ -19,6 +19,7 @@ pub mod custom_field_option;
 pub mod custom_field_role;
 pub mod custom_field_set;
 pub mod custom_field_value;
+pub mod date;
 pub mod definition_version;
 pub mod exact;
 pub mod id_document;
@@ -62,6 +63,9 @@ pub trait Collection: Table<Model: Member> {}
 /// A row of a collection.
 pub trait Member: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync {
     fn encoded_key(&self) -> &str;
+
+    /// The place among the members.
+    fn position(&self) -> i32;
 }
 
 macro_rules! collections {
@@ -76,6 +80,10 @@ macro_rules! collections {
             impl Member for $module::Model {
                 fn encoded_key(&self) -> &str {
                     &self.encoded_key
+                }
+
+                fn position(&self) -> i32 {
+                    self.position
                 }
             }
         )+

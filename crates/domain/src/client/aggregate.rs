@@ -1,6 +1,6 @@
 //! Reads a client and the requested collections in one statement.
 //!
-//! The row and each collection come as JSON arrays of their columns and are decoded straight into the typed rows.
+//! The row and each collection come as one column, and are decoded straight into the typed rows.
 
 use std::{
     collections::HashMap,
@@ -8,9 +8,9 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use entity::{Collection, address, client, custom_field_value, id_document};
+use entity::{Collection, Member, address, client, custom_field_value, id_document};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use super::Clients;
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     definitions::{self, Definitions},
 };
 use clientele_core::error::{Error, Result};
-use clientele_storage::db::{Connection, Dialect, Transaction};
+use clientele_storage::db::{Connection, Dialect, Transaction, record, records};
 
 /// The parts of a client to read with its row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -183,22 +183,21 @@ fn write_columns(dialect: Dialect, parts: ClientParts) -> String {
     let mut column = |expression: String| {
         let _ = write!(sql, ", {expression}");
     };
-    column(dialect.cast_to_text(&dialect.row::<client::Entity>("c")));
-    column(collection::<address::Entity>(dialect, parts.addresses));
-    column(collection::<id_document::Entity>(dialect, parts.id_documents));
-    column(collection::<custom_field_value::Entity>(dialect, parts.custom_values));
+    column(dialect.record::<client::Entity>("c"));
+    column(select_collection::<address::Entity>(dialect, parts.addresses));
+    column(select_collection::<id_document::Entity>(dialect, parts.id_documents));
+    column(select_collection::<custom_field_value::Entity>(
+        dialect,
+        parts.custom_values,
+    ));
     sql
 }
 
-fn collection<T: Collection>(dialect: Dialect, is_requested: bool) -> String {
+fn select_collection<T: Collection>(dialect: Dialect, is_requested: bool) -> String {
     if !is_requested {
         return "NULL".to_owned();
     }
-    let rows = dialect.cast_to_text(&dialect.json_collect(&dialect.row::<T>("m"), "m.position"));
-    format!(
-        "(SELECT {rows} FROM {} m WHERE m.client_key = c.encoded_key)",
-        T::table()
-    )
+    dialect.records::<T>("m.client_key = c.encoded_key")
 }
 
 /// A row lock on PostgreSQL.
@@ -305,23 +304,25 @@ pub(super) async fn within(
 
 /// Decodes a client, and its size in memory.
 fn decode(row: &QueryResult) -> Result<(Aggregate, usize)> {
-    let client: String = row.try_get_by_index(1)?;
-    let mut bytes = size_of::<Aggregate>() + client.len();
+    let (client, length) = record(row, 1)?;
+    let mut bytes = size_of::<Aggregate>() + length;
     let aggregate = Aggregate {
-        client: serde_json::from_str(&client).map_err(Error::internal)?,
-        addresses: decode_collection(row, 2, &mut bytes)?,
-        id_documents: decode_collection(row, 3, &mut bytes)?,
-        custom_values: decode_collection(row, 4, &mut bytes)?,
+        client,
+        addresses: collection(row, 2, &mut bytes)?,
+        id_documents: collection(row, 3, &mut bytes)?,
+        custom_values: collection(row, 4, &mut bytes)?,
     };
     Ok((aggregate, bytes))
 }
 
-fn decode_collection<M: DeserializeOwned>(row: &QueryResult, at: usize, bytes: &mut usize) -> Result<Option<Vec<M>>> {
-    let Some(text) = row.try_get_by_index::<Option<String>>(at)? else {
+/// Decodes the members of a collection, in their order.
+fn collection<M: Member>(row: &QueryResult, at: usize, bytes: &mut usize) -> Result<Option<Vec<M>>> {
+    let Some((mut members, length)) = records::<M>(row, at)? else {
         return Ok(None);
     };
-    let members: Vec<M> = serde_json::from_str(&text).map_err(Error::internal)?;
-    *bytes += text.len() + members.len() * size_of::<M>();
+    // Sorting is cheaper here than in the database.
+    members.sort_by_key(M::position);
+    *bytes += length + members.len() * size_of::<M>();
     Ok(Some(members))
 }
 

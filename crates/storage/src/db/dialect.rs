@@ -45,8 +45,25 @@ impl Dialect {
 
     /// The expression for a JSON array of a row's columns, in the order of its model's fields.
     pub fn row<T: Table>(self, alias: &str) -> String {
-        let columns: Vec<String> = T::columns().iter().map(|column| format!("{alias}.{column}")).collect();
-        self.json_array(&columns.join(", "))
+        self.json_array(&columns::<T>(alias))
+    }
+
+    /// The expression for a row, as [`record`](super::record) reads it.
+    pub fn record<T: Table>(self, alias: &str) -> String {
+        match self {
+            Self::Postgres => format!("ROW({})", columns::<T>(alias)),
+            Self::Sqlite => self.row::<T>(alias),
+        }
+    }
+
+    /// The expression for all rows of a table with the alias `m` for which a condition holds, as
+    /// [`records`](super::records) reads them.
+    pub fn records<T: Table>(self, condition: &str) -> String {
+        let (row, table) = (self.record::<T>("m"), T::table());
+        match self {
+            Self::Postgres => format!("ARRAY(SELECT {row} FROM {table} m WHERE {condition})"),
+            Self::Sqlite => format!("(SELECT json_group_array({row}) FROM {table} m WHERE {condition})"),
+        }
     }
 
     /// The aggregate of JSON values as one JSON array in the given order; `[]` without rows.
@@ -115,4 +132,10 @@ impl Dialect {
             }
         }
     }
+}
+
+/// The columns of a table, in the order of its model's fields.
+fn columns<T: Table>(alias: &str) -> String {
+    let columns: Vec<String> = T::columns().iter().map(|column| format!("{alias}.{column}")).collect();
+    columns.join(", ")
 }

@@ -176,7 +176,7 @@ async fn statements_of_a_repetition_do_not_depend_on_definitions(server: &TestSe
         data(server, SHOWN, input).await;
         let all = server.statements();
         // Each stored outcome is read by itself; the linked clients are loaded together.
-        let loads = all.iter().filter(|sql| sql.contains("array(c.encoded_key"));
+        let loads = all.iter().filter(|sql| sql.contains("(c.encoded_key, c.client_id"));
         assert_eq!(loads.count(), 1, "{all:#?}");
     }
 }
