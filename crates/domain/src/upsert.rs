@@ -21,6 +21,7 @@ use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use entity::{Table, client, message, raised_message};
+use sea_orm::Value;
 use serde::{Deserialize, Serialize};
 
 pub use import::{
@@ -381,7 +382,7 @@ impl Upsert<'_> {
             let head = head.unwrap_or_default();
             let head = audit.append(transaction, &mut batch, self.caller, &change, &head, self.now);
             let head = head.await?;
-            batch.put_columns::<client::Entity>(&ClientRow::columns(), &[ClientRow::new(&row, &head)])?;
+            batch.put_one::<client::Entity, 2>(&row, head_columns(&head));
             diff.write(&row.encoded_key, &mut batch)?;
             SearchRows::write_changes(before.as_ref(), &after, &mut batch)?;
         }
@@ -471,6 +472,11 @@ fn events(before: &Aggregate, after: &Aggregate, diff: &ClientDiff<'_>) -> Vec<E
 
 /// The columns of a client's row with the end of its audit chain, which readers of clients don't need.
 const HEAD_COLUMNS: [&str; 2] = ["history_head", "history_count"];
+
+fn head_columns(head: &Head) -> [(&'static str, Value); 2] {
+    let [seal, count] = HEAD_COLUMNS;
+    [(seal, head.seal.clone().into()), (count, head.count.into())]
+}
 
 /// A client's row with the end of its audit chain.
 #[derive(Serialize)]

@@ -1,14 +1,14 @@
 //! Writes that are sent to the database together, in one round trip.
 //!
 //! PostgreSQL gets one statement, whose parts see the same rows and run in no defined order: no two may change the same
-//! row. SQLite gets the writes one after the other. The SQL text depends on the kinds of writes, never on the number of
-//! rows.
+//! row. SQLite gets the writes one after the other. The SQL text depends on the kinds of writes, and on whether there is
+//! one row or several.
 
 use entity::Table;
-use sea_orm::Value;
+use sea_orm::{Iterable, ModelTrait, Value};
 use serde::Serialize;
 
-use super::{Dialect, Transaction};
+use super::{Dialect, Transaction, bulk::stored};
 use clientele_core::error::{Error, Result};
 
 /// Writes to send together, with placeholders numbered across all of them.
@@ -34,27 +34,63 @@ impl Batch {
 
     /// Inserts rows, or overwrites those whose primary key exists.
     pub fn put<T: Table>(&mut self, rows: &[&T::Model]) -> Result<()> {
-        self.put_columns::<T>(&T::columns(), rows)
+        match rows {
+            [row] => {
+                self.put_one::<T, 0>(row, []);
+                Ok(())
+            }
+            rows => self.put_columns::<T>(&T::columns(), rows),
+        }
+    }
+
+    /// Like [`put`](Self::put), for one row with columns that the model lacks.
+    pub fn put_one<T: Table, const N: usize>(&mut self, row: &T::Model, more: [(&'static str, Value); N]) {
+        self.insert_one::<T, N>(row, more, overwrite::<T>);
     }
 
     /// Like [`put`](Self::put), for objects with members for exactly these columns of the table.
     pub fn put_columns<T: Table>(&mut self, columns: &[&str], rows: &[impl Serialize]) -> Result<()> {
-        let key = T::key_columns();
-        let values: Vec<String> = columns
-            .iter()
-            .filter(|column| !key.contains(column))
-            .map(|column| format!("{column} = excluded.{column}"))
-            .collect();
-        let overwrite = format!(" ON CONFLICT ({}) DO UPDATE SET {}", key.join(", "), values.join(", "));
-        self.insert_or::<T>(columns, rows, &overwrite)
+        self.insert_json::<T>(columns, rows, &overwrite::<T>(columns))
     }
 
     /// Inserts rows into an append-only table: an existing primary key is an error.
     pub fn insert<T: Table>(&mut self, rows: &[&T::Model]) -> Result<()> {
-        self.insert_or::<T>(&T::columns(), rows, "")
+        match rows {
+            [row] => {
+                self.insert_one::<T, 0>(row, [], |_| String::new());
+                Ok(())
+            }
+            rows => self.insert_json::<T>(&T::columns(), rows, ""),
+        }
     }
 
-    fn insert_or<T: Table>(&mut self, columns: &[&str], rows: &[impl Serialize], conflict: &str) -> Result<()> {
+    /// One row is bound as values: the database takes longer to read them from JSON.
+    fn insert_one<T: Table, const N: usize>(
+        &mut self,
+        row: &T::Model,
+        more: [(&'static str, Value); N],
+        conflict: impl Fn(&[&str]) -> String,
+    ) {
+        let (dialect, mut columns) = (self.dialect, T::columns());
+        let own = T::Column::iter().map(|column| match dialect {
+            Dialect::Postgres => row.get(column),
+            Dialect::Sqlite => stored(row.get(column)),
+        });
+        let mut placeholders: Vec<String> = own.map(|value| self.bind(value)).collect();
+        for (column, value) in more {
+            columns.push(column);
+            placeholders.push(self.bind(value));
+        }
+        self.statements.push(format!(
+            "INSERT INTO {} ({}) VALUES ({}){}",
+            T::table(),
+            columns.join(", "),
+            placeholders.join(", "),
+            conflict(&columns),
+        ));
+    }
+
+    fn insert_json<T: Table>(&mut self, columns: &[&str], rows: &[impl Serialize], conflict: &str) -> Result<()> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -98,6 +134,17 @@ impl Batch {
             _ => self.statements.join("; "),
         }
     }
+}
+
+/// The end of an INSERT that overwrites a row whose primary key exists.
+fn overwrite<T: Table>(columns: &[&str]) -> String {
+    let key = T::key_columns();
+    let values: Vec<String> = columns
+        .iter()
+        .filter(|column| !key.contains(column))
+        .map(|column| format!("{column} = excluded.{column}"))
+        .collect();
+    format!(" ON CONFLICT ({}) DO UPDATE SET {}", key.join(", "), values.join(", "))
 }
 
 impl Transaction {

@@ -185,7 +185,7 @@ impl Transaction {
 }
 
 /// A value as the columns keep it: dates and numbers with a fraction are text on SQLite.
-fn stored(value: Value) -> Value {
+pub(super) fn stored(value: Value) -> Value {
     match value {
         Value::ChronoDate(date) => date.map(|date| date.to_string()).into(),
         Value::ChronoDateTimeUtc(time) => time.map(|time| instant::to_text(&time)).into(),
