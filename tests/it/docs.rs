@@ -60,6 +60,7 @@ pages! {
     operations: "docs/operations.md",
     performance: "docs/performance.md",
     runbook: "docs/runbook.md",
+    statements: "docs/statements.md",
     telemetry: "docs/telemetry.md",
     threat_model: "docs/threat-model.md",
     upsert: "docs/upsert.md",

@@ -27,5 +27,6 @@ mod search;
 mod server;
 mod sign_in;
 mod smoke;
+mod statements;
 mod telemetry;
 mod upsert;

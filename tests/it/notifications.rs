@@ -5,7 +5,7 @@ mod erasure;
 mod fallback;
 mod killed;
 mod limits;
-mod manual_worker;
+pub mod manual_worker;
 pub mod messages;
 mod queueing;
 mod quiet_hours;

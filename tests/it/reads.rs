@@ -4,5 +4,5 @@ mod filters;
 mod nodes;
 mod pages;
 mod selections;
-mod statements;
+pub mod statements;
 mod totals;

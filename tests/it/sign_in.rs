@@ -3,7 +3,7 @@
 mod cache_lifetime;
 mod client_addresses;
 mod commands;
-mod credentials;
+pub mod credentials;
 mod failed_attempts;
 mod first_start;
 mod grants;

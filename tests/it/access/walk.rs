@@ -3,10 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use async_graphql::parser::{
-    parse_schema,
-    types::{TypeKind, TypeSystemDefinition},
-};
 use clientele::{
     api,
     caller::{
@@ -21,6 +17,7 @@ use super::without;
 use crate::harness::{
     Answer, TestServer,
     graphql::{define, define_template},
+    schema::root_fields,
 };
 
 /// A root field, a document that selects it, and all permissions it requires.
@@ -311,31 +308,10 @@ pub(super) const ROUTES: &[Route] = &[
     ("GET", "/api/settings/iddocumenttemplates", || Value::Null, &[]),
 ];
 
-/// The fields of the schema's roots.
-fn fields_of_the_roots() -> BTreeSet<String> {
-    let schema = parse_schema(api::graphql::sdl()).expect("our own schema can be read");
-    let mut fields = BTreeSet::new();
-    for definition in schema.definitions {
-        let TypeSystemDefinition::Type(definition) = definition else {
-            continue;
-        };
-        let name = definition.node.name.node.to_string();
-        if let (TypeKind::Object(object), "Query" | "Mutation") = (definition.node.kind, name.as_str()) {
-            fields.extend(
-                object
-                    .fields
-                    .iter()
-                    .map(|field| format!("{name}.{}", field.node.name.node)),
-            );
-        }
-    }
-    fields
-}
-
 #[test]
 fn every_field_and_route_is_in_the_tables() {
     let known: BTreeSet<String> = FIELDS.iter().map(|(name, ..)| (*name).to_owned()).collect();
-    assert_eq!(known, fields_of_the_roots());
+    assert_eq!(known, root_fields());
     let known: BTreeSet<_> = ROUTES
         .iter()
         .map(|(method, path, ..)| ((*method).to_owned(), *path))

@@ -5,27 +5,51 @@ use clientele::{
     error::Result,
 };
 
-use super::TestServer;
+use super::{Backend, TestServer};
 
 impl TestServer {
+    /// Collects the statistics of this server's tables. SQLite plans without any.
+    pub async fn analyze(&self) {
+        if self.backend == Backend::Sqlite {
+            return;
+        }
+        // Without a list, those of every table of the database, also of other schemas.
+        let tables = "SELECT 'ANALYZE ' || string_agg(tablename, ', ') FROM pg_tables WHERE schemaname = \
+            current_schema()";
+        let row = self.services.db.read().one(tables, []).await.expect("it is read");
+        let sql: String = row.expect("a row").try_get_by_index(0).expect("a text");
+        self.write(&sql).await.expect("statistics");
+    }
+
     /// The steps of the statement's plan.
     pub async fn plan(&self, sql: &str) -> Vec<String> {
-        self.services.db.write(&Plan(sql)).await.expect("a plan")
+        let avoided = &["enable_seqscan", "enable_hashjoin", "enable_mergejoin"];
+        self.services.db.write(&Plan { sql, avoided }).await.expect("a plan")
+    }
+
+    /// The same as the database chooses it for the tables as they are.
+    pub async fn plan_by_statistics(&self, sql: &str) -> Vec<String> {
+        let avoided = &[];
+        self.services.db.write(&Plan { sql, avoided }).await.expect("a plan")
     }
 }
 
-struct Plan<'a>(&'a str);
+struct Plan<'a> {
+    sql: &'a str,
+    /// Ways that PostgreSQL must avoid: it would take them for small tables.
+    avoided: &'a [&'a str],
+}
 
 impl Work for Plan<'_> {
     type Output = Vec<String>;
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Vec<String>>> {
-        let Self(sql) = self;
+        let sql = self.sql;
         let (explain, column) = match transaction.dialect {
             Dialect::Sqlite => (format!("EXPLAIN QUERY PLAN {sql}"), 3),
             Dialect::Postgres => {
-                for other in ["enable_seqscan", "enable_hashjoin", "enable_mergejoin"] {
-                    transaction.run(format!("SET LOCAL {other} = off"), []).await?;
+                for avoided in self.avoided {
+                    transaction.run(format!("SET LOCAL {avoided} = off"), []).await?;
                 }
                 transaction
                     .run("SET LOCAL plan_cache_mode = force_generic_plan", [])

@@ -2,6 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use async_graphql::parser::{
+    parse_schema,
+    types::{TypeKind, TypeSystemDefinition},
+};
+use clientele::api;
 use serde_json::{Map, Value, json};
 
 use super::{TestServer, graphql};
@@ -187,6 +192,23 @@ impl Schema {
             .find(|field| field["name"] == name)
             .unwrap_or(&Value::Null)
     }
+}
+
+/// The fields of the schema's roots, as in `Query.client`.
+pub fn root_fields() -> BTreeSet<String> {
+    let schema = parse_schema(api::graphql::sdl()).expect("our own schema can be read");
+    let mut fields = BTreeSet::new();
+    for definition in schema.definitions {
+        let TypeSystemDefinition::Type(definition) = definition else {
+            continue;
+        };
+        let name = definition.node.name.node.to_string();
+        if let (TypeKind::Object(object), "Query" | "Mutation") = (definition.node.kind, name.as_str()) {
+            let names = object.fields.iter().map(|field| &field.node.name.node);
+            fields.extend(names.map(|field| format!("{name}.{field}")));
+        }
+    }
+    fields
 }
 
 fn name(described: &Value) -> &str {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::TestServer;
 
 /// All members of a client except links.
-const EVERYTHING: &str = "
+pub const EVERYTHING: &str = "
     id encodedKey clientId state firstName middleName lastName fullName birthDate gender emailAddress homePhone
     mobilePhone1 mobilePhone2 preferredLanguage notes clientRole { id encodedKey roleId name description isDefault }
     assignedBranchKey assignedCentreKey assignedUserKey createdAt updatedAt approvedAt activatedAt closedAt version

@@ -13,9 +13,7 @@ on_both!(filters_by_index_read_no_whole_table, searches_read_no_whole_table);
 async fn many(server: &TestServer) {
     server.define(vec![field("nick", Kind::Text)]).await;
     server.seed(1_200).await;
-    if server.backend == Backend::Postgres {
-        server.write("ANALYZE").await.expect("sound");
-    }
+    server.analyze().await;
 }
 
 /// The steps of the plan that read a whole table or index: not what the statement made, and not the only row.
