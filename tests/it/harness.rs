@@ -26,6 +26,7 @@ pub use database::Backend;
 pub use definitions::{field, options};
 pub use held::HeldLock;
 pub use names::Names;
+pub use postgres::require_own_cluster;
 pub use server::{Settings, TestServer};
 pub use signed_in::token_input;
 pub use snapshot::Snapshot;

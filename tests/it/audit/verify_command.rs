@@ -7,6 +7,7 @@ use clientele::db::{Database, DatabaseSettings, Step, Transaction, Work};
 use crate::harness::{
     Backend, TestServer,
     program::{clientele, directory, run, text},
+    require_own_cluster,
 };
 
 struct CutOff;
@@ -87,6 +88,7 @@ async fn verify_requires_read_access_only(server: &TestServer) {
     let role = format!("auditor_of_{database}");
     let write = async |sql: &str| server.write(sql).await.expect("it can be written");
     if server.backend == Backend::Postgres {
+        require_own_cluster();
         write(&format!("CREATE ROLE {role}")).await;
         write(&format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")).await;
         let more = if url.contains('?') { '&' } else { '?' };

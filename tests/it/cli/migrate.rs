@@ -104,8 +104,8 @@ async fn schema(server: &TestServer) -> Vec<String> {
         true => "SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema ORDER BY 1",
         false => {
             "SELECT table_name || ' ' || column_name || ' ' || data_type || ' ' || coalesce(column_default, '') \
-             || is_nullable FROM information_schema.columns WHERE table_schema = 'public' \
-             UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
+             || is_nullable FROM information_schema.columns WHERE table_schema = current_schema() \
+             UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema() ORDER BY 1"
         }
     };
     let rows = server.services.db.read().all(sql, []).await.expect("it is read");

@@ -104,8 +104,17 @@ on_postgres!(commands_create_no_tables);
 
 async fn commands_create_no_tables(server: &TestServer) {
     let url = server.database_url();
-    for sql in ["DROP SCHEMA public CASCADE", "CREATE SCHEMA public"] {
-        server.write(sql).await.expect("it is written");
+    let row = server.services.db.read().one("SELECT current_schema()::text", []).await;
+    let schema: String = row
+        .expect("it is read")
+        .expect("a row")
+        .try_get_by_index(0)
+        .expect("a name");
+    for sql in [
+        format!("DROP SCHEMA {schema} CASCADE"),
+        format!("CREATE SCHEMA {schema}"),
+    ] {
+        server.write(&sql).await.expect("it is written");
     }
     for command in COMMANDS {
         let (said, failure, code) = on(&url, command);
@@ -118,7 +127,7 @@ async fn commands_create_no_tables(server: &TestServer) {
             "{command:?}: {failure}"
         );
         assert_eq!((said.as_str(), code), ("", Some(1)), "{command:?}");
-        let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'";
+        let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema()";
         let tables = server
             .services
             .db

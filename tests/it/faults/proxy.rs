@@ -15,7 +15,7 @@ use tokio::{
     sync::watch,
 };
 
-use crate::harness::program;
+use crate::harness::{program, require_own_cluster};
 
 /// Messages of the protocol that ask the database to do something: Query, Parse, Bind, Execute, Sync.
 const REQUESTS: &[u8] = b"QPBES";
@@ -60,6 +60,7 @@ struct State {
 impl Proxy {
     /// Listens in its own directory and forwards to the database at `url`. Returns the address of the proxy.
     pub fn start(url: &str, cut: Cut) -> (Self, String) {
+        require_own_cluster();
         let (address, socket) = url.split_once("?host=").expect("the test cluster listens on a socket");
         let socket = format!("{socket}/.s.PGSQL.5432");
         let directory = program::directory();

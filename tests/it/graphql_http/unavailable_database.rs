@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::harness::{
     Answer, Backend, TestServer,
     graphql::{data, store},
+    require_own_cluster,
 };
 
 const READ: &str = "{ clients { nodes { clientId } } }";
@@ -62,6 +63,7 @@ async fn dead_connections_are_replaced(server: &TestServer) {
         // A file on this machine has no connection to lose.
         return;
     }
+    require_own_cluster();
     // Ends every connection of this database, including its own.
     let all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()";
     for _ in 0..3 {

@@ -19,7 +19,7 @@ impl Snapshot {
             }
             Dialect::Postgres => {
                 "SELECT table_name::text, column_name::text FROM information_schema.columns \
-                 WHERE table_schema = 'public' ORDER BY table_name, ordinal_position"
+                 WHERE table_schema = current_schema() ORDER BY table_name, ordinal_position"
             }
         };
         let mut tables: Vec<(String, Vec<String>)> = Vec::new();

@@ -340,6 +340,7 @@ async fn metrics_require_their_own_permission() {
 
 /// Carries connections to the PostgreSQL of a socket until it is aborted.
 async fn proxy(url: &str) -> (String, tokio::task::JoinHandle<()>) {
+    crate::harness::require_own_cluster();
     let (address, folder) = url
         .split_once("?host=")
         .expect("the tests' PostgreSQL listens on a socket");

@@ -16,7 +16,7 @@ use crate::harness::{
     Backend, TestServer,
     peers::Certificate,
     program::{Server, clientele, directory, run, text},
-    run as on,
+    require_own_cluster, run as on,
 };
 
 /// The pool would try for `database.acquire_timeout_seconds`, 5 by default.
@@ -63,6 +63,7 @@ async fn execute(database: &DatabaseConnection, statements: &[&str]) {
 
 /// The address and the name of its database, and the directory of the socket.
 fn parts(server: &TestServer) -> (String, String, String) {
+    require_own_cluster();
     let url = server.database_url();
     let (address, directory) = url.split_once("?host=").expect("it listens on a socket");
     let name = address.rsplit('/').next().expect("a name").to_owned();

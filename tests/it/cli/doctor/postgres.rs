@@ -9,7 +9,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::{Examined, examine};
-use crate::harness::TestServer;
+use crate::harness::{TestServer, require_own_cluster};
 
 on_postgres!(
     rights_of_the_role_are_checked,
@@ -26,6 +26,7 @@ fn examine_at(url: &str) -> Examined {
 }
 
 async fn execute(server: &TestServer, statements: &[&str]) {
+    require_own_cluster();
     for sql in statements {
         server.write(sql).await.expect(sql);
     }
