@@ -115,7 +115,7 @@ fn steps(page: &str) -> Vec<(Block, Option<Block>)> {
                 Some((_, answer @ None)) => *answer = Some(block),
                 _ => panic!("{page}:{}: an answer without a command", block.line),
             },
-            "sh no-run" | "ini" | "rust" | "ts" | "mermaid" | "promql" => {}
+            "sh no-run" | "ini" | "rust" | "ts" | "mermaid" | "promql" | "sql" | "text plan" => {}
             info if info.ends_with(" operations") => {}
             info => panic!("{page}:{}: unknown kind of block: {info}", block.line),
         }
