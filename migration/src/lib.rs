@@ -6,6 +6,7 @@
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
+pub mod distribution;
 pub mod dry_run;
 mod m20261122_clients;
 mod m20261122_messages;

@@ -185,17 +185,22 @@ async fn prepare(database: &Database, config: &Config, mode: OpenMode) -> Result
     match (version, mode) {
         // A read-only database of this version can serve reads.
         // A fill may have been interrupted.
-        (Version::Ours, OpenMode::Create) => fill(database).await,
-        (Version::Ours, _) | (Version::Earlier | Version::Later, OpenMode::Copy) => Ok(()),
-        (Version::Later, _) => Err(unusable(config, OF_LATER)),
-        (Version::Empty | Version::Earlier, OpenMode::Create) => {
+        (Version::Ours, OpenMode::Create) if !awaits_distribution(database).await? => fill(database).await,
+        (Version::Ours | Version::Empty | Version::Earlier, OpenMode::Create) => {
             let migrated = database.migrate().await;
             migrated.map_err(|error| Cause::Database("migrate", error))?;
             fill(database).await
         }
+        (Version::Ours, _) | (Version::Earlier | Version::Later, OpenMode::Copy) => Ok(()),
+        (Version::Later, _) => Err(unusable(config, OF_LATER)),
         (Version::Empty, _) => Err(unusable(config, WITHOUT_TABLES)),
         (Version::Earlier, _) => Err(unusable(config, OF_EARLIER)),
     }
+}
+
+async fn awaits_distribution(database: &Database) -> Result<bool, Cause> {
+    let awaits = database.awaits_distribution().await;
+    awaits.map_err(|error| Cause::Database("distribute", error))
 }
 
 /// Writes the rows that a migration can't: those of a large database take several transactions.

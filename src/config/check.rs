@@ -121,6 +121,10 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         }
     }
     require(
+        !(config.database.distributed && config.database_url.is_sqlite()),
+        "database.distributed needs PostgreSQL with the extension Citus, and database_url names a SQLite file",
+    )?;
+    require(
         config.answers.bytes >= SMALLEST_ANSWER_BYTES,
         format!(
             "answers.bytes must be at least {SMALLEST_ANSWER_BYTES}: the largest client that may be stored must fit"

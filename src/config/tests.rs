@@ -239,6 +239,11 @@ fn invalid_value_is_one_sentence_with_valid_ones() {
             "database.acquire_timeout_seconds must be between 1 and 3600",
         ),
         (
+            "CLIENTELE_DATABASE__DISTRIBUTED",
+            "true",
+            "database.distributed needs PostgreSQL with the extension Citus, and database_url names a SQLite file",
+        ),
+        (
             "CLIENTELE_CLIENTS__ID_PATTERN",
             "CLIENT",
             "CLIENTELE_CLIENTS__ID_PATTERN in the environment: an id pattern needs at least one # (digit), @ (capital \

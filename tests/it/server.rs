@@ -1,6 +1,7 @@
 //! The started program as a server: start, logs, metrics, memory, database files and shutdown.
 
 pub mod database_files;
+mod distribution;
 mod failed_start;
 mod json_log;
 mod logging;

@@ -19,7 +19,7 @@ use clientele_domain::{
     enums::{Channel, MessageState},
     message_guard::{Recipient, Recipients},
     notify::{
-        Messages, decode,
+        Messages, decode_columns,
         receipt::{ReceiptCounts, record_provider_ids},
         suppression::listed,
     },
@@ -143,13 +143,13 @@ impl Claim {
 
     async fn claim(&self, most: usize, transaction: &Transaction) -> Result<Vec<message::Model>> {
         let dialect = transaction.dialect;
+        lock_claims(self.channel, transaction).await?;
         // The limit is a literal because the query plan depends on it; workers use few different limits.
+        let set = format!("state = $3, lease = $4, due_at = {}", dialect.cast("$5", "timestamptz"));
         let sql = format!(
-            "WITH due AS ({due}) UPDATE message SET state = $3, lease = $4, due_at = {until} \
-             WHERE (client_key, encoded_key) IN (SELECT client_key, encoded_key FROM due) RETURNING {row}",
-            due = due(most, dialect),
-            until = dialect.cast("$5", "timestamptz"),
-            row = dialect.cast_to_text(&dialect.row::<message::Entity>("message")),
+            "{} RETURNING {}",
+            update_due(most, &set, transaction),
+            message::Entity::columns().join(", "),
         );
         let values = [
             self.channel.as_str().into(),
@@ -159,22 +159,45 @@ impl Claim {
             instant::to_text(&(self.now + self.lease)).into(),
         ];
         let rows = transaction.all(sql, values).await?;
-        let mut messages: Vec<_> = rows.iter().map(decode).collect::<Result<_>>()?;
+        let mut messages: Vec<_> = rows.iter().map(decode_columns).collect::<Result<_>>()?;
         messages.sort_by(|a, b| (a.queued_at, &a.encoded_key).cmp(&(b.queued_at, &b.encoded_key)));
         Ok(messages)
     }
 }
 
-/// The query for the keys of up to `most` messages of the channel `$1` that are due at `$2`.
-fn due(most: usize, dialect: Dialect) -> String {
-    let skip_locked = match dialect {
-        Dialect::Postgres => "FOR UPDATE SKIP LOCKED",
-        Dialect::Sqlite => "",
+/// The first number of the locks of claims, and of channels. They are arbitrary but must not change.
+const CLAIMS_LOCK: i32 = 0x6f75_7462;
+
+/// On a distributed database, makes other claims of a channel wait until the transaction ends: rows that another claim
+/// has locked can't be skipped there.
+async fn lock_claims(channel: Channel, transaction: &Transaction) -> Result<()> {
+    if transaction.distributed {
+        let channel = match channel {
+            Channel::Email => 1,
+            Channel::Sms => 2,
+        };
+        let lock = format!("SELECT pg_advisory_xact_lock({CLAIMS_LOCK}, {channel})");
+        transaction.one(lock, []).await?;
+    }
+    Ok(())
+}
+
+/// The statement that changes up to `most` messages of the channel `$1` that are due at `$2`.
+fn update_due(most: usize, set: &str, transaction: &Transaction) -> String {
+    let is_due = format!(
+        "channel = $1 AND due_at <= {}",
+        transaction.dialect.cast("$2", "timestamptz")
+    );
+    // A message may have been settled or resent since it was selected.
+    let still = match transaction.distributed {
+        true => format!(" AND {is_due}"),
+        false => String::new(),
     };
+    let locking = transaction.locking("FOR UPDATE SKIP LOCKED");
     format!(
-        "SELECT client_key, encoded_key FROM message WHERE channel = $1 AND due_at <= {} \
-         ORDER BY due_at, queued_at LIMIT {most} {skip_locked}",
-        dialect.cast("$2", "timestamptz")
+        "WITH due AS (SELECT client_key, encoded_key FROM message WHERE {is_due} ORDER BY due_at, queued_at \
+         LIMIT {most} {locking}) UPDATE message SET {set} \
+         WHERE (client_key, encoded_key) IN (SELECT client_key, encoded_key FROM due){still}"
     )
 }
 
@@ -195,13 +218,13 @@ impl Work for Defer {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
         let dialect = transaction.dialect;
+        lock_claims(self.channel, transaction).await?;
         // A message that is due while it is being sent belongs to a worker that has died.
-        let sql = format!(
-            "WITH due AS ({due}) UPDATE message SET state = $3, lease = NULL, due_at = {until} \
-             WHERE (client_key, encoded_key) IN (SELECT client_key, encoded_key FROM due)",
-            due = due(BATCH as usize, dialect),
-            until = dialect.cast("$4", "timestamptz"),
+        let set = format!(
+            "state = $3, lease = NULL, due_at = {}",
+            dialect.cast("$4", "timestamptz")
         );
+        let sql = update_due(BATCH as usize, &set, transaction);
         let values = [
             self.channel.as_str().into(),
             instant::to_text(&self.now).into(),

@@ -13,7 +13,10 @@ use clientele_core::error::Result;
 use clientele_domain::{
     enums::Channel,
     message_guard::forget_counted,
-    notify::{Messages, receipt::remove_early_receipts},
+    notify::{
+        Messages,
+        receipt::{remove_early_receipts, remove_provider_ids},
+    },
 };
 use clientele_storage::db::{Database, REMOVAL_BATCH};
 
@@ -147,7 +150,13 @@ async fn remove(
         + in_batches(stop, || outbox::remove_suppressed_bodies(db, body_end)).await?;
     let messages = match settings.keep_messages_days {
         0 => 0,
-        keep => in_batches(stop, || outbox::remove_messages(db, now - days(keep))).await?,
+        keep => {
+            let end = now - days(keep);
+            let messages = in_batches(stop, || outbox::remove_messages(db, end)).await?;
+            // An id is recorded after its message was created.
+            in_batches(stop, || remove_provider_ids(db, end)).await?;
+            messages
+        }
     };
     if bodies + messages > 0 {
         tracing::info!(

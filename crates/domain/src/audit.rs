@@ -122,7 +122,7 @@ impl AuditLog {
         now: DateTime<Utc>,
     ) -> Result<()> {
         let head = lock(transaction, change.chain).await?;
-        let mut batch = Batch::new(transaction.dialect);
+        let mut batch = transaction.batch();
         let head = self.append(transaction, &mut batch, caller, change, &head, now).await?;
         batch.put::<audit_chain::Entity>(&[&audit_chain::Model {
             chain: change.chain.name().to_owned(),
@@ -199,7 +199,7 @@ impl AuditLog {
             action: Action::Erased,
             members,
         };
-        let mut batch = Batch::new(transaction.dialect);
+        let mut batch = transaction.batch();
         let head = self.append(transaction, &mut batch, caller, &change, head, now).await?;
         transaction.write(batch).await?;
         Ok((erased, head))

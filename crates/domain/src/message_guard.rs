@@ -161,7 +161,23 @@ impl MessageGuard {
         let mut distinct: Vec<&Recipient> = recipients.iter().collect();
         distinct.sort_unstable_by_key(|recipient| (recipient.channel.as_str(), &*recipient.recipient));
         distinct.dedup();
-        let mut values = vec![serde_json::to_string(&distinct).map_err(Error::internal)?.into()];
+        // A distributed database can't count for each of several recipients in one statement.
+        let lists: Vec<Vec<&Recipient>> = match transaction.distributed {
+            true => distinct.into_iter().map(|recipient| vec![recipient]).collect(),
+            false => vec![distinct],
+        };
+        let (channel, recipient, rows) = match transaction.distributed {
+            true => (
+                "($1::json -> 0 ->> 'channel')",
+                "($1::json -> 0 ->> 'recipient')",
+                String::new(),
+            ),
+            false => {
+                let rows = dialect.rows_of_json(table, &["channel", "recipient"], "$1");
+                ("r.channel", "r.recipient", format!(" FROM ({rows}) r"))
+            }
+        };
+        let mut values = vec![String::new().into()];
         let mut since = |age: TimeDelta| {
             values.push(instant::to_text(&(now - age)).into());
             dialect.cast(&format!("${}", values.len()), "timestamptz")
@@ -171,8 +187,8 @@ impl MessageGuard {
         let to_recipient = match limits.recipient_daily {
             0 => "CAST(0 AS BIGINT)".to_owned(),
             limit => format!(
-                "(SELECT count(*) FROM (SELECT 1 FROM raised_message m WHERE m.recipient = r.recipient \
-                 AND m.channel = r.channel AND m.created_at > {} LIMIT {limit}) c)",
+                "(SELECT count(*) FROM (SELECT 1 FROM raised_message m WHERE m.recipient = {recipient} \
+                 AND m.channel = {channel} AND m.created_at > {} LIMIT {limit}) c)",
                 since(TimeDelta::days(1))
             ),
         };
@@ -188,23 +204,25 @@ impl MessageGuard {
                 )
             }
         };
-        let rows = dialect.rows_of_json(table, &["channel", "recipient"], "$1");
         let sql = format!(
-            "SELECT r.channel, r.recipient, (SELECT count(*) FROM {table} s WHERE s.channel = r.channel \
-             AND s.recipient = r.recipient), {to_recipient}, {of_caller} FROM ({rows}) r"
+            "SELECT {channel}, {recipient}, (SELECT count(*) FROM {table} s WHERE s.channel = {channel} \
+             AND s.recipient = {recipient}), {to_recipient}, {of_caller}{rows}"
         );
         let mut counted = Counted {
             recipients: HashMap::new(),
             of_caller: 0,
         };
-        for row in transaction.all(sql, values).await? {
-            let (channel, recipient, listed, to_recipient, of_caller): (String, String, i64, i64, i64) =
-                row.try_get_many_by_index()?;
-            if let Some(channel) = Channel::parse(&channel) {
-                let recipient = Recipient { channel, recipient };
-                counted.recipients.insert(recipient, (listed > 0, to_recipient));
+        for list in lists {
+            values[0] = serde_json::to_string(&list).map_err(Error::internal)?.into();
+            for row in transaction.all(sql.as_str(), values.clone()).await? {
+                let (channel, recipient, listed, to_recipient, of_caller): (String, String, i64, i64, i64) =
+                    row.try_get_many_by_index()?;
+                if let Some(channel) = Channel::parse(&channel) {
+                    let recipient = Recipient { channel, recipient };
+                    counted.recipients.insert(recipient, (listed > 0, to_recipient));
+                }
+                counted.of_caller = of_caller;
             }
-            counted.of_caller = of_caller;
         }
         Ok(counted)
     }

@@ -19,7 +19,7 @@ pub use backlog::Backlog;
 pub use metrics::Metrics;
 pub use render::{Content, content, shown_content};
 pub use resend::{MOST_BY_FILTER, MOST_BY_KEY, Resend, Resent};
-pub use search::{MessageFilter, MessageKey, MessagePage, NEWEST_FIRST, decode};
+pub use search::{MessageFilter, MessageKey, MessagePage, NEWEST_FIRST, decode_columns};
 
 use std::{fmt, sync::Arc};
 

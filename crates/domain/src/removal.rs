@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
-use entity::{Table, audit_chain, client, client_search, custom_field_claim, id_document_search, suppression};
+use entity::{
+    Table, audit_chain, client, client_search, custom_field_claim, id_document_search, provider_message, suppression,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -309,7 +311,7 @@ impl Removal<'_> {
             action: Action::Deleted,
             members,
         };
-        let mut batch = Batch::new(transaction.dialect);
+        let mut batch = transaction.batch();
         let audit = &self.clients.audit;
         let head = audit.append(transaction, &mut batch, self.caller, &change, head, self.now);
         let head = head.await?;
@@ -357,7 +359,7 @@ impl Removal<'_> {
         let (records, head) = erased.await?;
         idempotency::erase(key, transaction).await?;
         let removed = Removed { records, ..removed };
-        let batch = Batch::new(transaction.dialect);
+        let batch = transaction.batch();
         self.finish(removed, head, forgotten, batch, transaction).await
     }
 
@@ -446,6 +448,8 @@ async fn delete_rows(client: &client::Model, transaction: &Transaction) -> Resul
         custom_field_claim::Entity::table(),
         client_search::Entity::table(),
         id_document_search::Entity::table(),
+        // On a distributed database, it isn't deleted with the messages.
+        provider_message::Entity::table(),
     ];
     for table in entity::collections().chain(others) {
         let sql = format!("DELETE FROM {table} WHERE client_key = $1");

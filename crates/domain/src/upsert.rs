@@ -67,7 +67,7 @@ use clientele_core::{
     problem::{Problem, ProblemCode},
     scalar::is_key,
 };
-use clientele_storage::db::{Batch, Dialect, Step, Transaction, Work};
+use clientele_storage::db::{Dialect, Step, Transaction, Work};
 
 /// The result of an upsert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -356,7 +356,7 @@ impl Upsert<'_> {
             Some(before) => (Outcome::Changed, events(before, &after, &diff)),
         };
         let mut row = after.client.clone();
-        let mut batch = Batch::new(transaction.dialect);
+        let mut batch = transaction.batch();
         if outcome != Outcome::Unchanged {
             if let Some(before) = &before {
                 if before.client.version >= LAST_VERSION {
@@ -449,12 +449,11 @@ async fn linked(
     let which = transaction.dialect.is_one_of("c.encoded_key", "$1");
     let mut values = vec![serde_json::to_string(&links).map_err(Error::internal)?.into()];
     let limit = rights.and_limit(transaction.dialect, "c", &mut values);
+    let sql = format!("SELECT c.encoded_key FROM client c WHERE {which}{limit}");
     // They can't be deleted before the links are stored.
-    let lock = match transaction.dialect {
-        Dialect::Postgres => " FOR KEY SHARE",
-        Dialect::Sqlite => "",
-    };
-    let sql = format!("SELECT c.encoded_key FROM client c WHERE {which}{limit}{lock}");
+    let locked = transaction.lock_each::<client::Entity>(sql.as_str(), values.clone(), "KEY SHARE");
+    locked.await?;
+    let sql = sql + transaction.locking(" FOR KEY SHARE");
     let rows = transaction.all(sql, values).await?;
     rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
 }

@@ -20,6 +20,7 @@ mod pool;
 mod probe;
 mod record;
 mod removal;
+mod row_lock;
 mod settings;
 mod sqlite_file;
 mod statement_span;

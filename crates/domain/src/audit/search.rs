@@ -95,7 +95,9 @@ impl AuditLog {
         let dialect = connection.dialect;
         let mut conditions = Conditions::new(dialect);
         let keys = conditions.bind(serde_json::to_string(client_keys).map_err(Error::internal)?);
-        conditions.push("a.chain = k.value".to_owned());
+        conditions.push("a.chain = c.encoded_key".to_owned());
+        // The records of a client are on its node.
+        let clients = format!("client c WHERE {}", dialect.is_one_of("c.encoded_key", &keys));
         let total = match asked.total {
             true => format!("({})", counting(&format!("audit_record a {}", conditions.clause()))),
             false => "NULL".to_owned(),
@@ -105,21 +107,20 @@ impl AuditLog {
             let clauses = window.clauses(&BY_POSITION, "a", &mut conditions);
             if asked.contents {
                 bytes = format!(
-                    "(SELECT CAST(sum({}) AS BIGINT) FROM {})",
-                    contents_size(&clauses),
-                    dialect.texts(&keys, "k")
+                    "(SELECT CAST(sum({}) AS BIGINT) FROM {clients})",
+                    contents_size(&clauses)
                 );
             }
-            let row = row(dialect, asked.contents.then_some("k.bytes"));
+            let row = row(dialect, asked.contents.then_some("s.bytes"));
             let collected = dialect.json_collect(&row, &window.order_by(&BY_POSITION, "a"));
             let collected = dialect.cast_to_text(&collected);
             format!("(SELECT {collected} FROM (SELECT a.* FROM audit_record a {clauses}) a)")
         } else {
             "NULL".to_owned()
         };
-        let keys = dialect.texts(&keys, "k");
-        let sql =
-            format!("SELECT k.value, {rows}, {total}, k.bytes FROM (SELECT k.value, {bytes} AS bytes FROM {keys}) k");
+        let sql = format!(
+            "SELECT c.encoded_key, {rows}, {total}, s.bytes FROM (SELECT {bytes} AS bytes) s CROSS JOIN {clients}"
+        );
         let page = |row: &QueryResult| {
             let (page, bytes) = of_client(row, window, asked)?;
             Ok(((row.try_get_by_index(0)?, Unchecked::new(page)), bytes))

@@ -250,11 +250,24 @@ pub(crate) async fn lock_and_read(
         RowLock::Change => "NO KEY UPDATE",
         RowLock::Removal => "UPDATE",
     };
-    let sql = format!("SELECT c.encoded_key, {definitions} FROM client c WHERE {condition} FOR {strength} OF c");
-    let Some(row) = transaction.one(sql, values.clone()).await? else {
-        return Ok(Locked::Unknown);
+    let key: String = if transaction.distributed {
+        // The expression would lock the definitions on the client's node, where nothing else locks them.
+        transaction.one(format!("SELECT {definitions}"), []).await?;
+        let keys = format!("SELECT c.encoded_key FROM client c WHERE {condition}");
+        let locked = transaction
+            .lock_each::<client::Entity>(keys, values.clone(), strength)
+            .await?;
+        match locked.into_iter().flatten().flatten().next() {
+            Some(key) => key,
+            None => return Ok(Locked::Unknown),
+        }
+    } else {
+        let sql = format!("SELECT c.encoded_key, {definitions} FROM client c WHERE {condition} FOR {strength} OF c");
+        match transaction.one(sql, values.clone()).await? {
+            Some(row) => row.try_get_by_index(0)?,
+            None => return Ok(Locked::Unknown),
+        }
     };
-    let key: String = row.try_get_by_index(0)?;
     values.push(key.into());
     let sql = format!("{select} WHERE c.encoded_key = ${} AND {condition}", values.len());
     let row = read_for_change(transaction, sql, values).await?;

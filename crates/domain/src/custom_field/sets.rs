@@ -243,14 +243,10 @@ impl InUse {
         if set_id.contains('\0') {
             return Ok(Self::default());
         }
-        // The index has the beginning of a value.
-        let sql = "SELECT FALSE, f.encoded_key FROM custom_field f \
-             JOIN custom_field_set s ON s.encoded_key = f.set_key WHERE s.set_id = $1 \
-             AND EXISTS (SELECT 1 FROM custom_field_value v WHERE v.field_key = f.encoded_key) \
-             UNION ALL SELECT TRUE, o.encoded_key FROM custom_field_option o \
-             JOIN custom_field f ON f.encoded_key = o.field_key JOIN custom_field_set s ON s.encoded_key = f.set_key \
-             WHERE s.set_id = $1 AND EXISTS (SELECT 1 FROM custom_field_value v WHERE v.field_key = o.field_key \
-             AND substr(coalesce(v.value, v.linked_key), 1, 100) = substr(o.value, 1, 100) AND v.value = o.value)";
+        let sql = match connection.distributed {
+            true => USED_OF_NODES,
+            false => USED,
+        };
         let mut used = Self::default();
         for row in connection.all(sql, [set_id.into()]).await? {
             let (is_option, key): (bool, String) = row.try_get_many_by_index()?;
@@ -260,6 +256,23 @@ impl InUse {
         Ok(used)
     }
 }
+
+/// Selects the fields and options of a set that clients have values of. The index has the beginning of a value.
+const USED: &str = "SELECT FALSE, f.encoded_key FROM custom_field f \
+    JOIN custom_field_set s ON s.encoded_key = f.set_key WHERE s.set_id = $1 \
+    AND EXISTS (SELECT 1 FROM custom_field_value v WHERE v.field_key = f.encoded_key) \
+    UNION ALL SELECT TRUE, o.encoded_key FROM custom_field_option o \
+    JOIN custom_field f ON f.encoded_key = o.field_key JOIN custom_field_set s ON s.encoded_key = f.set_key \
+    WHERE s.set_id = $1 AND EXISTS (SELECT 1 FROM custom_field_value v WHERE v.field_key = o.field_key \
+    AND substr(coalesce(v.value, v.linked_key), 1, 100) = substr(o.value, 1, 100) AND v.value = o.value)";
+
+/// The same on a distributed database, where each node starts with its own values: it reads all of the fields.
+const USED_OF_NODES: &str = "SELECT DISTINCT FALSE, v.field_key FROM custom_field_value v \
+    JOIN custom_field f ON f.encoded_key = v.field_key JOIN custom_field_set s ON s.encoded_key = f.set_key \
+    WHERE s.set_id = $1 UNION ALL SELECT DISTINCT TRUE, o.encoded_key FROM custom_field_value v \
+    JOIN custom_field_option o ON o.field_key = v.field_key AND o.value = v.value \
+    JOIN custom_field f ON f.encoded_key = o.field_key JOIN custom_field_set s ON s.encoded_key = f.set_key \
+    WHERE s.set_id = $1";
 
 /// The change of a set that only gets another position.
 fn moved(set: &custom_field_set::Model, before: &Definitions) -> DefinitionChange {

@@ -110,6 +110,11 @@ impl<T: DefinitionInput> Work for Changing<'_, T> {
             let lock = format!("SELECT pg_advisory_xact_lock({DEFINITIONS_LOCK})");
             transaction.one(lock, []).await?;
         }
+        if transaction.distributed {
+            // Each node has the definitions. They can change only on the connections by which values were read.
+            let sequential = "SET LOCAL citus.multi_shard_modify_mode TO 'sequential'";
+            transaction.run(sequential, []).await?;
+        }
         let present = Definitions::load(transaction).await?;
         let applied = self.input.apply(self.caller, &present, transaction, self.now);
         let Applied { key, changes, warnings } = match applied.await? {

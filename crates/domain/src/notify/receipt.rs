@@ -9,7 +9,7 @@ mod early;
 mod record;
 
 pub use apply::ReceiptCounts;
-pub use early::{record_provider_ids, remove_early_receipts};
+pub use early::{record_provider_ids, remove_early_receipts, remove_provider_ids};
 
 use chrono::{DateTime, Utc};
 use entity::message;

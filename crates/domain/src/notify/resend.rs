@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, SubsecRound, Utc};
-use entity::{instant, message};
+use entity::{Table, instant, message};
 use sea_orm::{QueryResult, Value};
 
 use super::{
     Messages,
-    search::{MessageFilter, MessageKey, by_message_key, key_pairs, keys_in_json, lock, row},
+    search::{MessageFilter, MessageKey, decode_columns, key_pairs, keys_in_json, lock},
     suppression::listed,
 };
 use crate::{
@@ -118,12 +118,16 @@ impl Queue<'_> {
             return Ok(Step::Discard(Err(problems)));
         }
         let which = keys_in_json(transaction.dialect);
-        let row = row("message", transaction.dialect);
+        let row = message::Entity::columns().join(", ");
         let states = MessageState::RESENDABLE;
         let rows = self
             .queue(&which, vec![known.into()], &states, &row, transaction)
             .await?;
-        let mut by_key = by_message_key(&rows)?;
+        let mut by_key = HashMap::new();
+        for row in &rows {
+            let message = decode_columns(row)?;
+            by_key.insert(MessageKey::of(&message), message);
+        }
         let channels = distinct(by_key.values().map(|message| &message.channel));
         let messages: Vec<_> = keys.iter().flatten().filter_map(|key| by_key.remove(key)).collect();
         let resent = Resent {
@@ -249,20 +253,27 @@ async fn candidates(
         let (created_at, key) = (dialect.cast(&created_at, "timestamptz"), conditions.bind(key.as_str()));
         conditions.push(format!("(m.created_at, m.encoded_key) > ({created_at}, {key})"));
     }
-    let locking = match dialect {
-        Dialect::Postgres => "FOR UPDATE OF m",
-        Dialect::Sqlite => "",
-    };
-    let sql = format!(
-        "SELECT m.client_key, m.encoded_key, m.channel, m.recipient, m.created_at FROM message m {} \
-         ORDER BY m.created_at, m.encoded_key LIMIT {} {locking}",
+    let which = format!(
+        "FROM message m {} ORDER BY m.created_at, m.encoded_key LIMIT {}",
         conditions.clause(),
         MOST_BY_FILTER + 1
+    );
+    let keys = format!("SELECT m.client_key, m.encoded_key {which}");
+    let locked = transaction.lock_each::<message::Entity>(keys, conditions.values.clone(), "UPDATE");
+    let locked = locked.await?;
+    let sql = format!(
+        "SELECT m.client_key, m.encoded_key, m.channel, m.recipient, m.created_at {which}{}",
+        transaction.locking(" FOR UPDATE OF m")
     );
     let mut candidates = Vec::new();
     for row in transaction.all(sql, conditions.values).await? {
         let (client_key, encoded_key, channel, recipient, created_at): (String, String, String, String, DateTime<Utc>) =
             row.try_get_many_by_index()?;
+        // Others may pass the filter only since those were selected.
+        let is_locked = |locked: &Vec<Vec<String>>| locked.iter().any(|key| *key == [&*client_key, &*encoded_key]);
+        if !locked.as_ref().is_none_or(is_locked) {
+            continue;
+        }
         candidates.push(Candidate {
             position: (created_at, encoded_key.clone()),
             key: MessageKey {

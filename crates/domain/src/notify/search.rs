@@ -8,7 +8,7 @@ use std::{
 };
 
 use entity::{Table, instant, message};
-use sea_orm::{QueryResult, Value};
+use sea_orm::{FromQueryResult, QueryResult, Value};
 use serde::Serialize;
 
 use super::Messages;
@@ -121,7 +121,7 @@ impl Messages {
         let dialect = connection.dialect;
         let mut conditions = Conditions::new(dialect);
         let keys = conditions.bind(serde_json::to_string(client_keys).map_err(Error::internal)?);
-        conditions.push("m.client_key = k.value".to_owned());
+        conditions.push("m.client_key = c.encoded_key".to_owned());
         let total = match asked.total {
             true => format!("({})", counting(&format!("message m {}", conditions.clause()))),
             false => "NULL".to_owned(),
@@ -137,7 +137,9 @@ impl Messages {
         } else {
             "NULL".to_owned()
         };
-        let sql = format!("SELECT k.value, {rows}, {total} FROM {}", dialect.texts(&keys, "k"));
+        // The rows of a client are on its node.
+        let which = dialect.is_one_of("c.encoded_key", &keys);
+        let sql = format!("SELECT c.encoded_key, {rows}, {total} FROM client c WHERE {which}");
         let found = connection.each(sql, conditions.values, |row| of_client(row, window, asked));
         let unchecked = |(key, page)| (key, Unchecked::new(Arc::new(page)));
         Ok(found.await?.into_iter().map(unchecked).collect())
@@ -182,18 +184,18 @@ pub(super) async fn lock(
     transaction: &Transaction,
 ) -> Result<HashMap<MessageKey, message::Model>> {
     let dialect = transaction.dialect;
-    let locking = match dialect {
-        Dialect::Postgres => "ORDER BY m.client_key, m.encoded_key FOR UPDATE OF m",
-        Dialect::Sqlite => "",
-    };
     let mut conditions = Conditions::new(dialect);
     conditions.bind(keys);
     conditions.push(format!("(m.client_key, m.encoded_key) IN ({})", keys_in_json(dialect)));
     limit(&mut conditions, rights, Share::Many);
+    let which = conditions.clause();
+    let keys = format!("SELECT m.client_key, m.encoded_key FROM message m {which}");
+    let locked = transaction.lock_each::<message::Entity>(keys, conditions.values.clone(), "UPDATE");
+    locked.await?;
     let sql = format!(
-        "SELECT {} FROM message m {} {locking}",
+        "SELECT {} FROM message m {which} {}",
         row("m", dialect),
-        conditions.clause()
+        transaction.locking("ORDER BY m.client_key, m.encoded_key FOR UPDATE OF m")
     );
     by_message_key(&transaction.all(sql, conditions.values).await?)
 }
@@ -224,6 +226,11 @@ fn of_client(row: &QueryResult, window: &Window, asked: Requested) -> Result<((S
     let total = Total::decode(row, 2, asked)?;
     let page = MessagePage { messages, total };
     Ok(((row.try_get_by_index(0)?, page), size_of::<MessagePage>() + bytes))
+}
+
+/// Decodes a message from its columns. What a change returns can't be JSON on a distributed database.
+pub fn decode_columns(row: &QueryResult) -> Result<message::Model> {
+    Ok(message::Model::from_query_result(row, "")?)
 }
 
 /// Decodes a message from the first column.

@@ -287,11 +287,11 @@ pub(super) async fn claimed(
 async fn insert(claims: &[custom_field_claim::Model], transaction: &Transaction) -> Result<bool> {
     let columns = custom_field_claim::Entity::columns();
     let sql = format!(
-        "INSERT INTO custom_field_claim ({}) {} ON CONFLICT DO NOTHING",
+        "INSERT INTO custom_field_claim ({}) {} ON CONFLICT DO NOTHING RETURNING 1",
         columns.join(", "),
         rows_of_json(transaction.dialect, "$1"),
     );
-    Ok(transaction.run(sql, [json(&claims)?.into()]).await? == claims.len() as u64)
+    Ok(transaction.all(sql, [json(&claims)?.into()]).await?.len() == claims.len())
 }
 
 /// The statement that reads the claims in the JSON array bound to `placeholder`.

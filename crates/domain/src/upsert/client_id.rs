@@ -85,9 +85,10 @@ impl Upsert<'_> {
             let claim = "INSERT INTO client_id_claim (client_id, client_key) \
                          SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM client WHERE encoded_key = $1) \
                          AND NOT EXISTS (SELECT 1 FROM audit_chain WHERE chain = $1) \
-                         ON CONFLICT DO NOTHING";
+                         ON CONFLICT DO NOTHING RETURNING 1";
             let values = [client.client_id.clone().into(), client.encoded_key.clone().into()];
-            if transaction.run(claim, values).await? == 1 {
+            // Not the number of affected rows: Citus counts those that exist already, too.
+            if transaction.one(claim, values).await?.is_some() {
                 return Ok(None);
             }
         }

@@ -274,15 +274,35 @@ async fn matches(
     let dialect = transaction.dialect;
     let (mut parts, mut values) = (Vec::new(), vec![client_key.into()]);
     let limit = rights.and_limit(dialect, "c", &mut values);
-    for (check, (level, rows)) in by_check {
-        values.push(serde_json::to_string(&rows).map_err(Error::internal)?.into());
+    let shared = values.len();
+    let mut rows = Vec::new();
+    // A distributed database can't look for each of several values in one statement.
+    let lists: Vec<_> = match transaction.distributed {
+        true => by_check
+            .into_iter()
+            .flat_map(|(check, (level, rows))| rows.into_iter().map(move |row| (check, level, row)))
+            .collect(),
+        false => by_check
+            .into_iter()
+            .map(|(check, (level, rows))| (check, level, rows.into()))
+            .collect(),
+    };
+    for (check, level, list) in lists {
+        if transaction.distributed {
+            values.truncate(shared);
+        }
+        values.push(list.to_string().into());
         let placeholder = values.len();
-        let rows = match dialect {
-            Dialect::Postgres => format!("json_array_elements(${placeholder}::json) k(value)"),
-            Dialect::Sqlite => format!("json_each(${placeholder}) k"),
+        let (value, from) = match dialect {
+            Dialect::Postgres if transaction.distributed => (format!("${placeholder}::json"), String::new()),
+            Dialect::Postgres => (
+                "k.value".to_owned(),
+                format!("FROM json_array_elements(${placeholder}::json) k(value)"),
+            ),
+            Dialect::Sqlite => ("k.value".to_owned(), format!("FROM json_each(${placeholder}) k")),
         };
         let ids = dialect.cast_to_text(&dialect.json_collect("m.client_id", "m.client_id"));
-        let (table, conditions) = check.places("(k.value ->> 1)", "(k.value ->> 2)", dialect);
+        let (table, conditions) = check.places(&format!("({value} ->> 1)"), &format!("({value} ->> 2)"), dialect);
         for condition in conditions {
             let others = format!("{condition} AND s.client_key <> $1");
             let clients = |of: &str| {
@@ -297,17 +317,24 @@ async fn matches(
                 }
             };
             parts.push(format!(
-                "SELECT k.value ->> 0, (SELECT {ids} FROM (SELECT c.client_id FROM {examined} LIMIT {}) m) FROM {rows}",
+                "SELECT {value} ->> 0, (SELECT {ids} FROM (SELECT c.client_id FROM {examined} LIMIT {}) m) {from}",
                 MOST_MATCHES + 1
             ));
             if !limit.is_empty() && level == CheckLevel::Error {
                 parts.push(format!(
-                    "SELECT k.value ->> 0, '[\"{HIDDEN}\"]' FROM {rows} WHERE EXISTS (SELECT 1 FROM {all})"
+                    "SELECT {value} ->> 0, '[\"{HIDDEN}\"]' {from} WHERE EXISTS (SELECT 1 FROM {all})"
                 ));
             }
         }
+        if transaction.distributed {
+            let sql = std::mem::take(&mut parts).join(" UNION ALL ");
+            rows.extend(transaction.all(sql, values.clone()).await?);
+        }
     }
-    for row in transaction.all(parts.join(" UNION ALL "), values).await? {
+    if !parts.is_empty() {
+        rows.extend(transaction.all(parts.join(" UNION ALL "), values).await?);
+    }
+    for row in rows {
         let (index, ids): (String, String) = row.try_get_many_by_index()?;
         let ids: Vec<String> = serde_json::from_str(&ids).map_err(Error::internal)?;
         let index: usize = index.parse().map_err(Error::internal)?;

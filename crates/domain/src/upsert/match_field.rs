@@ -60,11 +60,11 @@ impl Upsert<'_> {
         transaction: &Transaction,
     ) -> Result<Option<String>> {
         let mut values = vec![field.row.encoded_key.as_str().into(), value.into()];
-        let mut sql = HOLDER.to_owned();
         let limit = self.caller.rights.and_limit(transaction.dialect, "c", &mut values);
-        if !limit.is_empty() {
-            sql += &format!(" AND EXISTS (SELECT 1 FROM client c WHERE c.encoded_key = client_key{limit})");
-        }
+        let sql = match limit.is_empty() {
+            true => HOLDER.to_owned(),
+            false => format!("SELECT c.encoded_key FROM client c WHERE c.encoded_key = ({HOLDER}){limit}"),
+        };
         let row = transaction.one(sql, values).await?;
         Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
     }

@@ -9,6 +9,7 @@ mod moved;
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::consequences::merged_into;
 pub use self::links::MOST_LINKS;
 pub(crate) use self::links::links_to;
 use self::moved::Moved;
@@ -39,7 +40,7 @@ use clientele_core::{
     path,
     problem::{Problem, ProblemCode, Step as PathStep},
 };
-use clientele_storage::db::{Batch, Dialect, Step, Transaction, Work};
+use clientele_storage::db::{Dialect, Step, Transaction, Work};
 
 /// Limit of the clients that were merged into the same client, directly or through others.
 pub const MOST_MERGED: usize = 100;
@@ -406,7 +407,7 @@ impl Merge<'_> {
             Step::Again => return Ok(Step::Again),
         };
         raised.extend(&into.raised);
-        let mut batch = Batch::new(transaction.dialect);
+        let mut batch = transaction.batch();
         let count = links.count();
         let redirected = links.redirect(&into_key, self, definitions, transaction, &mut batch);
         if !redirected.await? {

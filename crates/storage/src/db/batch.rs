@@ -1,8 +1,8 @@
 //! Writes that are sent to the database together, in one round trip.
 //!
 //! PostgreSQL gets one statement, whose parts see the same rows and run in no defined order: no two may change the same
-//! row. SQLite gets the writes one after the other. The SQL text depends on the kinds of writes, and on whether there is
-//! one row or several.
+//! row. SQLite and a distributed PostgreSQL get the writes one after the other. The SQL text depends on the kinds of
+//! writes, and on whether there is one row or several.
 
 use entity::Table;
 use sea_orm::{Iterable, ModelTrait, Value};
@@ -15,19 +15,16 @@ use clientele_core::error::{Error, Result};
 #[derive(Debug)]
 pub struct Batch {
     dialect: Dialect,
-    statements: Vec<String>,
+    /// Each statement is sent alone then, because a distributed database accepts no INSERT as a part of another.
+    distributed: bool,
+    statements: Vec<(String, Vec<Value>)>,
+    /// The values of the statement that is being written.
     values: Vec<Value>,
+    /// The number of the last placeholder before it.
+    last: usize,
 }
 
 impl Batch {
-    pub fn new(dialect: Dialect) -> Self {
-        Self {
-            dialect,
-            statements: Vec::new(),
-            values: Vec::new(),
-        }
-    }
-
     pub fn is_empty(&self) -> bool {
         self.statements.is_empty()
     }
@@ -96,7 +93,7 @@ impl Batch {
         }
         let table = T::table();
         let placeholder = self.bind(serde_json::to_string(rows).map_err(Error::internal)?);
-        self.statements.push(format!(
+        self.push(format!(
             "INSERT INTO {table} ({}) {}{conflict}",
             columns.join(", "),
             self.dialect.rows_of_json(table, columns, &placeholder),
@@ -109,7 +106,7 @@ impl Batch {
         let client = self.bind(client_key);
         let keys = self.bind(serde_json::to_string(keys).map_err(Error::internal)?);
         let which = self.dialect.is_one_of("encoded_key", &keys);
-        self.statements.push(format!(
+        self.push(format!(
             "DELETE FROM {} WHERE client_key = {client} AND {which}",
             T::table()
         ));
@@ -118,11 +115,22 @@ impl Batch {
 
     fn bind(&mut self, value: impl Into<Value>) -> String {
         self.values.push(value.into());
-        format!("${}", self.values.len())
+        format!("${}", self.last + self.values.len())
     }
 
-    fn sql(&self) -> String {
-        match (self.dialect, self.statements.split_last()) {
+    fn push(&mut self, statement: String) {
+        let values = std::mem::take(&mut self.values);
+        self.last += if self.distributed { 0 } else { values.len() };
+        self.statements.push((statement, values));
+    }
+
+    /// The statements to send, one after the other.
+    fn into_statements(self) -> Vec<(String, Vec<Value>)> {
+        if self.distributed {
+            return self.statements;
+        }
+        let (statements, values): (Vec<String>, Vec<Vec<Value>>) = self.statements.into_iter().unzip();
+        let sql = match (self.dialect, statements.split_last()) {
             (Dialect::Postgres, Some((last, others))) if !others.is_empty() => {
                 let parts: Vec<String> = others
                     .iter()
@@ -131,8 +139,9 @@ impl Batch {
                     .collect();
                 format!("WITH {} {last}", parts.join(", "))
             }
-            _ => self.statements.join("; "),
-        }
+            _ => statements.join("; "),
+        };
+        vec![(sql, values.concat())]
     }
 }
 
@@ -148,17 +157,30 @@ fn overwrite<T: Table>(columns: &[&str]) -> String {
 }
 
 impl Transaction {
+    pub fn batch(&self) -> Batch {
+        Batch {
+            dialect: self.dialect,
+            distributed: self.distributed,
+            statements: Vec::new(),
+            values: Vec::new(),
+            last: 0,
+        }
+    }
+
     /// Runs the writes of a batch.
     pub async fn write(&self, batch: Batch) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
-        self.run(batch.sql(), batch.values).await.map(|_| ())
+        for (sql, values) in batch.into_statements() {
+            self.run(sql, values).await?;
+        }
+        Ok(())
     }
 
     /// Inserts rows, or overwrites those whose primary key exists.
     pub async fn put<T: Table>(&self, rows: &[&T::Model]) -> Result<()> {
-        let mut batch = Batch::new(self.dialect);
+        let mut batch = self.batch();
         batch.put::<T>(rows)?;
         self.write(batch).await
     }

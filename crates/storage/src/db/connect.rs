@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use migration::{Migrator, MigratorTrait};
+use migration::{Migrator, MigratorTrait, distribution};
 use rand::RngExt;
 use sea_orm::{ConnectionTrait, DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx};
 use tokio::time::{Instant, sleep, timeout};
@@ -76,6 +76,7 @@ async fn connect_pool(
     Ok(Connection {
         inner: pool,
         dialect,
+        distributed: settings.distributed,
         pooled: true,
         // The writer's serves only to close: its statements run in transactions, which are never repeated.
         interrupter,
@@ -211,8 +212,24 @@ impl Database {
             let limit = format!("SET LOCAL lock_timeout = {}", MIGRATION_LOCK_TIMEOUT.as_millis());
             transaction.execute_unprepared(&limit).await?;
         }
+        if self.writer.distributed {
+            // A statement must see what those before it have changed on other nodes.
+            let sequential = "SET LOCAL citus.multi_shard_modify_mode TO 'sequential'";
+            transaction.execute_unprepared(sequential).await?;
+        }
         Migrator::up(&transaction, None).await?;
+        if self.writer.distributed && distribution::is_pending(&transaction).await? {
+            distribution::distribute(&transaction).await?;
+        }
         Ok(transaction.commit().await?)
+    }
+
+    /// Returns true if the tables of this version are yet to be distributed.
+    pub async fn awaits_distribution(&self) -> Result<bool> {
+        match self.writer.distributed {
+            true => Ok(distribution::is_pending(self.reader.inner.migrations()).await?),
+            false => Ok(false),
+        }
     }
 
     /// Compares the version of the tables with this program's. Changes nothing.

@@ -24,6 +24,9 @@ use clientele_core::{
 pub struct Connection<C> {
     pub(super) inner: C,
     pub dialect: Dialect,
+    /// True when the tables are distributed over several nodes. A statement can then lock rows of only one client, and
+    /// the database's functions run on the node of the rows.
+    pub distributed: bool,
     /// True when each statement takes a connection of its own. A request may use only some at once.
     pub(super) pooled: bool,
     /// Interrupts statements where the database has no timeout.
@@ -171,6 +174,7 @@ impl Connection<Pool> {
         Connection {
             inner,
             dialect: self.dialect,
+            distributed: self.distributed,
             pooled: false,
             interrupter: None,
             availability: self.availability.clone(),

@@ -31,6 +31,9 @@ pub struct DatabaseSettings {
     /// The time limit of a request in seconds. Then its statements are cancelled, and its writes are rolled back unless
     /// the commit has begun.
     pub request_timeout_seconds: u64,
+    /// PostgreSQL with the extension Citus: the tables are distributed over the nodes of its cluster. Migrating
+    /// distributes those that aren't.
+    pub distributed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +50,7 @@ impl Default for DatabaseSettings {
             acquire_timeout_seconds: 5,
             sqlite_synchronous: Synchronous::Full,
             request_timeout_seconds: 30,
+            distributed: false,
         }
     }
 }
@@ -98,10 +102,15 @@ pub fn postgres_options(url: &str, settings: &DatabaseSettings) -> Result<PgConn
 /// The options that a server sets for its sessions on PostgreSQL, times in milliseconds.
 pub(super) fn session_options(settings: &DatabaseSettings) -> [(&'static str, String); 7] {
     let statement_timeout = u128::from(settings.request_timeout_seconds) * 1000;
+    // Statements are short and prepared once: planning them for each value, or compiling them, would take longer than
+    // running them. Citus plans some statements only for values.
+    let plan_cache_mode = if settings.distributed {
+        "auto"
+    } else {
+        "force_generic_plan"
+    };
     [
-        // Statements are short and prepared once: planning them for each value, or compiling them, would take longer
-        // than running them.
-        ("plan_cache_mode", "force_generic_plan".to_owned()),
+        ("plan_cache_mode", plan_cache_mode.to_owned()),
         ("jit", "off".to_owned()),
         ("timezone", "UTC".to_owned()),
         // A word of seven letters with one wrong letter shares at least 5 of 11 trigrams with the right one. Three

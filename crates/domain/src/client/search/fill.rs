@@ -5,12 +5,12 @@
 //! interrupted fill goes on where it ended, and two servers that start together share the work. Changes of clients
 //! write these rows themselves, also while a fill runs.
 
-use entity::{client_search, id_document_search};
+use entity::{client, client_search, id_document_search};
 
 use super::{SEARCHED, SearchRows, folding::FORM};
 use crate::client::aggregate::{select, within};
 use clientele_core::error::{Error, Result};
-use clientele_storage::db::{Batch, Database, Dialect, Step, Transaction, Work};
+use clientele_storage::db::{Database, Dialect, Step, Transaction, Work};
 
 /// The number of clients in one transaction.
 const CLIENTS: i64 = 500;
@@ -40,9 +40,9 @@ impl Work for Fill {
     type Output = Option<usize>;
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
-        let (for_update, of_clients) = match transaction.dialect {
-            Dialect::Postgres => (" FOR UPDATE", " FOR NO KEY UPDATE"),
-            Dialect::Sqlite => ("", ""),
+        let for_update = match transaction.dialect {
+            Dialect::Postgres => " FOR UPDATE",
+            Dialect::Sqlite => "",
         };
         let sql = format!("SELECT form, filled_to FROM client_search_fill WHERE id = 1{for_update}");
         let row = transaction.one(sql, []).await?;
@@ -54,12 +54,19 @@ impl Work for Fill {
             _ => String::new(),
         };
         // On PostgreSQL a lock needs a separate statement: the next one then sees what was committed meanwhile.
-        let keys = format!(
-            "SELECT encoded_key FROM client WHERE encoded_key > $1 ORDER BY encoded_key LIMIT {CLIENTS}{of_clients}"
-        );
-        let rows = transaction.all(keys, [filled_to.into()]).await?;
-        let keys = rows.iter().map(|row| row.try_get_by_index(0));
-        let keys: Vec<String> = keys.collect::<Result<_, _>>()?;
+        let sql = format!("SELECT encoded_key FROM client WHERE encoded_key > $1 ORDER BY encoded_key LIMIT {CLIENTS}");
+        let after = || [filled_to.as_str().into()];
+        let locked = transaction.lock_each::<client::Entity>(sql.as_str(), after(), "NO KEY UPDATE");
+        let keys: Vec<String> = match locked.await? {
+            Some(locked) => locked.into_iter().flatten().collect(),
+            None => {
+                let rows = transaction
+                    .all(sql + transaction.locking(" FOR NO KEY UPDATE"), after())
+                    .await?;
+                let keys = rows.iter().map(|row| row.try_get_by_index(0));
+                keys.collect::<Result<_, _>>()?
+            }
+        };
         let last = keys.last();
         let state = "UPDATE client_search_fill SET form = $1, filled_to = $2 WHERE id = 1";
         transaction.run(state, [FORM.into(), last.cloned().into()]).await?;
@@ -75,7 +82,7 @@ impl Work for Fill {
         let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
         let clients = within(transaction, sql, [keys.into()]).await?;
         let (searched, numbers) = SearchRows::split(clients.iter().map(SearchRows::of));
-        let mut batch = Batch::new(transaction.dialect);
+        let mut batch = transaction.batch();
         batch.put::<client_search::Entity>(&Vec::from_iter(&searched))?;
         batch.put::<id_document_search::Entity>(&Vec::from_iter(&numbers))?;
         transaction.write(batch).await?;

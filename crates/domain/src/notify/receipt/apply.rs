@@ -18,7 +18,7 @@ use clientele_core::{
     error::{Error, Result},
     scalar::new_key,
 };
-use clientele_storage::db::{Batch, Transaction};
+use clientele_storage::db::Transaction;
 
 /// The effects of receipts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,7 +135,7 @@ pub(super) async fn apply(
             changed.push(message);
         }
     }
-    let mut batch = Batch::new(transaction.dialect);
+    let mut batch = transaction.batch();
     batch.put::<message::Entity>(&Vec::from_iter(&changed))?;
     transaction.write(batch).await?;
     counts.suppressed = add_suppressions(suppressions, transaction).await?;
@@ -151,10 +151,11 @@ async fn add_suppressions(mut rows: Vec<suppression::Model>, transaction: &Trans
     }
     let (table, columns) = (suppression::Entity::table(), suppression::Entity::columns());
     let sql = format!(
-        "INSERT INTO {table} ({}) {} ON CONFLICT (channel, recipient) DO NOTHING",
+        "INSERT INTO {table} ({}) {} ON CONFLICT (channel, recipient) DO NOTHING RETURNING 1",
         columns.join(", "),
         transaction.dialect.rows_of_json(table, &columns, "$1")
     );
     let rows = serde_json::to_string(&rows).map_err(Error::internal)?;
-    transaction.run(sql, [rows.into()]).await
+    // Citus counts the rows that exist already, too, and doesn't return them.
+    Ok(transaction.all(sql, [rows.into()]).await?.len() as u64)
 }

@@ -155,6 +155,22 @@ pub async fn remove_early_receipts(db: &Database, before: DateTime<Utc>) -> Resu
     db.remove_batch(removal, before).await
 }
 
+/// On a distributed database, removes some of the providers' ids that were recorded before `before`, and returns their
+/// number, as [`Database::remove_batch`] does. Elsewhere they are deleted with their messages.
+pub async fn remove_provider_ids(db: &Database, before: DateTime<Utc>) -> Result<u64> {
+    let statement = |dialect: Dialect, most| {
+        format!(
+            "DELETE FROM provider_message WHERE provider_id IN (SELECT provider_id FROM provider_message \
+             WHERE created_at < {} LIMIT {most})",
+            dialect.cast("$1", "timestamptz")
+        )
+    };
+    match db.read().distributed {
+        true => db.remove_batch(statement, before).await,
+        false => Ok(0),
+    }
+}
+
 fn removal(dialect: Dialect, most: u64) -> String {
     format!(
         "DELETE FROM provider_message WHERE client_key IS NULL AND provider_id IN (SELECT provider_id \

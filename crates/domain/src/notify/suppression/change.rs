@@ -143,12 +143,12 @@ impl Work for Addition<'_> {
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
         let (table, columns) = (suppression::Entity::table(), suppression::Entity::columns());
         let sql = format!(
-            "INSERT INTO {table} ({}) {} ON CONFLICT (channel, recipient) DO NOTHING",
+            "INSERT INTO {table} ({}) {} ON CONFLICT (channel, recipient) DO NOTHING RETURNING 1",
             columns.join(", "),
             transaction.dialect.rows_of_json(table, &columns, "$1")
         );
         let row = serde_json::to_string(&[&self.row]).map_err(Error::internal)?;
-        if transaction.run(sql, [row.into()]).await? == 0 {
+        if transaction.one(sql, [row.into()]).await?.is_none() {
             return match find(&self.row.channel, &self.row.recipient, transaction).await? {
                 Some(stored) => Ok(Step::Discard((stored, false))),
                 // Another transaction has removed it just now.

@@ -238,24 +238,32 @@ impl ImportHistories<'_> {
         let keys: HashSet<&str> = keys.filter(|key| is_key(key)).collect();
         let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
         let dialect = transaction.dialect;
-        let (of_client, of_chain) = match dialect {
-            Dialect::Postgres => {
-                imports_lock(transaction, None).await?;
-                ("ORDER BY encoded_key FOR NO KEY UPDATE", "ORDER BY chain FOR UPDATE")
-            }
-            Dialect::Sqlite => ("", ""),
-        };
+        if dialect == Dialect::Postgres {
+            imports_lock(transaction, None).await?;
+        }
+        let which = format!("WHERE {} ORDER BY encoded_key", dialect.is_one_of("encoded_key", "$1"));
+        let names = format!("SELECT encoded_key FROM client {which}");
         let clients = format!(
-            "SELECT encoded_key, history_head, history_count, version FROM client WHERE {} {of_client}",
-            dialect.is_one_of("encoded_key", "$1")
+            "SELECT encoded_key, history_head, history_count, version FROM client {which}{}",
+            transaction.locking(" FOR NO KEY UPDATE")
         );
+        transaction
+            .lock_each::<client::Entity>(names, [keys.as_str().into()], "NO KEY UPDATE")
+            .await?;
         // A removal moves the end from one table to the other, so this one is read later.
+        let which = format!("WHERE {} ORDER BY chain", dialect.is_one_of("chain", "$1"));
+        let names = format!("SELECT chain FROM audit_chain {which}");
         let removed = format!(
-            "SELECT chain, head, count FROM audit_chain WHERE {} {of_chain}",
-            dialect.is_one_of("chain", "$1")
+            "SELECT chain, head, count FROM audit_chain {which}{}",
+            transaction.locking(" FOR UPDATE")
         );
         let mut chains = HashMap::new();
         for (sql, has_client) in [(clients, true), (removed, false)] {
+            if !has_client {
+                let names =
+                    transaction.lock_each::<audit_chain::Entity>(names.as_str(), [keys.as_str().into()], "UPDATE");
+                names.await?;
+            }
             for row in transaction.all(sql, [keys.as_str().into()]).await? {
                 let key = row.try_get_by_index(0)?;
                 let version: Option<i32> = has_client.then(|| row.try_get_by_index(3)).transpose()?;

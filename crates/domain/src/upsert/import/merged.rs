@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 use entity::client;
 
 use super::ImportRules;
-use crate::upsert::merge::MOST_MERGED;
+use crate::upsert::merge::{MOST_MERGED, merged_into};
 use clientele_core::{
     error::{Error, Result},
     path,
     problem::{Problem, ProblemCode},
     scalar::is_key,
 };
-use clientele_storage::db::{Dialect, Transaction};
+use clientele_storage::db::Transaction;
 
 /// Limit of the merges that are followed from one client. This program makes shorter chains. A file with stored clients
 /// can have a longer one, in which a circle can stay unnoticed.
@@ -45,8 +45,8 @@ impl MergedClients {
         merged.into = successors(&into, transaction).await?;
         let last = into.into_iter().map(|key| merged.last(key));
         let own = own.into_iter().flatten().filter(|key| is_key(key));
-        let counts = counts(&last.chain(own).collect(), transaction).await?;
-        merged.counts = counts;
+        let counts = merged_into(last.chain(own), transaction).await?;
+        merged.counts = counts.into_iter().map(|(key, merged)| (key, merged.len())).collect();
         Ok(merged)
     }
 
@@ -105,35 +105,21 @@ impl MergedClients {
 /// they are merged ones: of each at least the next [`MOST_PASSED`], whose ways can meet.
 async fn successors(keys: &[&str], transaction: &Transaction) -> Result<HashMap<String, String>> {
     let most = keys.len() * MOST_PASSED;
-    let keys = serde_json::to_string(keys).map_err(Error::internal)?;
-    let sql = format!(
-        "WITH RECURSIVE merged (encoded_key, merged_into_key) AS (SELECT encoded_key, merged_into_key FROM client \
-         WHERE {} AND merged_into_key IS NOT NULL UNION SELECT c.encoded_key, c.merged_into_key FROM merged m \
-         JOIN client c ON c.encoded_key = m.merged_into_key WHERE c.merged_into_key IS NOT NULL) \
-         SELECT encoded_key, merged_into_key FROM merged LIMIT {most}",
-        transaction.dialect.is_one_of("encoded_key", "$1")
-    );
-    let rows = transaction.all(sql, [keys.into()]).await?;
-    rows.iter().map(|row| Ok(row.try_get_many_by_index()?)).collect()
-}
-
-/// Returns the numbers of stored clients that were merged into these, directly or through others: at most
-/// [`MOST_MERGED`] of each.
-async fn counts(keys: &BTreeSet<&str>, transaction: &Transaction) -> Result<HashMap<String, usize>> {
-    let keys = serde_json::to_string(keys).map_err(Error::internal)?;
-    let rows = match transaction.dialect {
-        Dialect::Postgres => "json_array_elements_text($1::json) k(value)",
-        Dialect::Sqlite => "json_each($1) k",
-    };
-    let sql = format!(
-        "SELECT k.value, (WITH RECURSIVE merged (encoded_key) AS (SELECT c.encoded_key FROM client c \
-         WHERE c.merged_into_key = k.value UNION SELECT c.encoded_key FROM merged m \
-         JOIN client c ON c.merged_into_key = m.encoded_key) \
-         SELECT count(*) FROM (SELECT 1 FROM merged LIMIT {MOST_MERGED}) counted) FROM {rows}"
-    );
-    let counts = transaction.all(sql, [keys.into()]).await?.into_iter().map(|row| {
-        let (key, count): (String, i64) = row.try_get_many_by_index()?;
-        Ok((key, usize::try_from(count).unwrap_or_default()))
-    });
-    counts.collect()
+    let mut into = HashMap::new();
+    let mut next: BTreeSet<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+    while !next.is_empty() && into.len() < most {
+        let sql = format!(
+            "SELECT encoded_key, merged_into_key FROM client WHERE {} AND merged_into_key IS NOT NULL",
+            transaction.dialect.is_one_of("encoded_key", "$1")
+        );
+        let keys = serde_json::to_string(&next).map_err(Error::internal)?;
+        next.clear();
+        for row in transaction.all(sql, [keys.into()]).await? {
+            let (key, merged_into): (String, String) = row.try_get_many_by_index()?;
+            next.insert(merged_into.clone());
+            into.insert(key, merged_into);
+        }
+        next.retain(|key| !into.contains_key(key));
+    }
+    Ok(into)
 }

@@ -26,7 +26,7 @@ use clientele_core::{
     error::{Error, Result},
     problem::Problem,
 };
-use clientele_storage::db::{Batch, Dialect, Step, Transaction, Work};
+use clientele_storage::db::{Dialect, Step, Transaction, Work};
 
 /// After this time, no further client joins a transaction: its locks stop other writers.
 const LONGEST: Duration = Duration::from_millis(500);
@@ -186,7 +186,7 @@ impl Together<'_> {
         transaction: &Transaction,
     ) -> Result<()> {
         let index = self.indexes[at];
-        let mut batch = Batch::new(transaction.dialect);
+        let mut batch = transaction.batch();
         if let Some(of_list) = entries.of_list.as_ref().filter(|_| self.has_own_key(index)) {
             of_list.fill_part(index, &client.client.encoded_key, &mut batch)?;
         }
@@ -299,16 +299,19 @@ impl Together<'_> {
         let rights = self.upserts().next().map(|upsert| &upsert.caller.rights);
         let limit = rights.map(|rights| rights.and_limit(transaction.dialect, "c", &mut values));
         let sql = format!(
-            "SELECT 1 FROM client c WHERE c.encoded_key IN (SELECT k.value FROM {} UNION ALL \
+            "SELECT c.encoded_key FROM client c WHERE c.encoded_key IN (SELECT k.value FROM {} UNION ALL \
              SELECT i.client_key FROM client_id_claim i WHERE {} UNION ALL \
-             SELECT v.client_key FROM custom_field_claim v WHERE {}){} ORDER BY c.encoded_key \
-             FOR NO KEY UPDATE OF c",
+             SELECT v.client_key FROM custom_field_claim v WHERE {}){} ORDER BY c.encoded_key",
             transaction.dialect.texts("$1", "k"),
             transaction.dialect.is_one_of("i.client_id", "$2"),
             Claim::is_one_of(transaction.dialect, "$3"),
             limit.unwrap_or_default(),
         );
-        transaction.all(sql, values).await.map(|_| ())
+        let locked = transaction.lock_each::<entity::client::Entity>(sql.as_str(), values.clone(), "NO KEY UPDATE");
+        if locked.await?.is_none() {
+            transaction.all(sql + " FOR NO KEY UPDATE OF c", values).await?;
+        }
+        Ok(())
     }
 }
 

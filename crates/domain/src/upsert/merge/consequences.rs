@@ -1,6 +1,8 @@
 //! Changes of other clients that follow from a merge or a removal. Each is recorded in its client's audit log; none
 //! queues a message.
 
+use std::collections::{HashMap, HashSet};
+
 use chrono::{DateTime, Utc};
 use entity::{audit_record, client};
 
@@ -15,20 +17,47 @@ use crate::{
     definitions::Definitions,
     upsert::{ClientRow, diff::ClientDiff},
 };
-use clientele_core::error::Result;
-use clientele_storage::db::{Batch, Dialect, Transaction};
+use clientele_core::error::{Error, Result};
+use clientele_storage::db::{Batch, Transaction};
 
 /// Returns the number of clients that were merged into one of these two, directly or through others: a removal of those
-/// between makes them refer to it. Counts at most [`MOST_MERGED`].
+/// between makes them refer to it.
 pub(super) async fn count_merged(from_key: &str, into_key: &str, transaction: &Transaction) -> Result<usize> {
-    let sql = format!(
-        "WITH RECURSIVE merged (encoded_key) AS (SELECT encoded_key FROM client WHERE merged_into_key IN ($1, $2) \
-         UNION SELECT c.encoded_key FROM merged m JOIN client c ON c.merged_into_key = m.encoded_key) \
-         SELECT count(*) FROM (SELECT 1 FROM merged LIMIT {MOST_MERGED}) counted"
-    );
-    let row = transaction.one(sql, [from_key.into(), into_key.into()]).await?;
-    let count: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
-    Ok(usize::try_from(count).unwrap_or_default())
+    let merged = merged_into([from_key, into_key], transaction).await?;
+    Ok(merged.into_values().flatten().collect::<HashSet<_>>().len())
+}
+
+/// Returns the stored clients that were merged into each of these, directly or through others: at least
+/// [`MOST_MERGED`] of each that has as many. Reads those that were merged directly first, then those into these, and so
+/// on: most clients have none, and a distributed database has no recursive statements.
+pub(in crate::upsert) async fn merged_into<'a>(
+    keys: impl IntoIterator<Item = &'a str>,
+    transaction: &Transaction,
+) -> Result<HashMap<String, HashSet<String>>> {
+    let mut merged: HashMap<String, HashSet<String>> = HashMap::new();
+    // The keys whose merged clients are read next, each with those of the given keys that it leads to.
+    let mut next: HashMap<String, Vec<String>> = HashMap::new();
+    for key in keys {
+        next.insert(key.to_owned(), vec![key.to_owned()]);
+    }
+    while !next.is_empty() {
+        let sql = format!(
+            "SELECT encoded_key, merged_into_key FROM client WHERE {}",
+            transaction.dialect.is_one_of("merged_into_key", "$1")
+        );
+        let keys = serde_json::to_string(&next.keys().collect::<Vec<_>>()).map_err(Error::internal)?;
+        let present = std::mem::take(&mut next);
+        for row in transaction.all(sql, [keys.into()]).await? {
+            let (key, into): (String, String) = row.try_get_many_by_index()?;
+            for root in present.get(&into).into_iter().flatten() {
+                let found = merged.entry(root.clone()).or_default();
+                if found.len() < MOST_MERGED && found.insert(key.clone()) {
+                    next.entry(key.clone()).or_default().push(root.clone());
+                }
+            }
+        }
+    }
+    Ok(merged)
 }
 
 /// Adds the changes of locked clients to the batch, with their audit records.
@@ -94,16 +123,17 @@ impl Clients {
         let key = || [sea_orm::Value::from(&removed.encoded_key)];
         let any = format!("SELECT 1 FROM client c WHERE {which} LIMIT 1");
         let select = select_for_change(transaction.dialect, ClientParts::default());
-        let lock = match transaction.dialect {
-            Dialect::Postgres => " FOR UPDATE OF c",
-            Dialect::Sqlite => "",
-        };
+        let keys = format!("SELECT c.encoded_key FROM client c WHERE {which}");
         let successor = removed.merged_into_key.as_ref();
         let successor = successor.filter(|successor| **successor != removed.encoded_key);
         let mut released = Vec::new();
         // A client that was removed while this transaction waited for it has passed on the references to it: the next
         // statement sees them.
         while transaction.one(any.as_str(), key()).await?.is_some() {
+            transaction
+                .lock_each::<client::Entity>(keys.as_str(), key(), "UPDATE")
+                .await?;
+            let lock = transaction.locking(" FOR UPDATE OF c");
             let sql = format!("{select} WHERE {which} ORDER BY c.encoded_key{lock}");
             let merged = read_all_for_change(transaction, sql, key()).await?;
             released.extend(merged.iter().map(|(before, _)| before.client.clone()));
@@ -113,7 +143,7 @@ impl Clients {
                 after.client.merged_into_key = others.cloned();
                 ((before, head), after)
             });
-            let (changes, mut batch) = (changes.collect(), Batch::new(transaction.dialect));
+            let (changes, mut batch) = (changes.collect(), transaction.batch());
             put(self, caller, changes, definitions, now, transaction, &mut batch).await?;
             transaction.write(batch).await?;
         }

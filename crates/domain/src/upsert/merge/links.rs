@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use entity::custom_field_value;
+use entity::{client, custom_field_value};
 
 use super::{LockedClient, Merge, consequences};
 use crate::{
@@ -43,11 +43,14 @@ pub(super) async fn lock(
 ) -> Result<()> {
     let linking = linking("v.client_key", transaction.dialect);
     let sql = format!(
-        "SELECT 1 FROM client c WHERE c.encoded_key IN (SELECT $2::text UNION ALL SELECT $3::text UNION ALL \
-         ({linking})) ORDER BY c.encoded_key FOR UPDATE OF c"
+        "SELECT c.encoded_key FROM client c WHERE c.encoded_key IN (SELECT $2::text UNION ALL SELECT $3::text \
+         UNION ALL ({linking})) ORDER BY c.encoded_key"
     );
     let values = [fields(definitions)?.into(), from_key.into(), into_key.into()];
-    transaction.all(sql, values).await?;
+    let locked = transaction.lock_each::<client::Entity>(sql.as_str(), values.clone(), "UPDATE");
+    if locked.await?.is_none() {
+        transaction.all(sql + " FOR UPDATE OF c", values).await?;
+    }
     Ok(())
 }
 
@@ -61,14 +64,18 @@ pub(super) async fn read(
     let dialect = transaction.dialect;
     let values =
         || -> Result<[sea_orm::Value; 3]> { Ok([fields(definitions)?.into(), from_key.into(), into_key.into()]) };
-    let lock = match dialect {
-        Dialect::Postgres => " FOR UPDATE OF c",
-        Dialect::Sqlite => "",
-    };
+    let which = format!(
+        "WHERE c.encoded_key IN ({}) ORDER BY c.encoded_key",
+        linking("v.client_key", dialect)
+    );
+    let keys = format!("SELECT c.encoded_key FROM client c {which}");
+    transaction
+        .lock_each::<client::Entity>(keys, values()?, "UPDATE")
+        .await?;
     let sql = format!(
-        "{} WHERE c.encoded_key IN ({}) ORDER BY c.encoded_key{lock}",
+        "{} {which}{}",
         select_for_change(dialect, ClientParts::default()),
-        linking("v.client_key", dialect),
+        transaction.locking(" FOR UPDATE OF c")
     );
     let clients = read_all_for_change(transaction, sql, values()?).await?;
     let row = dialect.cast_to_text(&dialect.row::<custom_field_value::Entity>("v"));
