@@ -49,6 +49,7 @@ pub(super) async fn serve(config: &Config, no_auth: bool, telemetry: &Telemetry)
     let Signals { stop, close } = listening::stop_on_signal(Duration::from_secs(config.shutdown_delay_seconds))?;
     store::with_services_until_stopped(config, OpenMode::Create, interrupted, async |services| {
         audit::warn_of_missing_key(config);
+        services.db.start_replicas();
         // Removes data whose retention has ended, even if this process doesn't send messages.
         let removal = expiry::keep_removing(services.db.clone(), Arc::new(store::now), stop.clone());
         let removal = tokio::spawn(removal);

@@ -20,7 +20,7 @@ use clientele_delivery::settings::{
 };
 use clientele_domain::audit::AuditSettings;
 use clientele_domain::enums::Channel;
-use clientele_storage::db::check_address;
+use clientele_storage::db::{Dialect, check_address};
 use graphql_server::settings::{GraphqlSettings, TrustedDocuments};
 use http_server::HttpSettings;
 
@@ -134,6 +134,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         config.answers.bytes_together / 2 >= config.answers.bytes,
         "answers.bytes_together must be at least twice answers.bytes",
     )?;
+    check_replicas(config)?;
     check_graphql(&config.graphql)?;
     check_cors(&config.cors)?;
     check_authentication(&config.authentication)?;
@@ -146,6 +147,26 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         tracing_subscriber::EnvFilter::try_new(&config.log.filter).is_ok(),
         "log.filter must be a level, or levels by module, as in `info` or `warn,clientele=debug,http_server=info`",
     )
+}
+
+fn check_replicas(config: &Config) -> Result<(), ConfigError> {
+    let urls = &config.database.replica_urls;
+    require(
+        urls.is_empty() || !config.database_url.is_sqlite(),
+        "database.replica_urls needs PostgreSQL: remove it, or set database_url to a PostgreSQL server",
+    )?;
+    for (at, url) in urls.iter().enumerate() {
+        let checked = match Dialect::of(url.reveal()) {
+            Dialect::Postgres => check_address(url.reveal()),
+            Dialect::Sqlite => Err("must be an address of PostgreSQL, as in postgres://USER:PASSWORD@HOST/NAME".into()),
+        };
+        checked.map_err(|reason| ConfigError(format!("database.replica_urls.{at} {reason}")))?;
+        require(
+            !urls[..at].contains(url),
+            format!("database.replica_urls.{at} is listed twice"),
+        )?;
+    }
+    Ok(())
 }
 
 /// The JSON pointer of a setting.

@@ -15,6 +15,7 @@ pub(super) type Path = Vec<String>;
 /// The secret settings. In the environment, each can also be given as a file name: `CLIENTELE_AUDIT__KEY_FILE`.
 const SECRETS: &[&str] = &[
     "database_url",
+    "database.replica_urls",
     "authentication.jwt.key",
     "notifications.email.password",
     "notifications.email.fallback.password",

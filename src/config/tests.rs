@@ -383,6 +383,55 @@ fn printed_configuration_holds_no_password() {
 }
 
 #[test]
+fn replicas_are_postgres_servers_and_hidden() {
+    let read = |urls: &str, database: &str| {
+        let variables = [("CLIENTELE_DATABASE__REPLICA_URLS", urls), ("DATABASE_URL", database)];
+        load(None, environment(&variables), &Flags::default()).map_err(|error| error.to_string())
+    };
+    let primary = "postgres://ana:hunter2@db/bank";
+    let replicas = r#"["postgres://ana:hunter2@replica-1/bank", "postgres://ana:hunter2@replica-2/bank"]"#;
+    let config = read(replicas, primary).expect("valid");
+    let urls: Vec<&str> = config.database.replica_urls.iter().map(|url| url.reveal()).collect();
+    let expected = ["replica-1", "replica-2"].map(|host| format!("postgres://ana:hunter2@{host}/bank"));
+    assert_eq!(urls, expected);
+    let printed = format!("{config:?}\n{}", toml::to_string(&config).expect("serialises"));
+    assert!(
+        printed.contains("replica_urls = [\"***\", \"***\"]") && !printed.contains("hunter2"),
+        "{printed}"
+    );
+    for (urls, database, sentence) in [
+        (
+            replicas,
+            "sqlite:x.db",
+            "database.replica_urls needs PostgreSQL: remove it, or set database_url to a PostgreSQL server",
+        ),
+        (
+            r#"["sqlite:hunter2.db"]"#,
+            primary,
+            "database.replica_urls.0 must be an address of PostgreSQL, as in postgres://USER:PASSWORD@HOST/NAME",
+        ),
+        (
+            r#"["postgres://ana@db/bank", "postgres://ana:hunter2@db/bank?ssl=true"]"#,
+            primary,
+            "database.replica_urls.1 has the parameter ssl, which doesn't encrypt the connection: write \
+             sslmode=require, or sslmode=verify-full, which also checks the server's certificate",
+        ),
+        (
+            r#"["postgres://ana:hunter2@r/bank", "postgres://ana:hunter2@r/bank"]"#,
+            primary,
+            "database.replica_urls.1 is listed twice",
+        ),
+        (
+            primary,
+            primary,
+            "CLIENTELE_DATABASE__REPLICA_URLS in the environment must be a list of texts, as in [\"one\", \"another\"]",
+        ),
+    ] {
+        assert_eq!(read(urls, database), Err(sentence.to_owned()));
+    }
+}
+
+#[test]
 fn roles_and_origins_are_read_and_checked() {
     let read = |text: &str| load(Some(file(text).path()), [], &Flags::default()).map_err(|error| error.to_string());
     let config = read("[graphql.roles.reporting]\ncomplexity = 7\n[cors]\nallowed_origins = ['https://app.bank.test']");

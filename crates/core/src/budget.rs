@@ -8,7 +8,12 @@ mod memory;
 mod tests;
 mod text;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    future::Future,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -63,6 +68,7 @@ impl BudgetPool {
             reservation: Reservation::begin(&self.memory, flow.clone())?,
             flow,
             queue: self.queue.clone(),
+            attachment: OnceLock::new(),
         })))
     }
 }
@@ -100,6 +106,7 @@ struct Parts {
     flow: Option<Flow>,
     queue: FlowQueue,
     reservation: Reservation,
+    attachment: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 /// A permit for one of the connections that a request and its caller may use at once.
@@ -118,6 +125,16 @@ impl RequestBudget {
     /// Runs `work` within this budget.
     pub fn scope<F: Future>(self, work: F) -> impl Future<Output = F::Output> {
         CURRENT.scope(self, work)
+    }
+
+    pub fn priority(&self) -> Priority {
+        self.0.priority
+    }
+
+    /// The state that the storage keeps for this request, created at the first call. None for another type than then.
+    pub fn attachment<T: Default + Send + Sync + 'static>(&self) -> Option<&T> {
+        let attachment = self.0.attachment.get_or_init(|| Box::<T>::default());
+        attachment.downcast_ref()
     }
 
     pub fn deadline(&self) -> Deadline {

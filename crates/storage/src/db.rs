@@ -20,6 +20,7 @@ mod pool;
 mod probe;
 mod record;
 mod removal;
+mod replicas;
 mod row_lock;
 mod settings;
 mod sqlite_file;
@@ -51,6 +52,7 @@ pub use inspect::{Encryption, MigrationStep, OLDEST_POSTGRES, Pooling, PostgresS
 pub use pool::Pool;
 pub use record::{record, records};
 pub use removal::REMOVAL_BATCH;
+pub use replicas::ReplicaProblem;
 pub use settings::{DatabaseSettings, Synchronous, postgres_options};
 pub use sqlite_file::{FileAccess, check_creation, file_access};
 
@@ -129,6 +131,21 @@ impl Database {
     /// The connections for reads.
     pub fn read(&self) -> &Connection<Pool> {
         &self.reader
+    }
+
+    /// Starts to check the replicas and to send the reads of requests there.
+    pub fn start_replicas(&self) {
+        if let Some(replicas) = &self.reader.replicas {
+            replicas.start();
+        }
+    }
+
+    /// Checks each replica once: its host, and its problem if it can't serve reads. None if the primary doesn't answer.
+    pub async fn check_replicas(&self) -> Option<Vec<(String, Option<ReplicaProblem>)>> {
+        match &self.reader.replicas {
+            Some(replicas) => replicas.check().await,
+            None => Some(Vec::new()),
+        }
     }
 
     /// Checks that the database answers.
@@ -216,6 +233,7 @@ impl Database {
     }
 
     async fn begin_once(&self) -> Result<(Transaction, Option<Permit<Flow>>)> {
+        replicas::read_from_primary();
         let begin = self.writer.metrics.acquiring(async {
             let permit = self.writer_permit().await?;
             self.check_file()?;

@@ -11,6 +11,7 @@ use super::super::open_error::certificate_files;
 use super::super::{listening, store};
 use super::{Checked, finding::Finding, link};
 use crate::api::metrics::ApiMetrics;
+use clientele_core::secret::Secret;
 use clientele_storage::db::{Dialect, parameter, sqlite_path};
 
 const OTHERS: u32 = 0o007;
@@ -52,7 +53,11 @@ fn secret_files(Checked { config, origins }: &Checked) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = of_settings.map(PathBuf::from).collect();
     files.extend(config.http.key_file.clone());
     files.extend(sqlite_path(url));
-    if Dialect::of(url) == Dialect::Postgres {
+    let replicas = config.database.replica_urls.iter().map(Secret::reveal);
+    for url in replicas
+        .chain([url])
+        .filter(|url| Dialect::of(url) == Dialect::Postgres)
+    {
         let named = certificate_files(url).unwrap_or_default();
         files.extend(
             named

@@ -25,6 +25,7 @@ links! {
     ISSUER: "docs/access.md#tokens-of-an-issuer",
     MIGRATIONS: "docs/operations.md#upgrade",
     POSTGRESQL: "docs/operations.md#postgresql",
+    REPLICAS: "docs/operations.md#read-replicas",
     SECRET_FILES: "docs/operations.md#secret-files",
     SEND: "docs/notifications.md#send",
     SETTINGS: "docs/operations.md#settings",

@@ -3,7 +3,7 @@
 use tokio::time::timeout;
 
 use super::super::open_error;
-use super::limit::{PATIENCE, within};
+use super::limit::{PATIENCE, too_late, within};
 use super::{finding::Finding, link};
 use crate::config::Config;
 use clientele_storage::db::{
@@ -22,7 +22,30 @@ pub(super) async fn all(database: &Database, config: &Config) -> Vec<Finding> {
         Err(finding) => vec![finding.clone()],
     };
     findings.push(sharing.map_or_else(|finding| finding, |sharing| sessions(sharing, session.as_ref().ok())));
+    findings.extend(replicas(database).await);
     findings
+}
+
+async fn replicas(database: &Database) -> Vec<Finding> {
+    let (check, link) = ("replicas", link::REPLICAS);
+    let checked = match timeout(PATIENCE, database.check_replicas()).await {
+        Ok(Some(checked)) => checked,
+        Ok(None) => {
+            let found = "the primary doesn't answer, with which replicas are compared.";
+            return vec![Finding::skipped(check, link, found)];
+        }
+        Err(_) => return vec![too_late(check)],
+    };
+    let finding = |(host, problem)| match problem {
+        None => Finding::ok(check, link, format!("the replica {host} can serve reads.")),
+        Some(problem) => Finding::warning(
+            check,
+            link,
+            format!("the replica {host} can't serve reads: {problem}."),
+            "Correct database.replica_urls or the replica. Meanwhile, the primary serves its reads.",
+        ),
+    };
+    checked.into_iter().map(finding).collect()
 }
 
 /// The finding about a pooler by which a database can't be opened, if it is the reason.

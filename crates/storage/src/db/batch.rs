@@ -78,7 +78,7 @@ impl Batch {
             columns.push(column);
             placeholders.push(self.bind(value));
         }
-        self.statements.push(format!(
+        self.push(format!(
             "INSERT INTO {} ({}) VALUES ({}){}",
             T::table(),
             columns.join(", "),

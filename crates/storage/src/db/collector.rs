@@ -7,11 +7,11 @@ use std::{
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
+    encoding::{DescriptorEncoder, EncodeLabelValue, EncodeMetric},
     metrics::{MetricType, TypedMetric, gauge::ConstGauge},
 };
 
-use super::{Connection, Database, Dialect, metrics::StatementHook, pool::Pool};
+use super::{Connection, Database, Dialect, metrics::StatementHook, pool::Pool, replicas::Replicas};
 
 impl Connection<Pool> {
     /// The numbers of open connections, of connections in use, and of statements and transactions that wait for one.
@@ -123,16 +123,43 @@ impl Collector for DatabaseCollector {
             "database_commit_failures",
             "Commits that failed.",
             [([database], writer.metrics.not_committed.clone())],
-        )
+        )?;
+        match &reader.replicas {
+            Some(replicas) => of_replicas(replicas, encoder),
+            None => Ok(()),
+        }
     }
 }
 
+fn of_replicas(replicas: &Replicas, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let replica = |number: usize| [("replica", number.to_string())];
+    let serving = replicas
+        .metrics()
+        .map(|(number, is_serving, _)| (replica(number), ConstGauge::new(i64::from(is_serving))));
+    family(
+        encoder,
+        "database_replica_serving",
+        "Whether a replica serves reads, 0 or 1.",
+        serving,
+    )?;
+    let statements = replicas.metrics().map(|(number, _, served)| (replica(number), served));
+    family(
+        encoder,
+        "database_replica_statements",
+        "Statements that a replica has answered.",
+        statements,
+    )?;
+    let help = "Requests that read from the primary because no replica could serve them in time.";
+    let fallbacks = encoder.encode_descriptor("database_replica_fallbacks", help, None, MetricType::Counter)?;
+    replicas.fallbacks().encode(fallbacks)
+}
+
 /// Writes a metric for each of several label sets.
-fn family<M: EncodeMetric + TypedMetric, const N: usize>(
+fn family<M: EncodeMetric + TypedMetric, L: EncodeLabelValue, const N: usize>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    metrics: impl IntoIterator<Item = ([(&'static str, &'static str); N], M)>,
+    metrics: impl IntoIterator<Item = ([(&'static str, L); N], M)>,
 ) -> Result<(), fmt::Error> {
     let mut encoder = encoder.encode_descriptor(name, help, None, M::TYPE)?;
     for (labels, metric) in metrics {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     Connection, Database, DatabaseSettings, Dialect, availability::Availability, interrupter::Interrupter,
-    metrics::Metrics, pool::Pool, probe::Probe, settings::Purpose, sqlite_file::SqliteFile,
+    metrics::Metrics, pool::Pool, probe::Probe, replicas::Replicas, settings::Purpose, sqlite_file::SqliteFile,
 };
 use clientele_core::{
     error::{Error, Result},
@@ -82,6 +82,7 @@ async fn connect_pool(
         interrupter,
         availability: None,
         metrics: Metrics::default(),
+        replicas: None,
     })
 }
 
@@ -108,7 +109,7 @@ impl Database {
             Ok(reader) => {
                 let mut database = Self::new(reader, writer, file, settings);
                 database.watch(outage);
-                Ok(database)
+                database.add_replicas(url, settings)
             }
             Err(error) => {
                 Self::new(writer.clone(), writer, file, settings).close().await;
@@ -120,7 +121,7 @@ impl Database {
     /// Connects to an existing database without writing to it: as a user with read access only, or to a copy.
     pub async fn connect_to_look(url: &str, settings: &DatabaseSettings) -> Result<Self> {
         let pool = connect_pool(url, settings, Purpose::Looking, &Arc::default()).await?;
-        Ok(Self::new(pool.clone(), pool, sqlite_file(url)?, settings))
+        Self::new(pool.clone(), pool, sqlite_file(url)?, settings).add_replicas(url, settings)
     }
 
     fn new(
@@ -144,6 +145,12 @@ impl Database {
             writer,
             file,
         }
+    }
+
+    /// Only requests read from replicas, once [`Self::start_replicas`] was called.
+    fn add_replicas(mut self, url: &str, settings: &DatabaseSettings) -> Result<Self> {
+        self.reader.replicas = Replicas::new(url, settings, &self.reader.metrics).map_err(from_driver)?;
+        Ok(self)
     }
 
     /// Makes the connections refuse work while the database is known to be unavailable.
@@ -252,7 +259,12 @@ impl Database {
     pub async fn close(self) {
         let closing = async {
             // On PostgreSQL this is one pool. Both refuse new work from here on.
-            tokio::join!(self.reader.inner.close(), self.writer.inner.close());
+            let replicas = async {
+                if let Some(replicas) = &self.reader.replicas {
+                    replicas.close().await;
+                }
+            };
+            tokio::join!(self.reader.inner.close(), self.writer.inner.close(), replicas);
             // A probe of PostgreSQL leaves nothing behind.
             if let (Some(_), Some(availability)) = (&self.file, &self.writer.availability) {
                 availability.probe_ended().await;

@@ -9,9 +9,11 @@ use super::{
     Dialect, Step,
     availability::Availability,
     interrupter::Interrupter,
+    lease::Lease,
     metrics::{Metrics, UsageGuard},
     pool::Pool,
     probe::Access,
+    replicas::Replicas,
     transaction::TransactionConnection,
 };
 use clientele_core::{
@@ -33,6 +35,8 @@ pub struct Connection<C> {
     pub(super) interrupter: Option<Interrupter>,
     pub(super) availability: Option<Arc<Availability>>,
     pub(super) metrics: Metrics,
+    /// Serve the reads of requests.
+    pub(super) replicas: Option<Arc<Replicas>>,
 }
 
 pub type Transaction = Connection<TransactionConnection>;
@@ -75,6 +79,18 @@ impl<C: ConnectionTrait> Connection<C> {
             return self.watched(Access::Read, run()).await;
         }
         retry_on_lost_connection(|| self.watched(Access::Read, run())).await
+    }
+
+    /// Runs a statement that only reads on a replica. None if it must run on this connection.
+    async fn on_replica<T, F>(&self, statement: impl Fn(Lease) -> F) -> Option<T>
+    where
+        F: Future<Output = (Lease, Result<T, DbErr>)>,
+    {
+        let replicas = self.replicas.as_ref().filter(|replicas| replicas.may_read())?;
+        let _permit = self.permit().await;
+        let reading = async { Ok::<_, Error>(replicas.read(statement).await) };
+        // Without the primary, a read fails as it does there.
+        self.watched(Access::Read, reading).await.ok().flatten()
     }
 
     /// Cancels the operation during an outage: nothing else would end it when the database's host is down.
@@ -179,6 +195,7 @@ impl Connection<Pool> {
             interrupter: None,
             availability: self.availability.clone(),
             metrics: self.metrics.clone(),
+            replicas: None,
         }
     }
 
@@ -209,19 +226,24 @@ impl Connection<Pool> {
         decode: impl Fn(&QueryResult) -> Result<(T, usize)>,
     ) -> Result<(Vec<T>, Reading)> {
         let statement = self.statement(sql, values);
-        let rows = async || {
+        let rows = async |mut lease: Lease| {
             let (mut found, mut reading) = (Vec::new(), Reading::begin());
-            let mut lease = self.inner.acquire_for_statement().await?;
             let taken = lease.query_each(statement.clone(), |row| {
                 let (decoded, bytes) = decode(row)?;
                 reading.hold(bytes)?;
                 found.push(decoded);
                 Ok(())
             });
-            let taken = taken.await?;
-            Ok(taken.map(|()| (found, reading)))
+            let taken = taken.await;
+            (lease, taken.map(|taken| taken.map(|()| (found, reading))))
         };
-        self.bounded(rows).await?
+        match self.on_replica(&rows).await {
+            Some(found) => found,
+            None => {
+                let here = async || rows(self.inner.acquire_for_statement().await?).await.1;
+                self.bounded(here).await?
+            }
+        }
     }
 }
 
@@ -241,11 +263,25 @@ impl<C: ConnectionTrait> ConnectionTrait for Connection<C> {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let replica = async |mut lease: Lease| {
+            let found = lease.query_one(statement.clone()).await;
+            (lease, found)
+        };
+        if let Some(found) = self.on_replica(replica).await {
+            return Ok(found);
+        }
         let query = || self.inner.query_one_raw(statement.clone());
         Ok(self.bounded(query).await?)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let replica = async |mut lease: Lease| {
+            let found = lease.query_all(statement.clone()).await;
+            (lease, found)
+        };
+        if let Some(found) = self.on_replica(replica).await {
+            return Ok(found);
+        }
         let query = || self.inner.query_all_raw(statement.clone());
         Ok(self.bounded(query).await?)
     }

@@ -149,8 +149,10 @@ impl Lease {
     async fn settle(&mut self) {
         let limit = self.context.statement_timeout + CONNECTION_CLOSE_TIMEOUT;
         let until_ready = async {
-            // It answers once its statement has ended.
-            with_connection!(self.connection(), connection => connection.ping().await).map_err(query_error)?;
+            if self.is_busy {
+                // It answers once its statement has ended.
+                with_connection!(self.connection(), connection => connection.ping().await).map_err(query_error)?;
+            }
             match self.in_transaction {
                 true => self.end("ROLLBACK").await,
                 false => Ok(()),
@@ -251,6 +253,17 @@ impl Lease {
     pub(super) async fn begin(&mut self, sql: &'static str) -> Result<(), DbErr> {
         self.in_transaction = true;
         self.control(sql).await
+    }
+
+    /// Begins a transaction with a script, and returns the first row of the script's queries.
+    pub(super) async fn begin_with(&mut self, sql: &str) -> Result<Option<QueryResult>, DbErr> {
+        self.in_transaction = true;
+        let begun = self.start();
+        let row = with_connection!(self.connection(), connection => {
+            let row = Box::pin(sqlx::raw_sql(AssertSqlSafe(sql)).fetch_optional(connection)).await;
+            row.map(|row| row.map(QueryResult::from))
+        });
+        self.finish(begun, sql, row, DbErr::Query)
     }
 
     /// Ends a transaction by COMMIT or ROLLBACK.

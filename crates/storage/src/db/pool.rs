@@ -182,6 +182,11 @@ impl Pool {
         (status.size, status.available)
     }
 
+    /// Closes the connections that are idle.
+    pub(super) async fn close_idle(&self) {
+        with_pool!(self, pool => close_all(pool.retain(|_, _| false).removed).await);
+    }
+
     /// Refuses to lend connections from now on, and waits until all are closed.
     pub(super) async fn close(&self) {
         let of_requests = async {

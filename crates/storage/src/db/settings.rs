@@ -10,7 +10,7 @@ use sea_orm::sqlx::{
 use serde::{Deserialize, Serialize};
 
 use super::{Dialect, address};
-use clientele_core::budget::Connections;
+use clientele_core::{budget::Connections, secret::Secret};
 
 /// The lock timeout on PostgreSQL in milliseconds: a transaction that holds a lock for longer must not block every
 /// connection.
@@ -20,6 +20,9 @@ const LOCK_TIMEOUT: &str = "5000";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseSettings {
+    /// Addresses of streaming replicas of PostgreSQL, which serve reads of requests when they are as fresh as the
+    /// primary. Each must lead to one server.
+    pub replica_urls: Vec<Secret>,
     /// The maximum number of connections. On SQLite these are readers, at most two for each core, plus one writer that
     /// callers share in turn. One request uses at most a quarter of the connections at once, and all requests of one
     /// caller three quarters.
@@ -46,6 +49,7 @@ pub enum Synchronous {
 impl Default for DatabaseSettings {
     fn default() -> Self {
         Self {
+            replica_urls: Vec::new(),
             max_connections: 16,
             acquire_timeout_seconds: 5,
             sqlite_synchronous: Synchronous::Full,
