@@ -23,6 +23,7 @@ mod legacy;
 mod lifecycle;
 mod notifications;
 mod reads;
+mod replicas;
 mod search;
 mod server;
 mod sign_in;

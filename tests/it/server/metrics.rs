@@ -150,6 +150,15 @@ async fn metrics_match_the_documentation_in_both_formats() {
     for name in ["clientele_issuer_up", "clientele_issuer_keys_age_seconds"] {
         assert_eq!(documented.remove(name), Some(("gauge".to_owned(), BTreeSet::new())));
     }
+    // Only where there are replicas.
+    for (name, kind, labels) in [
+        ("clientele_database_replica_serving", "gauge", &["replica"][..]),
+        ("clientele_database_replica_statements_total", "counter", &["replica"]),
+        ("clientele_database_replica_fallbacks_total", "counter", &[]),
+    ] {
+        let labels = labels.iter().map(ToString::to_string).collect();
+        assert_eq!(documented.remove(name), Some((kind.to_owned(), labels)));
+    }
     assert_eq!(described(&page), documented);
 
     let open_metrics =
