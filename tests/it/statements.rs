@@ -17,7 +17,6 @@ use clientele::api;
 
 use self::{
     catalogue::{Catalogue, Extent, comparable},
-    placement::{PLACES, Place},
     routing::{Route, route},
 };
 use crate::harness::{TestServer, schema::root_fields};
@@ -81,28 +80,10 @@ const LOOKED_UP: &str = "the client id and the client are looked up together";
 const OUTCOMES: &str = "the outcomes of all requests about a client are erased";
 
 on_postgres!(
-    every_table_has_a_place,
     route_of_a_statement_follows_from_its_plan,
     page_of_statements_is_generated,
     statements_of_one_client_are_routable,
 );
-
-async fn every_table_has_a_place(server: &TestServer) {
-    let sql = "SELECT table_name::text, column_name::text FROM information_schema.columns \
-        WHERE table_schema = current_schema()";
-    let mut columns: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for row in server.services.db.read().all(sql, []).await.expect("the catalog") {
-        let (table, column) = row.try_get_many_by_index().expect("two names");
-        columns.entry(table).or_default().insert(column);
-    }
-    let placed: BTreeSet<&str> = PLACES.iter().map(|(table, _)| *table).collect();
-    assert_eq!(placed, columns.keys().map(String::as_str).collect());
-    for (table, place) in PLACES {
-        if let Place::Client(column) | Place::Value(column) = place {
-            assert!(columns[*table].contains(*column), "{table}.{column}");
-        }
-    }
-}
 
 async fn route_of_a_statement_follows_from_its_plan(server: &TestServer) {
     let several = |reason: &str| Route::Several(BTreeSet::from([reason.to_owned()]));

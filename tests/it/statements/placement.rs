@@ -1,4 +1,6 @@
-//! Where the rows of each table are on a cluster of machines.
+//! The column that decides on the node of a table's rows in a cluster of Citus.
+
+use migration::distribution::{DISTRIBUTED, LOCAL, REFERENCE};
 
 /// The place of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,48 +9,22 @@ pub enum Place {
     Client(&'static str),
     /// On the shard of the unique value in this column.
     Value(&'static str),
-    /// On every machine: a small table that rarely changes.
-    Everywhere,
+    /// On every node, or only on the coordinator.
+    Anywhere,
 }
-
-use Place::{Client, Everywhere, Value};
-
-pub const PLACES: &[(&str, Place)] = &[
-    ("address", Client("client_key")),
-    ("api_token", Everywhere),
-    ("api_user", Everywhere),
-    ("audit_chain", Client("chain")),
-    ("audit_key", Everywhere),
-    ("audit_record", Client("chain")),
-    ("channel_rate", Everywhere),
-    ("client", Client("encoded_key")),
-    ("client_id_claim", Value("client_id")),
-    ("client_role", Everywhere),
-    ("client_search", Client("client_key")),
-    ("client_search_fill", Everywhere),
-    ("custom_field", Everywhere),
-    ("custom_field_claim", Value("value")),
-    ("custom_field_option", Everywhere),
-    ("custom_field_role", Everywhere),
-    ("custom_field_set", Everywhere),
-    ("custom_field_value", Client("client_key")),
-    ("definition_version", Everywhere),
-    ("id_document", Client("client_key")),
-    ("id_document_search", Client("client_key")),
-    ("id_document_template", Everywhere),
-    ("idempotency_record", Value("key")),
-    ("message", Client("client_key")),
-    ("message_template", Everywhere),
-    ("message_variant", Everywhere),
-    ("provider_message", Value("provider_id")),
-    ("raised_message", Client("client_key")),
-    ("seaql_migrations", Everywhere),
-    ("session", Everywhere),
-    ("suppression", Value("recipient")),
-];
 
 /// The place of a table's rows; None for tables of the database's own catalog.
 pub fn of(table: &str) -> Option<Place> {
-    let found = PLACES.iter().find(|(name, _)| *name == table);
-    found.map(|(_, place)| *place)
+    let [of_clients, of_values @ ..] = DISTRIBUTED;
+    let column = |tables: &[(&str, &'static str)]| {
+        let found = tables.iter().find(|(name, _)| *name == table);
+        found.map(|(_, column)| *column)
+    };
+    if let Some(column) = column(of_clients) {
+        return Some(Place::Client(column));
+    }
+    if let Some(column) = of_values.into_iter().find_map(column) {
+        return Some(Place::Value(column));
+    }
+    (REFERENCE.contains(&table) || LOCAL.contains(&table)).then_some(Place::Anywhere)
 }
