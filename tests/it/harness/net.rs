@@ -50,7 +50,8 @@ const PLANTED: &[&str] = &[
 ];
 
 /// Prefixes of secrets: tokens, JWTs and password hashes.
-const SECRETS: &[&str] = &["clt_", "cla_", "clr_", "eyJ", "$argon2"];
+/// A JWT begins with `alg`, `typ` or `kid`. Three letters alone are found in the random ids of keys.
+const SECRETS: &[&str] = &["clt_", "cla_", "clr_", "eyJhbGci", "eyJ0eXAi", "eyJraWQi", "$argon2"];
 
 /// Words of the database. DELETE alone is a method of HTTP as well.
 const STATEMENTS: &[&str] = &[

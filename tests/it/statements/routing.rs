@@ -168,7 +168,7 @@ impl Found {
             let (column, claim) = match place {
                 Place::Client(column) => (column, None),
                 Place::Value(column) => (column, Some(table)),
-                Place::Everywhere => continue,
+                Place::Anywhere => continue,
             };
             match self.value(expression) {
                 Some(value) => {
