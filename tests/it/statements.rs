@@ -27,17 +27,14 @@ const VERSION: &str = "15";
 
 /// Statements of one client that need several shards, with … for any text, and why.
 const NOT_ROUTABLE: &[(&str, &str)] = &[
-    ("INSERT INTO audit_chain (…", IN_JSON),
-    ("INSERT INTO audit_record (…", IN_JSON),
     ("INSERT INTO custom_field_claim (…", IN_JSON),
-    ("INSERT INTO suppression (…", IN_JSON),
     ("WITH w0 AS (INSERT INTO audit_record (…", IN_JSON),
     (
         "DELETE FROM custom_field_claim WHERE client_key = $1 AND (field_key, value) IN (…",
         IN_JSON,
     ),
     (
-        "SELECT k.value, (SELECT … FROM json_array_elements_text($1::json) k(value)…",
+        "SELECT c.encoded_key, (SELECT … c.encoded_key = ANY(ARRAY(SELECT json_array_elements_text($1::json)))",
         OF_LIST,
     ),
     (

@@ -76,7 +76,7 @@ impl Clients {
         }
         let mut values = vec![named.into()];
         let limit = caller.rights.and_limit(connection.dialect, "c", &mut values);
-        let select = select_for_change(connection.dialect, ClientParts::ALL);
+        let select = select_for_change(connection.record_form(), ClientParts::ALL);
         let found = read_for_change(connection, format!("{select} WHERE {condition}{limit}"), values).await?;
         let Some((stored, head, definitions)) = found else {
             return Ok(Ok(None));

@@ -47,7 +47,7 @@ pub use batch::Batch;
 pub use bulk::NewRows;
 pub use connect::{Version, is_of_database, missing_file, sqlite_path};
 pub use connection::{Connection, Transaction};
-pub use dialect::Dialect;
+pub use dialect::{Dialect, RecordForm};
 pub use inspect::{Encryption, MigrationStep, OLDEST_POSTGRES, Pooling, PostgresSession, pooling, required_encryption};
 pub use pool::Pool;
 pub use record::{record, records};

@@ -79,7 +79,7 @@ fn value(number: usize, ty: &str) -> String {
     match ty {
         "text" | "character varying" | "json" => format!("'[\"{number}\"]'"),
         "bigint" | "integer" | "numeric" | "double precision" => number.to_string(),
-        "timestamp with time zone" | "date" => format!("'2026-01-{number:02}'"),
+        "timestamp with time zone" | "date" => format!("'{}-01-01'", 2000 + number),
         "boolean" => "TRUE".to_owned(),
         other => panic!("no value for a parameter of the type {other}"),
     }

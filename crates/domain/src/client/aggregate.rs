@@ -20,7 +20,7 @@ use crate::{
     definitions::{self, Definitions},
 };
 use clientele_core::error::{Error, Result};
-use clientele_storage::db::{Connection, Dialect, Transaction, record, records};
+use clientele_storage::db::{Connection, Dialect, RecordForm, Transaction, record, records};
 
 /// The parts of a client to read with its row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -130,18 +130,18 @@ impl Restricted for Found {
 }
 
 /// The beginning of a statement that reads clients: `SELECT … FROM client c`.
-pub(super) fn select(dialect: Dialect, parts: ClientParts) -> &'static str {
-    &selects(dialect, parts).plain
+pub(super) fn select(form: RecordForm, parts: ClientParts) -> &'static str {
+    &selects(form, parts).plain
 }
 
 /// The end of a statement that reads the clients of the table `page`, with their ranks.
-pub(super) fn select_ranked(dialect: Dialect, parts: ClientParts) -> &'static str {
-    &selects(dialect, parts).ranked
+pub(super) fn select_ranked(form: RecordForm, parts: ClientParts) -> &'static str {
+    &selects(form, parts).ranked
 }
 
 /// The same for a client to change, or to show as of a version: also reads the end of its audit chain.
-pub(crate) fn select_for_change(dialect: Dialect, parts: ClientParts) -> &'static str {
-    &selects(dialect, parts).for_change
+pub(crate) fn select_for_change(form: RecordForm, parts: ClientParts) -> &'static str {
+    &selects(form, parts).for_change
 }
 
 struct Selects {
@@ -150,19 +150,19 @@ struct Selects {
     ranked: String,
 }
 
-fn selects(dialect: Dialect, parts: ClientParts) -> &'static Selects {
-    static SELECTS: LazyLock<HashMap<(bool, ClientParts), Selects>> = LazyLock::new(|| {
+fn selects(form: RecordForm, parts: ClientParts) -> &'static Selects {
+    static SELECTS: LazyLock<HashMap<(RecordForm, ClientParts), Selects>> = LazyLock::new(|| {
         let mut selects = HashMap::new();
-        for (dialect, bits) in [Dialect::Postgres, Dialect::Sqlite]
+        for (form, bits) in RecordForm::ALL
             .into_iter()
-            .flat_map(|dialect| (0..8).map(move |bits| (dialect, bits)))
+            .flat_map(|form| (0..8).map(move |bits| (form, bits)))
         {
             let parts = ClientParts {
                 addresses: bits & 1 != 0,
                 id_documents: bits & 2 != 0,
                 custom_values: bits & 4 != 0,
             };
-            let columns = write_columns(dialect, parts);
+            let columns = write_columns(form, parts);
             let plain = format!("{columns} FROM client c");
             let for_change = format!("{columns}, c.history_head, c.history_count FROM client c");
             let ranked = format!("{columns}, f.rank FROM page f JOIN client c ON c.encoded_key = f.client_key");
@@ -171,33 +171,33 @@ fn selects(dialect: Dialect, parts: ClientParts) -> &'static Selects {
                 for_change,
                 ranked,
             };
-            selects.insert((dialect == Dialect::Postgres, parts), of_parts);
+            selects.insert((form, parts), of_parts);
         }
         selects
     });
-    &SELECTS[&(dialect == Dialect::Postgres, parts)]
+    &SELECTS[&(form, parts)]
 }
 
-fn write_columns(dialect: Dialect, parts: ClientParts) -> String {
+fn write_columns(form: RecordForm, parts: ClientParts) -> String {
     let mut sql = String::from("SELECT (SELECT version FROM definition_version)");
     let mut column = |expression: String| {
         let _ = write!(sql, ", {expression}");
     };
-    column(dialect.record::<client::Entity>("c"));
-    column(select_collection::<address::Entity>(dialect, parts.addresses));
-    column(select_collection::<id_document::Entity>(dialect, parts.id_documents));
+    column(form.row::<client::Entity>("c"));
+    column(select_collection::<address::Entity>(form, parts.addresses));
+    column(select_collection::<id_document::Entity>(form, parts.id_documents));
     column(select_collection::<custom_field_value::Entity>(
-        dialect,
+        form,
         parts.custom_values,
     ));
     sql
 }
 
-fn select_collection<T: Collection>(dialect: Dialect, is_requested: bool) -> String {
+fn select_collection<T: Collection>(form: RecordForm, is_requested: bool) -> String {
     if !is_requested {
         return "NULL".to_owned();
     }
-    dialect.records::<T>("m.client_key = c.encoded_key")
+    form.rows::<T>("m.client_key = c.encoded_key")
 }
 
 /// A row lock on PostgreSQL.
@@ -239,7 +239,7 @@ pub(crate) async fn lock_and_read(
     let mut values = vec![name.into()];
     let limit = rights.and_limit(transaction.dialect, "c", &mut values);
     let condition = format!("{condition}{limit}");
-    let select = select_for_change(transaction.dialect, parts);
+    let select = select_for_change(transaction.record_form(), parts);
     let found = |row: Option<_>, other| Ok(row.map_or(other, |row| Locked::Client(Box::new(row))));
     if transaction.dialect == Dialect::Sqlite {
         let row = read_for_change(transaction, format!("{select} WHERE {condition}"), values).await?;
@@ -355,7 +355,7 @@ impl Clients {
         }
         let mut values = vec![named.into()];
         let limit = caller.rights.and_limit(connection.dialect, "c", &mut values);
-        let sql = format!("{} WHERE {condition}{limit}", select(connection.dialect, parts));
+        let sql = format!("{} WHERE {condition}{limit}", select(connection.record_form(), parts));
         let (mut rows, definitions) = self.read(sql, values).await?;
         Ok(rows.pop().map(|mut client| {
             client.hide_values(&caller.rights, &definitions);
@@ -377,7 +377,7 @@ impl Clients {
         let limit = rights.and_limit(dialect, "c", &mut values);
         let sql = format!(
             "{} WHERE {}{limit}",
-            select(dialect, parts),
+            select(self.db.read().record_form(), parts),
             dialect.is_one_of("c.encoded_key", "$1")
         );
         let (rows, definitions) = self.read(sql, values).await?;

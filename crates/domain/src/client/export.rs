@@ -122,7 +122,7 @@ impl ClientSnapshot {
         let Some(after) = self.after.take_if(|_| self.page.is_empty()) else {
             return Ok(());
         };
-        let select = select(self.transaction.dialect, ClientParts::ALL);
+        let select = select(self.transaction.record_form(), ClientParts::ALL);
         let sql = format!("{select} WHERE c.encoded_key > $1 ORDER BY c.encoded_key LIMIT {PAGE}");
         let clients = within(&self.transaction, sql, [after.into()]).await?;
         self.after = clients.last().map(|last| last.client.encoded_key.clone());

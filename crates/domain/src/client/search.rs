@@ -222,7 +222,8 @@ impl Clients {
         let (mut rows, definitions) = match parts {
             Some(parts) => {
                 let mut conditions = conditions.clone();
-                let sql = ranked::page(search, window, parts, &mut conditions);
+                let select = aggregate::select_ranked(self.db.read().record_form(), parts);
+                let sql = ranked::page(search, window, select, &mut conditions);
                 self.read_ranked(sql, conditions.values).await?
             }
             None => (Vec::new(), self.definitions.latest_known().await?),
@@ -333,7 +334,7 @@ impl Clients {
         parts: ClientParts,
     ) -> Result<(Vec<Aggregate>, Arc<Definitions>)> {
         let clauses = window.clauses(&order.into(), "c", &mut conditions);
-        let sql = format!("{} {clauses}", aggregate::select(conditions.dialect, parts));
+        let sql = format!("{} {clauses}", aggregate::select(self.db.read().record_form(), parts));
         let (mut rows, definitions) = self.read(sql, conditions.values).await?;
         for row in &mut rows {
             row.hide_values(&caller.rights, &definitions);

@@ -480,7 +480,7 @@ async fn read(by: &ClientBy, rights: &Rights, transaction: &Transaction) -> Resu
     }
     let mut values = vec![name.into()];
     let limit = rights.and_limit(transaction.dialect, "c", &mut values);
-    let select = select_for_change(transaction.dialect, ClientParts::ALL);
+    let select = select_for_change(transaction.record_form(), ClientParts::ALL);
     let found = read_for_change(transaction, format!("{select} WHERE {condition}{limit}"), values).await?;
     Ok(found.map(|(client, head, _)| (client, head)))
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, Value};
 
 use super::{
-    Dialect, Step,
+    Dialect, RecordForm, Step,
     availability::Availability,
     interrupter::Interrupter,
     lease::Lease,
@@ -42,6 +42,14 @@ pub struct Connection<C> {
 pub type Transaction = Connection<TransactionConnection>;
 
 impl<C: ConnectionTrait> Connection<C> {
+    /// The form in which this connection selects whole rows.
+    pub fn record_form(&self) -> RecordForm {
+        match self.dialect {
+            Dialect::Postgres if !self.distributed => RecordForm::Record,
+            dialect => RecordForm::Json(dialect),
+        }
+    }
+
     pub async fn all(
         &self,
         sql: impl Into<String>,

@@ -4,7 +4,7 @@ use entity::Table;
 use sea_orm::DbBackend;
 
 /// The SQL dialect of a database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
     Postgres,
     Sqlite,
@@ -46,24 +46,6 @@ impl Dialect {
     /// The expression for a JSON array of a row's columns, in the order of its model's fields.
     pub fn row<T: Table>(self, alias: &str) -> String {
         self.json_array(&columns::<T>(alias))
-    }
-
-    /// The expression for a row, as [`record`](super::record) reads it.
-    pub fn record<T: Table>(self, alias: &str) -> String {
-        match self {
-            Self::Postgres => format!("ROW({})", columns::<T>(alias)),
-            Self::Sqlite => self.row::<T>(alias),
-        }
-    }
-
-    /// The expression for all rows of a table with the alias `m` for which a condition holds, as
-    /// [`records`](super::records) reads them.
-    pub fn records<T: Table>(self, condition: &str) -> String {
-        let (row, table) = (self.record::<T>("m"), T::table());
-        match self {
-            Self::Postgres => format!("ARRAY(SELECT {row} FROM {table} m WHERE {condition})"),
-            Self::Sqlite => format!("(SELECT json_group_array({row}) FROM {table} m WHERE {condition})"),
-        }
     }
 
     /// The aggregate of JSON values as one JSON array in the given order; `[]` without rows.
@@ -129,6 +111,39 @@ impl Dialect {
                     .collect();
                 // Without WHERE, the parser takes a following ON CONFLICT for a join's ON.
                 format!("SELECT {} FROM json_each({placeholder}) WHERE TRUE", columns.join(", "))
+            }
+        }
+    }
+}
+
+/// The form in which whole rows are selected that [`record`](super::record) and [`records`](super::records) read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RecordForm {
+    /// Records of PostgreSQL.
+    Record,
+    /// SQLite has no records, and the nodes of a distributed database can't send them to each other.
+    Json(Dialect),
+}
+
+impl RecordForm {
+    pub const ALL: [Self; 3] = [Self::Record, Self::Json(Dialect::Postgres), Self::Json(Dialect::Sqlite)];
+
+    /// The expression for a row.
+    pub fn row<T: Table>(self, alias: &str) -> String {
+        match self {
+            Self::Record => format!("ROW({})", columns::<T>(alias)),
+            Self::Json(dialect) => dialect.cast_to_text(&dialect.row::<T>(alias)),
+        }
+    }
+
+    /// The expression for all rows of a table with the alias `m` for which a condition holds.
+    pub fn rows<T: Table>(self, condition: &str) -> String {
+        let table = T::table();
+        match self {
+            Self::Record => format!("ARRAY(SELECT {} FROM {table} m WHERE {condition})", self.row::<T>("m")),
+            Self::Json(dialect) => {
+                let rows = dialect.cast_to_text(&dialect.json_collect(&dialect.row::<T>("m"), "m.position"));
+                format!("(SELECT {rows} FROM {table} m WHERE {condition})")
             }
         }
     }

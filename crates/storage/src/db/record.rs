@@ -1,5 +1,5 @@
-//! Reads rows of entities from one column of a result: on PostgreSQL records and arrays of records in binary form, on
-//! SQLite JSON. Both cost less than a column for each value, and PostgreSQL takes twice as long to write JSON.
+//! Reads rows of entities from one column of a result: records and arrays of records of PostgreSQL in binary form, or
+//! JSON. PostgreSQL takes twice as long to write JSON.
 //!
 //! The formats are those of `record_send` and `array_send` in PostgreSQL.
 
@@ -23,37 +23,33 @@ use clientele_core::error::{self, Result};
 const EPOCH_MICROSECONDS: i128 = 946_684_800_000_000;
 const EPOCH_DAYS: i32 = 10_957;
 
-/// A row that was selected by [`Dialect::record`](super::Dialect::record), and the size of its text in bytes.
+/// A row that was selected by [`RecordForm::row`](super::RecordForm::row), and its size in bytes as sent.
 pub fn record<T: DeserializeOwned>(row: &QueryResult, at: usize) -> Result<(T, usize)> {
     match row.try_as_pg_row() {
-        Some(row) => {
-            let bytes = bytes(row, at)?.unwrap_or_default();
-            Ok((of_record(bytes).map_err(error::Error::internal)?, bytes.len()))
-        }
+        Some(row) => read(bytes(row, at)?.unwrap_or_default(), of_record),
+        None => read(row.try_get_by_index::<String>(at)?.as_bytes(), of_record),
+    }
+}
+
+/// The rows that were selected by [`RecordForm::rows`](super::RecordForm::rows), in no order, and their size in bytes
+/// as sent. None if the column is null.
+pub fn records<T: DeserializeOwned>(row: &QueryResult, at: usize) -> Result<Option<(Vec<T>, usize)>> {
+    match row.try_as_pg_row() {
+        Some(row) => bytes(row, at)?.map(|bytes| read(bytes, of_array)).transpose(),
         None => {
-            let text: String = row.try_get_by_index(at)?;
-            Ok((serde_json::from_str(&text).map_err(error::Error::internal)?, text.len()))
+            let text: Option<String> = row.try_get_by_index(at)?;
+            text.map(|text| read(text.as_bytes(), of_array)).transpose()
         }
     }
 }
 
-/// The rows that were selected by [`Dialect::records`](super::Dialect::records), in no order, and the size of their
-/// text in bytes. None if the column is null.
-pub fn records<T: DeserializeOwned>(row: &QueryResult, at: usize) -> Result<Option<(Vec<T>, usize)>> {
-    match row.try_as_pg_row() {
-        Some(row) => {
-            let Some(bytes) = bytes(row, at)? else { return Ok(None) };
-            let records = of_array(bytes).map_err(error::Error::internal)?;
-            Ok(Some((records, bytes.len())))
-        }
-        None => {
-            let Some(text) = row.try_get_by_index::<Option<String>>(at)? else {
-                return Ok(None);
-            };
-            let records = serde_json::from_str(&text).map_err(error::Error::internal)?;
-            Ok(Some((records, text.len())))
-        }
-    }
+/// Reads JSON, or else by `of_binary`: its first byte is that of a small number.
+fn read<T: DeserializeOwned>(bytes: &[u8], of_binary: impl Fn(&[u8]) -> Result<T, Error>) -> Result<(T, usize)> {
+    let read = match bytes.first() {
+        Some(b'[') => serde_json::from_slice(bytes).map_err(error::Error::internal),
+        _ => of_binary(bytes).map_err(error::Error::internal),
+    };
+    Ok((read?, bytes.len()))
 }
 
 fn bytes(row: &PgRow, at: usize) -> Result<Option<&[u8]>, DbErr> {

@@ -74,7 +74,7 @@ impl Work for Fill {
             return Ok(Step::Commit(None));
         }
         // Only those that are locked: the row of another one could be of its state before a change.
-        let select = select(transaction.dialect, SEARCHED);
+        let select = select(transaction.record_form(), SEARCHED);
         let sql = format!(
             "{select} WHERE {}",
             transaction.dialect.is_one_of("c.encoded_key", "$1")

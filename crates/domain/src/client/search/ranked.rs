@@ -14,7 +14,6 @@ use super::{
     prefix::begins,
     text::{SearchText, Word, WordKind},
 };
-use crate::client::aggregate::{ClientParts, select_ranked};
 
 /// Limit of the clients that are ranked. If more clients have all words, the database chooses among them.
 pub const MOST_RANKED: i64 = 1_000;
@@ -33,13 +32,12 @@ pub(super) const BY_RANK: Order = Order {
 };
 
 /// Writes the statement that reads a window of the found clients for which the conditions hold, with their ranks, and
-/// binds its values.
-pub(super) fn page(search: &SearchText, window: &Window, parts: ClientParts, conditions: &mut Conditions) -> String {
+/// binds its values. `select` reads the clients of the table `page`.
+pub(super) fn page(search: &SearchText, window: &Window, select: &str, conditions: &mut Conditions) -> String {
     let found = found(search, MOST_RANKED, conditions);
     let clauses = window.clauses(&BY_RANK, "f", conditions);
     format!(
-        "{found}, page AS (SELECT f.client_key, f.rank FROM found f {clauses}) {} ORDER BY {}",
-        select_ranked(conditions.dialect, parts),
+        "{found}, page AS (SELECT f.client_key, f.rank FROM found f {clauses}) {select} ORDER BY {}",
         window.order_by(&BY_RANK, "f")
     )
 }

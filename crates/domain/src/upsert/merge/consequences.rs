@@ -122,7 +122,7 @@ impl Clients {
         let which = "c.merged_into_key = $1 AND c.encoded_key <> $1";
         let key = || [sea_orm::Value::from(&removed.encoded_key)];
         let any = format!("SELECT 1 FROM client c WHERE {which} LIMIT 1");
-        let select = select_for_change(transaction.dialect, ClientParts::default());
+        let select = select_for_change(transaction.record_form(), ClientParts::default());
         let keys = format!("SELECT c.encoded_key FROM client c WHERE {which}");
         let successor = removed.merged_into_key.as_ref();
         let successor = successor.filter(|successor| **successor != removed.encoded_key);

@@ -74,7 +74,7 @@ pub(super) async fn read(
         .await?;
     let sql = format!(
         "{} {which}{}",
-        select_for_change(dialect, ClientParts::default()),
+        select_for_change(transaction.record_form(), ClientParts::default()),
         transaction.locking(" FOR UPDATE OF c")
     );
     let clients = read_all_for_change(transaction, sql, values()?).await?;
