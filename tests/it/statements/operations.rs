@@ -322,11 +322,8 @@ async fn queries(run: &mut Run<'_>, key: &str) {
         let document = format!("{{ messages{arguments} {{ totalCount nodes {{ id text }} }} }}");
         ask(run, &format!("messages: {case}"), PAGE, &document).await;
     }
-    let document = format!(
-        "query($key: String!) {{ messages(filter: {{ client: {{ encodedKey: $key }} }}) {{ nodes {{ \
-        id }} }} }}"
-    );
-    ask(run, "messages: of a client", ONE, &document).await;
+    let document = "query($key: String!) { messages(filter: { client: { encodedKey: $key } }) { nodes { id } } }";
+    ask(run, "messages: of a client", ONE, document).await;
     let document = "{ auditLog { totalCount nodes { id action changes { path } } } }";
     ask(run, "auditLog: a page", PAGE, document).await;
     let document = "query($key: String!) { auditLog(filter: { client: { encodedKey: $key } }) { nodes { id } } }";
