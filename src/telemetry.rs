@@ -190,8 +190,8 @@ where
 {
     match log.format {
         LogFormat::Text => {
-            // Colours are for people: in a file or a pipe they are noise. The layer's own fields take three times as long
-            // to write, even without colours.
+            // Colours are for people: in a file or a pipe they are noise. The layer's own fields take three times as
+            // long to write, even without colours.
             let layer = fmt::layer().with_writer(writer);
             match std::io::stderr().is_terminal() {
                 true => Box::new(layer),

@@ -202,7 +202,7 @@ type CredentialKey = [u64; 2];
 /// The flows of credentials that were valid when they were last checked. This decides only whose share a request is
 /// charged to: each request is authenticated afterwards.
 struct KnownCredentials {
-    /// With random keys, so that nobody can find two credentials with the same hashes.
+    /// With random keys, so that no caller can find credentials with the hashes of others.
     hashers: [RandomState; 2],
     flows: Cache<CredentialKey, Flow>,
 }

@@ -70,7 +70,7 @@ impl<T: Clone + Send + 'static> Asking<T> {
 }
 
 impl<T: Clone + Send + 'static> Drop for Asking<T> {
-    /// After a panic, or when the runtime ends: nobody must wait for an answer.
+    /// After a panic, or when the runtime ends: no read must wait for an answer.
     fn drop(&mut self) {
         let mut state = self.0.state();
         if std::mem::replace(&mut state.is_asking, false) {

@@ -329,7 +329,7 @@ impl Replica {
         }
     }
 
-    /// Sends no more reads to the replica until a check finds nothing wrong, which begins at once.
+    /// Sends no reads to the replica until a check finds nothing wrong, which begins at once.
     pub fn leave_out(&self, problem: ReplicaProblem) {
         self.state().left_out.get_or_insert_with(LeftOut::now);
         if problem.ends_statements() && !self.outage.swap(true, Ordering::AcqRel) {
