@@ -1,7 +1,7 @@
 //! The layout of the tables on the nodes of a cluster of Citus, an extension of PostgreSQL.
 //!
 //! A step that creates a table also names it in one of the three lists below; a test compares them with the schema.
-//! What an existing cluster needs besides, such as another foreign key, is the step's own work.
+//! Other changes of an existing cluster, such as a new foreign key, are part of the step.
 
 use sea_orm_migration::{
     prelude::*,

@@ -70,7 +70,7 @@ pub(super) struct Coerced {
 /// One operation with its variables' values in it.
 pub struct Prepared {
     name: Option<Name>,
-    /// What async-graphql executes.
+    /// The part that async-graphql executes.
     pub(super) operation: OperationDefinition,
     pub(super) selections: RootSelections,
     /// All selections, for the writer of the answer.

@@ -63,7 +63,7 @@ impl Catalogue {
         output
     }
 
-    /// What the operations are of: root fields, routes and commands.
+    /// The root fields, routes and commands that the operations belong to.
     pub fn subjects(&self) -> impl Iterator<Item = &str> {
         let names = self.operations.iter().map(|operation| &*operation.name);
         names.map(|name| name.split(": ").next().unwrap_or_default())

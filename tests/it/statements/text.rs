@@ -75,7 +75,7 @@ fn write(sql: &str, level: usize, lines: &mut Vec<String>) {
             line += &item;
             continue;
         }
-        // What is in parentheses goes one level further in.
+        // Text in parentheses is indented by one more level.
         match group(&item) {
             Some((before, inner, after)) => {
                 let level = if is_first { level } else { level + 1 };

@@ -19,7 +19,7 @@ pub const WRITTEN: &str = "written";
 pub(crate) struct Flat {
     /// The operation with all its selections.
     pub whole: Arc<Positioned<OperationDefinition>>,
-    /// What async-graphql executes: below a field of written objects, it selects nothing.
+    /// The part that async-graphql executes. It selects nothing below a field of written objects.
     pub(super) executed: OperationDefinition,
     pub(super) selections: RootSelections,
 }

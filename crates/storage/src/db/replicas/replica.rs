@@ -110,7 +110,7 @@ impl ReplicaProblem {
     }
 }
 
-/// What was found at a check. It holds until the server is restarted.
+/// The result of a check. It is valid until the replica restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Verified {
     /// When the server was started. A server that was restarted may have replayed less than before, and an address may
@@ -196,7 +196,7 @@ impl Replica {
         }
     }
 
-    /// What is known about the replica if it serves reads.
+    /// The result of the last check. None while the replica serves no reads.
     pub fn serving(&self) -> Option<Verified> {
         let state = self.state();
         state.verified.filter(|_| state.left_out.is_none())
