@@ -107,18 +107,14 @@ async fn no_server_reads_older_data_than_another_has_written() {
     let servers = [(); 2].map(|()| serve(primary, &[&replica.url]));
     change(&servers[0], FIRST).await;
     for (round, delay) in ["0", "2ms", "10ms", "1s"].into_iter().enumerate() {
-        replica
-            .run(&format!("ALTER SYSTEM SET recovery_min_apply_delay = '{delay}'"))
-            .await;
-        replica.run("SELECT pg_reload_conf()").await;
+        replica.set("recovery_min_apply_delay", &format!("'{delay}'")).await;
         for turn in 0..100 {
             let phone = format!("+4791{round:02}{turn:04}");
             change(&servers[turn % 2], &phone).await;
             read(&servers[1 - turn % 2], &phone).await;
         }
     }
-    replica.run("ALTER SYSTEM RESET recovery_min_apply_delay").await;
-    replica.run("SELECT pg_reload_conf()").await;
+    replica.set("recovery_min_apply_delay", "DEFAULT").await;
     replica.follows(primary).await;
     for server in &servers {
         until_serving(server, true).await;
@@ -323,6 +319,8 @@ async fn read_that_conflicts_with_recovery_is_repeated_on_the_primary() {
         primary.run(end).await;
         reading.await.expect("no panic").expect("it answers");
     };
+    // From now on, not before: every session that looks at the replica may conflict as well.
+    replica.set("max_standby_streaming_delay", "0").await;
     let lock = "LOCK TABLE client IN ACCESS EXCLUSIVE MODE";
     second.execute_unprepared(lock).await.expect(lock);
     primary.run(commit).await;

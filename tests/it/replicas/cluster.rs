@@ -161,6 +161,12 @@ impl Cluster {
         self.admin.execute_unprepared(sql).await.expect(sql);
     }
 
+    /// Changes a setting of the server. `DEFAULT` is its value at first.
+    pub async fn set(&self, name: &str, value: &str) {
+        self.run(&format!("ALTER SYSTEM SET {name} = {value}")).await;
+        self.run("SELECT pg_reload_conf()").await;
+    }
+
     /// The value of a query.
     pub async fn ask<T: TryGetable>(&self, sql: &str) -> T {
         let row = self
@@ -205,8 +211,7 @@ impl Cluster {
 /// Every statement is logged.
 fn launch(binaries: &Path, data: &Path, socket: &Path) {
     let options = format!(
-        "-k '{}' -c listen_addresses='' -c fsync=off -c max_connections=100 -c log_statement=all \
-         -c max_standby_streaming_delay=0",
+        "-k '{}' -c listen_addresses='' -c fsync=off -c max_connections=100 -c log_statement=all",
         socket.display()
     );
     let log = data.with_extension("log");
