@@ -1,4 +1,11 @@
-//! The figures that `load` measures and `report` shows.
+//! The load for benchmarks of the server, and the figures that `report` shows.
+
+pub mod drive;
+pub mod http;
+pub mod usage;
+pub mod workload;
+
+use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 
@@ -6,6 +13,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize)]
 pub struct Line {
     pub database: String,
+    /// The number of invented clients in it.
+    pub clients: u32,
     pub workload: String,
     pub clientele: Figures,
     /// None if the ceiling doesn't answer this workload.
@@ -32,5 +41,16 @@ impl Figures {
     /// CPU microseconds of server and database for each request.
     pub fn cpu(&self) -> f64 {
         self.server + self.database
+    }
+}
+
+/// The status of a program. Shows why it failed.
+pub fn ended(program: &str, result: Result<(), http::Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{program}: {failure}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -1,7 +1,8 @@
-//! report PAGE NOTE < LINES
+//! report NAME PAGE NOTE < LINES
 //!
-//! Prints the figures that `load` has written as a table for each database, and writes them into the markdown file PAGE
-//! between two marks, below NOTE. Plots the ratios of CPU time into an SVG file next to it.
+//! Prints the figures that `load` or `growth` has written as a table for each database, and writes them into the
+//! markdown file PAGE between the two marks of the benchmark NAME, below NOTE. Those of bench/run are also plotted: the
+//! ratios of CPU time, into an SVG file next to the page.
 
 use std::{
     env,
@@ -12,9 +13,6 @@ use std::{
 };
 
 use clientele_speed::{Figures, Line};
-
-const BEGIN: &str = "<!-- Written by bench/run. -->\n";
-const END: &str = "<!-- The end of what bench/run writes. -->\n";
 
 const HEAD: &str = "| | requests/s | ratio | p50 ms | p99 ms | CPU µs, server | CPU µs, database | ratio | memory \
     MiB |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
@@ -80,6 +78,38 @@ fn tables(lines: &[Line]) -> String {
     text
 }
 
+/// A row for each workload, with a column for each number of clients.
+fn growth(lines: &[Line]) -> String {
+    let mut text = String::new();
+    for of_database in lines.chunk_by(|one, other| one.database == other.database) {
+        let rows: Vec<&[Line]> = of_database
+            .chunk_by(|one, other| one.workload == other.workload)
+            .collect();
+        let head: String = rows[0]
+            .iter()
+            .map(|line| format!(" {} clients |", number(line.clients.into())))
+            .collect();
+        let dashes = " --- |".repeat(rows[0].len());
+        text += &format!(
+            "\n**{}**\n\n| |{head} growth |\n| --- |{dashes} --- |\n",
+            of_database[0].database
+        );
+        for row in rows {
+            let cell = |line: &Line| {
+                format!(
+                    " {} µs, {} ms |",
+                    number(line.clientele.cpu()),
+                    number(line.clientele.p50)
+                )
+            };
+            let cells: String = row.iter().map(cell).collect();
+            let growth = row[row.len() - 1].clientele.cpu() / row[0].clientele.cpu();
+            text += &format!("| {} |{cells} **{growth:.2}** |\n", row[0].workload);
+        }
+    }
+    text
+}
+
 /// A bar for each line with a ceiling, as long as its ratio of CPU times.
 fn plot(lines: &[Line]) -> Result<String, std::fmt::Error> {
     const LEFT: f64 = 130.0;
@@ -135,19 +165,24 @@ fn plot(lines: &[Line]) -> Result<String, std::fmt::Error> {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [page, note] = arguments.as_slice() else {
-        return Err("usage: report PAGE NOTE < LINES".into());
+    let [name, page, note] = arguments.as_slice() else {
+        return Err("usage: report NAME PAGE NOTE < LINES".into());
     };
     let lines = io::read_to_string(stdin())?;
     let lines: Vec<Line> = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-    let tables = tables(&lines);
+    let is_growth = name == "bench/growth";
+    let tables = if is_growth { growth(&lines) } else { tables(&lines) };
     print!("{note}\n{tables}");
+    let begin = format!("<!-- Written by {name}. -->\n");
+    let end = format!("<!-- The end of what {name} writes. -->\n");
     let text = fs::read_to_string(page)?;
     let ends = text
-        .split_once(BEGIN)
-        .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+        .split_once(&begin)
+        .and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
     let (before, after) = ends.ok_or_else(|| format!("{page} lacks the marks of the table"))?;
-    fs::write(page, format!("{before}{BEGIN}\n{note}\n{tables}\n{END}{after}"))?;
-    fs::write(Path::new(page).with_extension("svg"), plot(&lines)?)?;
+    fs::write(page, format!("{before}{begin}\n{note}\n{tables}\n{end}{after}"))?;
+    if !is_growth {
+        fs::write(Path::new(page).with_extension("svg"), plot(&lines)?)?;
+    }
     Ok(())
 }

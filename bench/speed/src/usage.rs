@@ -70,10 +70,19 @@ pub fn reset_peak(pid: u32) -> io::Result<()> {
 
 /// Returns the peak of the memory of a process in MiB.
 pub fn peak(pid: u32) -> io::Result<f64> {
+    memory(pid, "VmHWM:")
+}
+
+/// Returns the memory of a process in MiB.
+pub fn resident(pid: u32) -> io::Result<f64> {
+    memory(pid, "VmRSS:")
+}
+
+fn memory(pid: u32, name: &str) -> io::Result<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = text
         .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .find_map(|line| line.strip_prefix(name))
         .unwrap_or_default();
     let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse().unwrap_or_default();
     Ok(kibibytes / 1024.0)

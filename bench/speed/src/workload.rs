@@ -19,12 +19,21 @@ pub enum Workload {
     L1,
     L2,
     S1,
+    /// The first clients by name.
+    P1,
+    /// Those in the middle of the list by name.
+    P2,
 }
 
-/// Those that change what others read come last.
+/// Those of `load`. Those that change what others read come last.
 pub const ALL: [Workload; 9] = {
     use Workload::*;
     [R3, R1, R2, L2, S1, W2, W1, C1, L1]
+};
+/// Those that should take as long with many clients as with few.
+pub const GROWN: [Workload; 6] = {
+    use Workload::*;
+    [R3, R1, P1, P2, S1, W1]
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,6 +100,32 @@ pub fn search(text: &str) -> Call {
     graphql(query, &json!({ "text": text }))
 }
 
+const BY_NAME: &str = "orderBy:{field:NAME}";
+
+/// A client in the middle of the list by name: the first with the seventh of the last names, see `clientele seed`.
+pub fn middle(clients: u32) -> u32 {
+    clients / 2 / 144 * 144 + 6 * 12
+}
+
+/// The cursor of an invented client in the list by name.
+pub fn cursor(number: u32) -> Call {
+    let query = format!(
+        "query($address:String!){{clients(first:1,{BY_NAME},filter:{{emailAddress:$address}}){{edges{{cursor}}}}}}"
+    );
+    graphql(&query, &json!({ "address": format!("client{number}@example.test") }))
+}
+
+/// Fifty clients by name.
+fn page(after: Option<&str>) -> (Call, Vec<(String, usize)>) {
+    let query = format!(
+        "query($after:String){{clients(first:50,{BY_NAME},after:$after){{nodes{{clientId fullName emailAddress}} pageInfo{{endCursor}}}}}}"
+    );
+    (
+        graphql(&query, &json!({ "after": after })),
+        vec![("\"clientId\":".to_owned(), 50)],
+    )
+}
+
 fn upsert(selected: &str, input: &Value) -> Call {
     let query = format!("mutation($input:UpsertClientInput!){{upsertClient(input:$input){{{selected}}}}}");
     graphql(&query, &json!({ "input": input }))
@@ -102,6 +137,8 @@ pub struct Data {
     pub clients: u32,
     /// Inputs that repeat stored clients, with their versions.
     pub unchanged: Vec<(Value, i64)>,
+    /// The cursor of a client in the middle of the list by name.
+    pub middle: String,
     /// Makes every change different.
     serial: AtomicU32,
 }
@@ -111,6 +148,7 @@ impl Data {
         Self {
             clients,
             unchanged: Vec::new(),
+            middle: String::new(),
             serial: AtomicU32::new(0),
         }
     }
@@ -151,7 +189,10 @@ impl Data {
 
     /// A request. `random` chooses the client.
     pub fn exchange(&self, workload: Workload, target: Target, random: u64) -> (Call, Expected) {
-        let number = (random % u64::from(self.clients)) as u32;
+        let mut number = (random % u64::from(self.clients)) as u32;
+        if matches!(workload, Workload::R3 | Workload::S1) {
+            number = self.unchanged_client(random);
+        }
         let id = client_id(number);
         let (call, expected): (Call, Vec<(String, usize)>) = match workload {
             Workload::R1 => (
@@ -196,6 +237,8 @@ impl Data {
                 let expected = vec![(format!("\"id\":\"{id}\""), 1), ("\"customFieldID\":".to_owned(), 5)];
                 (Call::get(format!("/api/clients/{id}?fullDetails=true")), expected)
             }
+            Workload::P1 => page(None),
+            Workload::P2 => page(Some(&self.middle)),
             Workload::S1 => {
                 // First and last name of the client, see `clientele seed`.
                 let name = |from: [&'static str; 12], at: u32| from[at as usize % 12];
@@ -205,6 +248,11 @@ impl Data {
             }
         };
         (call, Expected(expected))
+    }
+
+    /// A client that [`Self::change`] never changes on a server of clientele.
+    pub fn unchanged_client(&self, random: u64) -> u32 {
+        (random % u64::from(self.clients / 2)) as u32 * 2 + 1
     }
 
     fn next(&self) -> u32 {
