@@ -29,6 +29,8 @@ const NOT_RUN: &[&str] = &[
     "docs/runbook.md: psql \"$DATABASE_URL\" -c \"SELECT pid, state, now() - xact_start AS age, wait_event_type",
     "docs/runbook.md: psql \"$DATABASE_URL\" -c 'SELECT 1'",
     "docs/runbook.md: df -h . && ls -l clientele.db*",
+    "docs/runbook.md: psql \"$DATABASE_URL\" -c 'SELECT application_name, client_addr, state, replay_lag FROM \
+     pg_stat_replication'",
     "docs/runbook.md: psql \"$DATABASE_URL\" -c 'ANALYZE'",
 ];
 

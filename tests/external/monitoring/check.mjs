@@ -69,8 +69,13 @@ function readPage(page) {
   return metrics;
 }
 
-// Prometheus makes these itself, and adds job and instance to every series.
-const OWN_METRICS = { up: [], ALERTS: ['alertname', 'alertstate', 'severity'] };
+// Prometheus makes the first two itself, and adds job and instance to every series. This server has no replica.
+const OWN_METRICS = {
+  up: [],
+  ALERTS: ['alertname', 'alertstate', 'severity'],
+  clientele_database_replica_serving: ['replica'],
+  clientele_database_replica_fallbacks_total: [],
+};
 const OWN_LABELS = ['job', 'instance'];
 // Their values depend on failures, which this server doesn't have.
 const ANY_VALUE = ['status', 'code'];
