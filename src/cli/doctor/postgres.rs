@@ -11,8 +11,9 @@ use clientele_storage::db::{
 };
 
 pub(super) async fn all(database: &Database, config: &Config) -> Vec<Finding> {
-    let session = within("server", database.postgres_session(&config.database));
-    let (session, sharing) = tokio::join!(session, sharing(config));
+    let session = within("server", database.postgres_session(&config.database)).await;
+    // Statements at the same time could hide a pooler.
+    let sharing = sharing(config).await;
     let mut findings = match &session {
         Ok(session) => vec![
             server(session),
@@ -165,14 +166,14 @@ fn sessions(sharing: Pooling, session: Option<&PostgresSession>) -> Finding {
             check,
             link,
             "a pooler gives sessions to other connections after each transaction, and loses prepared statements.",
-            "Set max_prepared_statements in PgBouncer 1.21 or later, or pool_mode = session.",
+            "Add statement-cache-capacity=0 to database_url, or set max_prepared_statements in PgBouncer 1.21 or later.",
         );
     }
     match session.filter(|session| !session.changed_options.is_empty()) {
         None if sharing == Pooling::Transactions => Finding::ok(
             check,
             link,
-            "connections share sessions through a pooler, with prepared statements and the server's options.",
+            "connections share sessions through a pooler, with the options that the server sets.",
         ),
         None => Finding::ok(
             check,

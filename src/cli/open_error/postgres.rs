@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::Url;
-use sea_orm::sqlx::{self, ConnectOptions, Connection, postgres::PgConnectOptions};
+use sea_orm::sqlx::{self, ConnectOptions, Connection, Row, postgres::PgConnectOptions};
 use tokio::time::timeout;
 
 use super::super::listening::resolve_host;
@@ -81,8 +81,9 @@ async fn connect(options: &PgConnectOptions, address: &str) -> Result<(), String
         .connect()
         .await
         .map_err(|error| explain(&error, options, address))?;
-    let encoding = sqlx::query_scalar::<_, String>("SHOW server_encoding");
-    let encoding = encoding.fetch_one(&mut connection).await;
+    // Not prepared: a pooler may lose it.
+    let encoding = sqlx::raw_sql("SHOW server_encoding").fetch_one(&mut connection);
+    let encoding = encoding.await.and_then(|row| row.try_get::<String, _>(0));
     let _ = connection.close().await;
     match encoding.map_err(|error| explain(&error, options, address))? {
         encoding if encoding == ENCODING => Ok(()),

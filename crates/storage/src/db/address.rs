@@ -80,6 +80,12 @@ pub fn is_read_only(url: &str) -> bool {
     })
 }
 
+/// Returns false when a PostgreSQL address says that no connection keeps prepared statements.
+pub(super) fn keeps_statements(url: &str) -> bool {
+    let mut given = parameters(url, POSTGRES).unwrap_or_default().into_iter();
+    !given.any(|(name, value)| name == "statement-cache-capacity" && value.parse() == Ok(0))
+}
+
 /// The canonical name of a parameter.
 pub fn parameter(name: &str) -> &str {
     let alias = POSTGRES_ALIASES.iter().find(|(alias, _)| *alias == name);

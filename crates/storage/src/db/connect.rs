@@ -208,6 +208,10 @@ impl Database {
             ..TransactionOptions::default()
         };
         let transaction = self.writer.inner.migrations().begin_with_options(options).await?;
+        if !self.writer.inner.keeps_statements() {
+            // sea-orm prepares statements by names, which the pooler's session may have from other connections.
+            transaction.execute_unprepared("DEALLOCATE ALL").await?;
+        }
         if self.writer.dialect == Dialect::Postgres {
             // Another server's migration may take long.
             for sql in ["SET LOCAL lock_timeout = 0", "SET LOCAL statement_timeout = 0"] {
@@ -234,14 +238,14 @@ impl Database {
     /// Returns true if the tables of this version are yet to be distributed.
     pub async fn awaits_distribution(&self) -> Result<bool> {
         match self.writer.distributed {
-            true => Ok(distribution::is_pending(self.reader.inner.migrations()).await?),
+            true => Ok(distribution::is_pending(&self.reader.inner).await?),
             false => Ok(false),
         }
     }
 
     /// Compares the version of the tables with this program's. Changes nothing.
     pub async fn version(&self) -> Result<Version> {
-        match Migrator::get_pending_migrations_read_only(self.reader.inner.migrations()).await {
+        match Migrator::get_pending_migrations_read_only(&self.reader.inner).await {
             Ok(pending) if pending.is_empty() => Ok(Version::Ours),
             Ok(pending) if pending.len() == Migrator::migrations().len() => Ok(Version::Empty),
             Ok(_) => Ok(Version::Earlier),

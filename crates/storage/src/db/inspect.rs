@@ -9,7 +9,7 @@ use sea_orm::sqlx::{
     postgres::{PgConnectOptions, PgSslMode},
 };
 
-use super::{Database, DatabaseSettings, Dialect, Version, postgres_options, settings::session_options};
+use super::{Database, DatabaseSettings, Dialect, Version, address, postgres_options, settings::session_options};
 use clientele_core::error::{Error, Result};
 
 /// A step of the migration.
@@ -191,15 +191,24 @@ pub async fn pooling(url: &str, settings: &DatabaseSettings) -> Result<Pooling, 
 
 /// Returns true if the session of an open connection is given to another one.
 async fn share_sessions(url: &str, settings: &DatabaseSettings) -> Result<bool, sqlx::Error> {
-    const SESSION_ID: &str = "SELECT pg_backend_pid()";
     let options = postgres_options(url, settings)?;
+    let is_kept = address::keeps_statements(url);
     let mut first = options.connect().await?;
     let mut second = options.connect().await?;
-    let of_first: i32 = sqlx::query_scalar(SESSION_ID).fetch_one(&mut first).await?;
-    let mut transaction = second.begin().await?;
-    let of_second: i32 = sqlx::query_scalar(SESSION_ID).fetch_one(&mut *transaction).await?;
-    // The transaction holds the session in which the other connection has prepared its statement.
-    let again = sqlx::query_scalar::<_, i32>(SESSION_ID).fetch_one(&mut first).await;
-    let _ = (transaction.rollback().await, first.close().await, second.close().await);
-    again.map(|_| of_first == of_second)
+    let mut transaction = first.begin().await?;
+    let of_first = session_id(&mut transaction, is_kept).await?;
+    transaction.commit().await?;
+    let mut holding = second.begin().await?;
+    let of_second = session_id(&mut holding, is_kept).await?;
+    // The session in which the first connection has prepared its statement is held.
+    let mut transaction = first.begin().await?;
+    let again = session_id(&mut transaction, is_kept).await;
+    let _ = (transaction.rollback().await, holding.rollback().await);
+    let _ = (first.close().await, second.close().await);
+    again.map(|again| of_first == of_second || of_first != again)
+}
+
+async fn session_id(connection: &mut sqlx::PgConnection, is_kept: bool) -> Result<i32, sqlx::Error> {
+    let query = sqlx::query_scalar("SELECT pg_backend_pid()").persistent(is_kept);
+    query.fetch_one(connection).await
 }

@@ -40,6 +40,8 @@ pub(super) struct Lease {
     is_busy: bool,
     /// True until the database has confirmed the end of a transaction.
     in_transaction: bool,
+    /// True while the transaction is the one of a single statement.
+    is_alone: bool,
 }
 
 /// Shared by all leases of a pool.
@@ -49,6 +51,9 @@ pub(super) struct PoolContext {
     pub outage: Arc<AtomicBool>,
     /// No statement of a request runs for longer.
     pub statement_timeout: Duration,
+    /// False where a statement isn't kept for the next one like it: a pooler may give the session to another connection
+    /// after each transaction. Preparing and running a statement are two messages, so it needs a transaction.
+    pub keeps_statements: bool,
 }
 
 pub(super) enum PooledConnection {
@@ -142,6 +147,7 @@ impl Lease {
             context,
             is_busy: false,
             in_transaction: false,
+            is_alone: false,
         }
     }
 
@@ -168,47 +174,50 @@ impl Lease {
     }
 
     pub(super) async fn execute(&mut self, Statement { sql, values, .. }: Statement) -> Result<ExecResult, DbErr> {
-        let begun = self.start();
+        let begun = self.start().await?;
+        let is_kept = self.context.keeps_statements;
         let result = with_connection!(self.connection(), connection => {
-            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values));
+            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values)).persistent(is_kept);
             query.execute(connection).await.map(ExecResult::from)
         });
-        self.finish(begun, &sql, result, DbErr::Exec)
+        self.finish(begun, &sql, result, DbErr::Exec).await
     }
 
     pub(super) async fn execute_unprepared(&mut self, sql: &str) -> Result<ExecResult, DbErr> {
-        let begun = self.start();
+        let begun = self.start().await?;
         let result = with_connection!(self.connection(), connection => {
             let result = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
             result.map(ExecResult::from)
         });
-        self.finish(begun, sql, result, DbErr::Exec)
+        self.finish(begun, sql, result, DbErr::Exec).await
     }
 
     pub(super) async fn query_one(
         &mut self,
         Statement { sql, values, .. }: Statement,
     ) -> Result<Option<QueryResult>, DbErr> {
-        let begun = self.start();
+        let begun = self.start().await?;
+        let is_kept = self.context.keeps_statements;
         let result = with_connection!(self.connection(), connection => {
-            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values));
+            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values)).persistent(is_kept);
             let row = query.fetch_optional(connection).await;
             row.map(|row| row.map(QueryResult::from))
         });
-        self.finish(begun, &sql, result, DbErr::Query)
+        self.finish(begun, &sql, result, DbErr::Query).await
     }
 
     pub(super) async fn query_all(
         &mut self,
         Statement { sql, values, .. }: Statement,
     ) -> Result<Vec<QueryResult>, DbErr> {
-        let begun = self.start();
+        let begun = self.start().await?;
+        let is_kept = self.context.keeps_statements;
         let result = with_connection!(self.connection(), connection => {
-            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values));
+            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values)).persistent(is_kept);
             let rows = query.fetch_all(connection).await;
             rows.map(|rows| rows.into_iter().map(QueryResult::from).collect())
         });
-        self.finish(begun, &sql, result, DbErr::Query)
+        self.finish(begun, &sql, result, DbErr::Query).await
     }
 
     /// Passes on each row as it arrives, up to the first error of `take`, which is returned inside.
@@ -217,9 +226,10 @@ impl Lease {
         Statement { sql, values, .. }: Statement,
         mut take: impl FnMut(&QueryResult) -> Result<(), E>,
     ) -> Result<Result<(), E>, DbErr> {
-        let begun = self.start();
+        let begun = self.start().await?;
+        let is_kept = self.context.keeps_statements;
         let mut rows: Rows<'_> = with_connection!(self.connection(), connection => {
-            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values));
+            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values)).persistent(is_kept);
             query.fetch(connection).map_ok(QueryResult::from).boxed()
         });
         let result = loop {
@@ -233,20 +243,22 @@ impl Lease {
             }
         };
         drop(rows);
+        // They aren't waited for.
         let has_more_rows = matches!(result, Ok(Err(_)));
-        let result = self.finish(begun, &sql, result, DbErr::Query);
+        self.is_alone &= !has_more_rows;
+        let result = self.finish(begun, &sql, result, DbErr::Query).await;
         self.is_busy |= has_more_rows;
         result
     }
 
     /// Runs a COPY with these rows. Only PostgreSQL has it.
     pub(super) async fn copy(&mut self, sql: &str, rows: &[u8]) -> Result<(), DbErr> {
-        let begun = self.start();
+        let begun = self.start().await?;
         let result = match self.connection() {
             PooledConnection::Postgres(pooled) => Box::pin(copy(pooled, sql, rows)).await,
             PooledConnection::Sqlite(_) => return Err(DbErr::Custom("SQLite has no COPY".to_owned())),
         };
-        self.finish(begun, sql, result, DbErr::Exec)
+        self.finish(begun, sql, result, DbErr::Exec).await
     }
 
     /// Begins a transaction, which lasts until [`Self::end`] confirms its end.
@@ -258,12 +270,12 @@ impl Lease {
     /// Begins a transaction with a script, and returns the first row of the script's queries.
     pub(super) async fn begin_with(&mut self, sql: &str) -> Result<Option<QueryResult>, DbErr> {
         self.in_transaction = true;
-        let begun = self.start();
+        let begun = self.start().await?;
         let row = with_connection!(self.connection(), connection => {
             let row = Box::pin(sqlx::raw_sql(AssertSqlSafe(sql)).fetch_optional(connection)).await;
             row.map(|row| row.map(QueryResult::from))
         });
-        self.finish(begun, sql, row, DbErr::Query)
+        self.finish(begun, sql, row, DbErr::Query).await
     }
 
     /// Ends a transaction by COMMIT or ROLLBACK.
@@ -295,12 +307,17 @@ impl Lease {
         executed.map_err(query_error)
     }
 
-    fn start(&mut self) -> Instant {
+    /// Begins a statement.
+    async fn start(&mut self) -> Result<Instant, DbErr> {
+        if !self.context.keeps_statements && !self.in_transaction {
+            self.begin("BEGIN").await?;
+            self.is_alone = true;
+        }
         self.is_busy = true;
-        Instant::now()
+        Ok(Instant::now())
     }
 
-    fn finish<T>(
+    async fn finish<T>(
         &mut self,
         begun: Instant,
         sql: &str,
@@ -311,7 +328,11 @@ impl Lease {
         self.context.metrics.ran(sql, elapsed, result.is_err());
         statement_span::record(self.dialect(), sql, elapsed, result.is_err());
         self.is_busy = result.as_ref().is_err_and(ends_connection);
-        result.map_err(|error| to_error(RuntimeErr::SqlxError(Arc::new(error))))
+        let found = result.map_err(|error| to_error(RuntimeErr::SqlxError(Arc::new(error))))?;
+        if std::mem::take(&mut self.is_alone) {
+            self.end("COMMIT").await?;
+        }
+        Ok(found)
     }
 
     fn dialect(&self) -> Dialect {

@@ -18,7 +18,7 @@ use sea_orm::{
 use tokio::time::{sleep, timeout};
 
 use super::{
-    DatabaseSettings, Dialect,
+    DatabaseSettings, Dialect, address,
     interrupter::Interrupter,
     lease::{CONNECTION_CLOSE_TIMEOUT, Lease, PoolContext, PooledConnection},
     manager::{Postgres, Sqlite},
@@ -99,6 +99,7 @@ impl Pool {
             metrics: Metrics::default(),
             outage: outage.clone(),
             statement_timeout: Duration::from_secs(settings.request_timeout_seconds),
+            keeps_statements: address::keeps_statements(url),
         };
         Ok(Self {
             kind,
@@ -170,6 +171,11 @@ impl Pool {
     /// For sea-orm's migrations.
     pub(super) fn migrations(&self) -> &DatabaseConnection {
         &self.migrations
+    }
+
+    /// Returns false where statements aren't prepared for later ones.
+    pub(super) fn keeps_statements(&self) -> bool {
+        self.context.keeps_statements
     }
 
     fn is_closed(&self) -> bool {

@@ -34,7 +34,7 @@ use self::{
     primary::{Position, Primary},
     replica::{Pools, Replica, WAIT},
 };
-use super::{DatabaseSettings, address, lease::Lease, metrics::Metrics, pool::Pool, settings::Purpose};
+use super::{DatabaseSettings, lease::Lease, metrics::Metrics, pool::Pool, settings::Purpose};
 use clientele_core::budget::{Priority, RequestBudget};
 
 /// The connections for checks of a replica. A check must not wait for a connection on which another one hangs.
@@ -98,13 +98,11 @@ impl Replicas {
         let mut replicas = Vec::new();
         for (at, url) in settings.replica_urls.iter().enumerate() {
             // Until the first check, connections may have to be opened.
-            let (url, outage) = (url.reveal(), Arc::new(AtomicBool::new(true)));
-            let reads = Pool::new(url, settings, Purpose::Looking, None, &outage)?.measured(metrics.clone());
-            let checks = checks(url)?;
+            let outage = Arc::new(AtomicBool::new(true));
+            let reads = Pool::new(url.reveal(), settings, Purpose::Looking, None, &outage)?.measured(metrics.clone());
+            let checks = checks(url.reveal())?;
             let pools = Pools { reads, checks, outage };
-            let options = address::postgres(url)?;
-            let host = format!("{}:{}", options.get_host(), options.get_port());
-            replicas.push(Arc::new(Replica::new(at + 1, host, pools)));
+            replicas.push(Arc::new(Replica::new(at + 1, url, settings, pools)?));
         }
         Ok(Some(Arc::new(Self {
             replicas,

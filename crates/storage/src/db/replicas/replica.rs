@@ -11,18 +11,21 @@ use std::{
 
 use futures_util::FutureExt;
 use prometheus_client::metrics::counter::Counter;
-use sea_orm::{DbErr, QueryResult};
+use sea_orm::{DbErr, QueryResult, RuntimeErr, sqlx};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{
-    super::{lease::Lease, pool::Pool},
+    super::{DatabaseSettings, Pooling, address, lease::Lease, pool::Pool, pooling},
     coalesced::Coalesced,
     primary::{Identity, Position, Primary, one},
 };
-use clientele_core::error::{Cause, Error};
+use clientele_core::{
+    error::{Cause, Error},
+    secret::Secret,
+};
 
 /// The longest wait of a read for a replica: until it has the primary's position, or until a connection answers.
 ///
@@ -78,6 +81,8 @@ pub enum ReplicaProblem {
     OtherTables,
     #[error("its role can't read the tables, or can't call pg_control_system, _checkpoint and _recovery")]
     NoRights,
+    #[error("a pooler loses its prepared statements: add statement-cache-capacity=0 to its address")]
+    LosesStatements,
     #[error("its statement failed")]
     Failed,
 }
@@ -97,11 +102,16 @@ impl ReplicaProblem {
     }
 
     fn of(error: DbErr) -> Self {
-        // insufficient_privilege
-        if matches!(&error, DbErr::Query(sea_orm::RuntimeErr::SqlxError(cause))
-            if cause.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "42501"))
+        if let DbErr::Query(RuntimeErr::SqlxError(cause)) = &error
+            && let Some(code) = cause.as_database_error().and_then(|error| error.code())
         {
-            return Self::NoRights;
+            match &*code {
+                // insufficient_privilege
+                "42501" => return Self::NoRights,
+                // invalid_sql_statement_name, duplicate_prepared_statement
+                "26000" | "42P05" => return Self::LosesStatements,
+                _ => {}
+            }
         }
         match Error::from(error) {
             Error::Unavailable(cause) => Self::Unreachable(cause),
@@ -144,6 +154,8 @@ pub(super) struct Replica {
     /// Its place in the setting, from 1.
     pub number: usize,
     pub host: String,
+    url: Secret,
+    settings: DatabaseSettings,
     pub served: Counter,
     /// For reads of requests.
     reads: Pool,
@@ -170,16 +182,19 @@ pub(super) struct Pools {
 }
 
 impl Replica {
-    pub fn new(number: usize, host: String, pools: Pools) -> Self {
+    pub fn new(number: usize, url: &Secret, settings: &DatabaseSettings, pools: Pools) -> Result<Self, sqlx::Error> {
         let Pools { reads, checks, outage } = pools;
+        let options = address::postgres(url.reveal())?;
         let asked = checks.clone();
         let observed = Coalesced::new(move || {
             let pool = asked.clone();
             async move { one(&pool, REPLAYED, LIMIT).await.ok()??.try_get_by_index(0).ok() }.boxed()
         });
-        Self {
+        Ok(Self {
             number,
-            host,
+            host: format!("{}:{}", options.get_host(), options.get_port()),
+            url: url.clone(),
+            settings: settings.clone(),
             served: Counter::default(),
             reads,
             checks,
@@ -193,7 +208,7 @@ impl Replica {
             observed,
             ended: Notify::new(),
             suspected: Notify::new(),
-        }
+        })
     }
 
     /// The result of the last check. None while the replica serves no reads.
@@ -308,14 +323,20 @@ impl Replica {
         }
     }
 
-    /// Leaves the replica out if the error is about reaching it. Any other error is the statement's: a conflict with
-    /// recovery for example, which the primary doesn't have.
+    /// Leaves the replica out if the error is about reaching it, or a pooler's. Any other error is the statement's: a
+    /// conflict with recovery for example, which the primary doesn't have.
     fn fails<T>(&self, error: DbErr) -> Option<T> {
-        if let Error::Unavailable(cause) = Error::from(error)
-            && cause.is_about_reaching()
-            && cause != Cause::NoFreeConnection
-        {
-            self.leave_out(ReplicaProblem::Unreachable(cause));
+        match ReplicaProblem::of(error) {
+            problem @ ReplicaProblem::Unreachable(cause)
+                if cause.is_about_reaching() && cause != Cause::NoFreeConnection =>
+            {
+                self.leave_out(problem);
+            }
+            problem @ ReplicaProblem::LosesStatements => {
+                self.state().verified = None;
+                self.leave_out(problem);
+            }
+            _ => {}
         }
         None
     }
@@ -370,15 +391,30 @@ impl Replica {
             Ok(None) => return Some(Err(ReplicaProblem::NoAnswer)),
             Err(error) => return Some(Err(ReplicaProblem::of(error))),
         };
-        Some(match self.compare(&row, &identity, position) {
-            Ok(verified) if self.serving().is_some() => Ok(verified),
-            // As for a read.
-            Ok(verified) => match timeout(WAIT, self.reaches_anew(position)).await {
-                Ok(()) => Ok(verified),
-                Err(_) => Err(ReplicaProblem::Lags),
-            },
-            Err(problem) => Err(problem),
+        let verified = match self.compare(&row, &identity, position) {
+            Ok(verified) if self.serving().is_some() => return Some(Ok(verified)),
+            Ok(verified) => verified,
+            Err(problem) => return Some(Err(problem)),
+        };
+        let is_known = self.state().verified == Some(verified);
+        if !is_known && let Err(problem) = self.keeps_statements(limit).await {
+            return Some(Err(problem));
+        }
+        // As for a read.
+        Some(match timeout(WAIT, self.reaches_anew(position)).await {
+            Ok(()) => Ok(verified),
+            Err(_) => Err(ReplicaProblem::Lags),
         })
+    }
+
+    /// Fails if a pooler loses prepared statements: reads would fail, or run another connection's statement.
+    async fn keeps_statements(&self, limit: Duration) -> Result<(), ReplicaProblem> {
+        match timeout(limit, pooling(self.url.reveal(), &self.settings)).await {
+            Ok(Ok(Pooling::UnpreparedTransactions)) => Err(ReplicaProblem::LosesStatements),
+            Ok(Ok(Pooling::Sessions | Pooling::Transactions)) => Ok(()),
+            Ok(Err(error)) => Err(ReplicaProblem::of(DbErr::Conn(RuntimeErr::SqlxError(error.into())))),
+            Err(_) => Err(ReplicaProblem::NoAnswer),
+        }
     }
 
     fn compare(&self, row: &QueryResult, of_primary: &Identity, at: Position) -> Result<Verified, ReplicaProblem> {
