@@ -10,6 +10,7 @@ mod names;
 pub mod net;
 pub mod peers;
 mod plan;
+pub mod pooler;
 mod postgres;
 pub mod program;
 pub mod schema;

@@ -1,6 +1,7 @@
 //! Reads on streaming replicas: as fresh as on the primary, whatever happens to the replica.
 
-mod cluster;
+pub mod cluster;
+mod pooled;
 
 use std::time::{Duration, Instant};
 
@@ -20,14 +21,28 @@ const READ: &str = "{ client(by: { clientId: \"R-1\" }) { mobilePhone1 } }";
 /// A part of the statement that reads a client.
 const OF_READ: &str = "mobile_phone1";
 
-fn serve(primary: &Cluster, replicas: &[&str]) -> Server {
+fn serve(primary: &str, replicas: &[&str]) -> Server {
     let replicas = serde_json::to_string(replicas).expect("JSON");
     Server::open(&[
-        ("DATABASE_URL", &primary.url),
+        ("DATABASE_URL", primary),
         ("CLIENTELE_DATABASE__REPLICA_URLS", &replicas),
         ("CLIENTELE_NOTIFICATIONS__WORKER", "false"),
         ("CLIENTELE_LOG__FILTER", "warn,clientele_storage=info"),
     ])
+}
+
+/// A primary with some replicas, and a server that has written a client and reads it from each of them. None when
+/// PostgreSQL isn't installed.
+async fn reading(replicas: usize) -> Option<(Server, Replicated)> {
+    let clusters = Replicated::start(replicas).await?;
+    let urls: Vec<&str> = clusters.replicas.iter().map(|replica| &*replica.url).collect();
+    let server = serve(&clusters.primary.url, &urls);
+    change(&server, FIRST).await;
+    for (replica, number) in clusters.replicas.iter().zip(1..) {
+        until_serving(&server, number, true).await;
+        until_replica_reads(&server, replica, FIRST).await;
+    }
+    Some((server, clusters))
 }
 
 async fn graphql(server: &Server, query: &str, variables: Value) -> Value {
@@ -60,9 +75,13 @@ async fn metric(server: &Server, name: &str) -> u64 {
     sample.expect("a sample").parse().expect("a number")
 }
 
-/// Waits until the first replica serves reads, or until it is left out.
-async fn until_serving(server: &Server, is_serving: bool) {
-    while metric(server, "serving{replica=\"1\"}").await != u64::from(is_serving) {
+async fn is_serving(server: &Server, number: usize) -> bool {
+    metric(server, &format!("serving{{replica=\"{number}\"}}")).await == 1
+}
+
+/// Waits until a replica serves reads, or until it is left out.
+async fn until_serving(server: &Server, number: usize, serves: bool) {
+    while is_serving(server, number).await != serves {
         tokio::task::yield_now().await;
     }
 }
@@ -73,6 +92,27 @@ async fn until_replica_reads(server: &Server, replica: &Cluster, phone: &str) {
     while replica.statements(OF_READ) == before {
         read(server, phone).await;
     }
+}
+
+/// Changes the client through one server and reads it through the other, again and again.
+async fn change_and_read(servers: &[Server; 2], round: usize) {
+    for turn in 0..100 {
+        let phone = format!("+4791{round:02}{turn:04}");
+        change(&servers[turn % 2], &phone).await;
+        read(&servers[1 - turn % 2], &phone).await;
+    }
+}
+
+/// The replica dies and starts again. The server reads all the time, at first what was written first.
+async fn dies_and_returns(server: &Server, replica: &Cluster) {
+    replica.crash();
+    read(server, FIRST).await;
+    until_serving(server, 1, false).await;
+    change(server, SECOND).await;
+    read(server, SECOND).await;
+    replica.start_again();
+    until_serving(server, 1, true).await;
+    until_replica_reads(server, replica, SECOND).await;
 }
 
 /// The lines about replicas in a log, without times and hosts.
@@ -101,23 +141,20 @@ fn left_out(number: usize, problem: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_server_reads_older_data_than_another_has_written() {
-    let Some(Replicated { primary, replica, .. }) = &Replicated::start().await else {
+    let Some(Replicated { primary, replicas, .. }) = &Replicated::start(1).await else {
         return;
     };
-    let servers = [(); 2].map(|()| serve(primary, &[&replica.url]));
+    let replica = &replicas[0];
+    let servers = [(); 2].map(|()| serve(&primary.url, &[&replica.url]));
     change(&servers[0], FIRST).await;
     for (round, delay) in ["0", "2ms", "10ms", "1s"].into_iter().enumerate() {
         replica.set("recovery_min_apply_delay", &format!("'{delay}'")).await;
-        for turn in 0..100 {
-            let phone = format!("+4791{round:02}{turn:04}");
-            change(&servers[turn % 2], &phone).await;
-            read(&servers[1 - turn % 2], &phone).await;
-        }
+        change_and_read(&servers, round).await;
     }
     replica.set("recovery_min_apply_delay", "DEFAULT").await;
     replica.follows(primary).await;
     for server in &servers {
-        until_serving(server, true).await;
+        until_serving(server, 1, true).await;
         until_replica_reads(server, replica, "+4791030099").await;
         assert!(metric(server, "statements_total{replica=\"1\"}").await > 0);
     }
@@ -125,31 +162,25 @@ async fn no_server_reads_older_data_than_another_has_written() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replica_serves_reads_and_the_primary_serves_changes() {
-    let Some(Replicated { primary, replica, .. }) = &Replicated::start().await else {
+    let Some((server, Replicated { primary, replicas, .. })) = &reading(1).await else {
         return;
     };
-    let server = serve(primary, &[&replica.url]);
-    change(&server, FIRST).await;
-    until_serving(&server, true).await;
-    until_replica_reads(&server, replica, FIRST).await;
-    let (of_primary, of_replica) = (primary.statements(OF_READ), replica.statements("BEGIN"));
-    change(&server, SECOND).await;
-    assert_eq!(replica.statements("BEGIN"), of_replica);
+    let (of_primary, of_replica) = (primary.statements(OF_READ), replicas[0].statements("BEGIN"));
+    change(server, SECOND).await;
+    assert_eq!(replicas[0].statements("BEGIN"), of_replica);
     assert!(primary.statements(OF_READ) > of_primary);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replica_that_stops_replaying_is_left_out_and_returns() {
-    let Some(Replicated { primary, replica, .. }) = &Replicated::start().await else {
+    let Some((server, clusters)) = reading(1).await else {
         return;
     };
-    let server = serve(primary, &[&replica.url]);
-    change(&server, FIRST).await;
-    until_serving(&server, true).await;
+    let replica = &clusters.replicas[0];
     replica.run("SELECT pg_wal_replay_pause()").await;
     replica.until("SELECT pg_get_wal_replay_pause_state() = 'paused'").await;
     change(&server, SECOND).await;
-    while metric(&server, "serving{replica=\"1\"}").await == 1 {
+    while is_serving(&server, 1).await {
         read(&server, SECOND).await;
     }
     assert!(metric(&server, "fallbacks_total").await > 0);
@@ -159,7 +190,7 @@ async fn replica_that_stops_replaying_is_left_out_and_returns() {
         read(&server, SECOND).await;
     }
     replica.run("SELECT pg_wal_replay_resume()").await;
-    until_serving(&server, true).await;
+    until_serving(&server, 1, true).await;
     until_replica_reads(&server, replica, SECOND).await;
     let lags = left_out(1, "it lags behind the primary");
     let log = about_replicas(server);
@@ -171,26 +202,28 @@ async fn replica_that_stops_replaying_is_left_out_and_returns() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_outlive_a_replica_that_dies() {
-    let Some(Replicated {
-        primary,
-        mut replica,
-        folder: _folder,
-    }) = Replicated::start().await
-    else {
+    let Some((server, Replicated { replicas, .. })) = &reading(1).await else {
         return;
     };
-    let server = serve(&primary, &[&replica.url]);
-    change(&server, FIRST).await;
-    until_serving(&server, true).await;
-    until_replica_reads(&server, &replica, FIRST).await;
-    replica.crash();
-    read(&server, FIRST).await;
-    until_serving(&server, false).await;
+    dies_and_returns(server, &replicas[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_share_reads_and_one_replaces_the_other() {
+    let Some((server, clusters)) = reading(2).await else {
+        return;
+    };
+    let replicas = &clusters.replicas;
+    replicas[0].crash();
+    until_serving(&server, 1, false).await;
     change(&server, SECOND).await;
-    read(&server, SECOND).await;
-    replica.start_again().await;
-    until_serving(&server, true).await;
-    until_replica_reads(&server, &replica, SECOND).await;
+    until_replica_reads(&server, &replicas[1], SECOND).await;
+    assert!(is_serving(&server, 2).await);
+    replicas[0].start_again();
+    until_serving(&server, 1, true).await;
+    for replica in replicas {
+        until_replica_reads(&server, replica, SECOND).await;
+    }
     let log = about_replicas(server);
     let unreachable = left_out(1, "it can't be reached");
     let is_noted = log.iter().any(|line| line.starts_with(&unreachable));
@@ -199,40 +232,34 @@ async fn reads_outlive_a_replica_that_dies() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replica_that_hangs_delays_reads_only_for_a_moment() {
-    let Some(Replicated { primary, replica, .. }) = &Replicated::start().await else {
+    let Some((server, Replicated { replicas, .. })) = &reading(1).await else {
         return;
     };
-    let server = serve(primary, &[&replica.url]);
-    change(&server, FIRST).await;
-    until_serving(&server, true).await;
-    until_replica_reads(&server, replica, FIRST).await;
-    replica.signal("STOP");
+    replicas[0].signal("STOP");
     let begun = Instant::now();
-    while metric(&server, "serving{replica=\"1\"}").await == 1 {
-        read(&server, FIRST).await;
+    while is_serving(server, 1).await {
+        read(server, FIRST).await;
     }
     // Its statements would have ended after 30 s.
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-    replica.signal("CONT");
-    until_serving(&server, true).await;
-    until_replica_reads(&server, replica, FIRST).await;
+    replicas[0].signal("CONT");
+    until_serving(server, 1, true).await;
+    until_replica_reads(server, &replicas[0], FIRST).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promoted_replica_serves_no_reads() {
-    let Some(Replicated { primary, replica, .. }) = &Replicated::start().await else {
+    let Some((server, clusters)) = reading(1).await else {
         return;
     };
-    let server = serve(primary, &[&replica.url]);
-    change(&server, FIRST).await;
-    until_serving(&server, true).await;
+    let replica = &clusters.replicas[0];
     replica.promote();
     replica
         .run("UPDATE client SET mobile_phone1 = 'of another primary'")
         .await;
     change(&server, SECOND).await;
     read(&server, SECOND).await;
-    until_serving(&server, false).await;
+    until_serving(&server, 1, false).await;
     read(&server, SECOND).await;
     let promoted = left_out(1, "it isn't a standby");
     assert_eq!(about_replicas(server).last(), Some(&promoted));
@@ -241,16 +268,17 @@ async fn promoted_replica_serves_no_reads() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_addresses_serve_no_reads() {
     on(Backend::Postgres, async |other| {
-        let Some(Replicated { primary, replica, .. }) = &Replicated::start().await else {
+        let Some(Replicated { primary, replicas, .. }) = &Replicated::start(1).await else {
             return;
         };
+        let replica = &replicas[0];
         primary.run("CREATE DATABASE other TEMPLATE template0").await;
         primary.run("CREATE ROLE stranger LOGIN").await;
         let database = replica.url.replace("/postgres?", "/other?");
         let stranger = replica.url.replace("clientele@", "stranger@");
         let unknown = replica.url.replace("clientele@", "absent@");
         let wrong = [&*primary.url, &other.database_url(), &database, &stranger, &unknown];
-        let server = serve(primary, &wrong);
+        let server = serve(&primary.url, &wrong);
         change(&server, FIRST).await;
         read(&server, FIRST).await;
         assert_eq!(metric(&server, "fallbacks_total").await, 1);
@@ -281,12 +309,10 @@ async fn wrong_addresses_serve_no_reads() {
 /// The replica cancels a read that holds a lock which the primary has given to another session since.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn read_that_conflicts_with_recovery_is_repeated_on_the_primary() {
-    let Some(Replicated { primary, replica, .. }) = &Replicated::start().await else {
+    let Some((server, Replicated { primary, replicas, .. })) = &reading(1).await else {
         return;
     };
-    let server = serve(primary, &[&replica.url]);
-    change(&server, FIRST).await;
-    until_serving(&server, true).await;
+    let replica = &replicas[0];
     let (first, second) = (primary.session().await, primary.session().await);
     for (session, sql) in [
         (&first, "BEGIN; LOCK TABLE address IN ACCESS EXCLUSIVE MODE"),
@@ -339,12 +365,9 @@ async fn read_that_conflicts_with_recovery_is_repeated_on_the_primary() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_primary_nothing_is_read_from_the_replica() {
-    let Some(Replicated { primary, replica, .. }) = &Replicated::start().await else {
+    let Some((server, Replicated { primary, .. })) = &reading(1).await else {
         return;
     };
-    let server = serve(primary, &[&replica.url]);
-    change(&server, FIRST).await;
-    until_serving(&server, true).await;
     primary.crash();
     let answer = Client::new().post(format!("{}/graphql", server.address));
     let answer = answer.json(&json!({ "query": READ })).send().await.expect("it answers");

@@ -4,6 +4,7 @@ mod database;
 mod files;
 mod network;
 mod postgres;
+mod replicas;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;

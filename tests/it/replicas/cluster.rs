@@ -1,4 +1,4 @@
-//! A primary and its streaming replica, each a PostgreSQL of its own.
+//! A primary and its streaming replicas, each a PostgreSQL of its own.
 
 use std::{
     fs,
@@ -15,17 +15,17 @@ use tempfile::TempDir;
 pub struct Cluster {
     binaries: PathBuf,
     data: PathBuf,
-    socket: PathBuf,
+    pub socket: PathBuf,
     /// Of the program under test and of the test.
     pub url: String,
     admin: DatabaseConnection,
 }
 
-/// Both, on which no server of clientele has been started yet. Ends them when it is dropped.
+/// All of them, on which no server of clientele has been started yet. Dropping it ends them.
 pub struct Replicated {
-    pub replica: Cluster,
+    pub replicas: Vec<Cluster>,
     pub primary: Cluster,
-    pub folder: TempDir,
+    _folder: TempDir,
 }
 
 /// None when PostgreSQL isn't installed.
@@ -54,7 +54,7 @@ fn as_server(program: &Path) -> Command {
 
 impl Replicated {
     /// None when PostgreSQL isn't installed.
-    pub async fn start() -> Option<Self> {
+    pub async fn start(replicas: usize) -> Option<Self> {
         let Some(binaries) = binaries() else {
             let required = std::env::var("CI").as_deref() == Ok("true");
             assert!(!required, "with CI=true the PostgreSQL half of the tests must run");
@@ -81,16 +81,20 @@ impl Replicated {
             ])
             .arg(of("primary")));
         let primary = Cluster::start(&binaries, of("primary")).await;
-        run(as_server(&binaries.join("pg_basebackup"))
-            .args(["-R", "-c", "fast", "-X", "stream", "--no-sync", "-U", "clientele", "-h"])
-            .arg(&primary.socket)
-            .arg("-D")
-            .arg(of("replica")));
-        let replica = Cluster::start(&binaries, of("replica")).await;
+        let mut started = Vec::new();
+        for number in 1..=replicas {
+            let data = of(&format!("replica-{number}"));
+            run(as_server(&binaries.join("pg_basebackup"))
+                .args(["-R", "-c", "fast", "-X", "stream", "--no-sync", "-U", "clientele", "-h"])
+                .arg(&primary.socket)
+                .arg("-D")
+                .arg(&data));
+            started.push(Cluster::start(&binaries, data).await);
+        }
         Some(Self {
+            replicas: started,
             primary,
-            replica,
-            folder,
+            _folder: folder,
         })
     }
 }
@@ -122,9 +126,8 @@ impl Cluster {
     }
 
     /// Starts it again.
-    pub async fn start_again(&mut self) {
+    pub fn start_again(&self) {
         launch(&self.binaries, &self.data, &self.socket);
-        self.admin = connect(&self.url).await;
     }
 
     /// Ends it as a crash does.

@@ -1,15 +1,7 @@
 //! The checks of a PostgreSQL server and of a pooler in front of it.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-};
-
-use tempfile::TempDir;
-
 use super::{Examined, examine};
-use crate::harness::{TestServer, require_own_cluster};
+use crate::harness::{TestServer, pooler::Pooler, require_own_cluster};
 
 on_postgres!(
     rights_of_the_role_are_checked,
@@ -140,107 +132,53 @@ async fn server_that_is_away_is_a_problem(server: &TestServer) {
     examined.says("migrations", skipped);
 }
 
-/// A PgBouncer on a socket of its own. Dropping it ends it.
-struct PgBouncer {
-    child: Child,
-    directory: TempDir,
-}
-
-impl PgBouncer {
-    /// None if it isn't installed.
-    fn start(server: &TestServer, settings: &str) -> Option<Self> {
-        let url = server.database_url();
-        let (address, socket) = url.split_once("?host=").expect("a socket");
-        let name = address.rsplit('/').next().expect("a name");
-        let directory = TempDir::new().expect("a directory");
-        let path = directory.path().display();
-        let ini = format!(
-            "[databases]\n{name} = host={socket} dbname={name} user=clientele\n[pgbouncer]\nlisten_port = 6432\n\
-             listen_addr =\nunix_socket_dir = {path}\nauth_type = any\ndefault_pool_size = 20\n{settings}\n"
-        );
-        let file = directory.path().join("pgbouncer.ini");
-        fs::write(&file, ini).expect("written");
-        let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"];
-        let program = program
-            .into_iter()
-            .find(|program| std::path::Path::new(program).exists())?;
-        // It refuses to run as root.
-        let chown = Command::new("chown")
-            .args(["-R", "postgres"])
-            .arg(directory.path())
-            .status();
-        let as_postgres = chown.is_ok_and(|status| status.success());
-        let mut command = match as_postgres {
-            true => {
-                let mut command = Command::new("setpriv");
-                command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", program]);
-                command
-            }
-            false => Command::new(program),
-        };
-        let mut child = command
-            .arg(&file)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let log = BufReader::new(child.stderr.take().expect("piped"));
-        let mut lines = log.lines().map_while(Result::ok);
-        let is_up = lines.any(|line| line.contains("process up"));
-        assert!(is_up, "it stopped");
-        // It must never wait for a reader of its log.
-        std::thread::spawn(move || lines.for_each(drop));
-        Some(Self { child, directory })
-    }
-
-    fn url(&self, server: &TestServer) -> String {
-        let url = server.database_url();
-        let (address, _) = url.split_once("?host=").expect("a socket");
-        format!("{address}?host={}&port=6432", self.directory.path().display())
-    }
-}
-
-impl Drop for PgBouncer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 async fn pooler_is_recognised(server: &TestServer) {
-    let ignored = "ignore_startup_parameters = options,extra_float_digits";
-    let session = format!("pool_mode = session\n{ignored}");
-    let Some(pooler) = PgBouncer::start(server, &session) else {
-        assert!(
-            std::env::var("CI").as_deref() != Ok("true"),
-            "PgBouncer isn't installed"
-        );
-        println!("left out: PgBouncer isn't installed");
+    let url = server.database_url();
+    let (address, socket) = url.split_once("?host=").expect("a socket");
+    let name = address.rsplit('/').next().expect("a name");
+    let database = [(name, format!("host={socket} user=clientele"))];
+    let Some(pooler) = Pooler::start(&database, "pool_mode = session") else {
         return;
     };
-    let url = pooler.url(server);
-    let lost = "plan_cache_mode, jit, timezone, pg_trgm.word_similarity_threshold, lock_timeout, statement_timeout, \
-        idle_in_transaction_session_timeout";
-    let examined = examine_at(&url);
-    let line = examined.line("sessions");
-    let expected = format!(
-        "WARNING  sessions: sessions lack options that the server sets: {lost}. Let the pooler pass them on, or set \
-         them with ALTER ROLE clientele SET …. {LINK}"
-    );
     // The time zone of the machine may be UTC.
-    assert!(
-        [expected.clone(), expected.replace("timezone, ", "")].contains(&line.to_owned()),
-        "{line}"
+    let says = |url: &str, expected: &str| {
+        let examined = examine_at(url);
+        let line = examined.line("sessions");
+        let expected = [expected.to_owned(), expected.replace("timezone, ", "")];
+        assert!(expected.iter().any(|expected| expected == line), "{line}");
+    };
+    let lost = format!(
+        "WARNING  sessions: sessions lack options that the server sets: plan_cache_mode, jit, timezone, \
+         pg_trgm.word_similarity_threshold, lock_timeout, statement_timeout, idle_in_transaction_session_timeout. Let \
+         the pooler pass them on, or set them with ALTER ROLE clientele SET …. {LINK}"
     );
+    says(&pooler.url(name), &lost);
     drop(pooler);
-    let pooler = PgBouncer::start(server, &format!("pool_mode = transaction\n{ignored}")).expect("it is installed");
-    let examined = examine_at(&pooler.url(server));
-    let line = examined.line("sessions");
-    // Only later versions keep prepared statements.
+    let pooler = Pooler::start(&database, "pool_mode = transaction").expect("it is installed");
+    let url = pooler.url(name);
     let unprepared = format!(
         "PROBLEM  sessions: a pooler gives sessions to other connections after each transaction, and loses prepared \
-         statements. Set max_prepared_statements in PgBouncer 1.21 or later, or pool_mode = session. {LINK}"
+         statements. Add statement-cache-capacity=0 to database_url, or set max_prepared_statements in PgBouncer 1.21 \
+         or later. {LINK}"
     );
-    let lines = [unprepared, expected.replace("timezone, ", ""), expected];
-    assert!(lines.contains(&line.to_owned()), "{line}");
+    says(&url, &unprepared);
+    let unprepared = format!("{url}&statement-cache-capacity=0");
+    says(&unprepared, &lost);
+    for option in [
+        "plan_cache_mode = force_generic_plan",
+        "jit = off",
+        "timezone = 'UTC'",
+        "pg_trgm.word_similarity_threshold = 0.45",
+        "lock_timeout = '5s'",
+        "statement_timeout = '30s'",
+        "idle_in_transaction_session_timeout = '60s'",
+    ] {
+        execute(server, &[&format!("ALTER DATABASE {name} SET {option}")]).await;
+    }
+    drop(pooler);
+    let pooler = Pooler::start(&database, "pool_mode = transaction").expect("it is installed");
+    let unprepared = format!("{}&statement-cache-capacity=0", pooler.url(name));
+    let shared =
+        "OK       sessions: connections share sessions through a pooler, with the options that the server sets.";
+    says(&unprepared, &format!("{shared} {LINK}"));
 }

@@ -1,0 +1,73 @@
+//! A primary and its replica behind PgBouncer, which gives a session to another connection after each transaction.
+
+use super::{
+    FIRST, about_replicas, change, change_and_read,
+    cluster::{Cluster, Replicated},
+    dies_and_returns, left_out, read, serve, until_replica_reads, until_serving,
+};
+use crate::harness::pooler::Pooler;
+
+/// Fewer sessions than a server has connections.
+const SHARED: &str = "pool_mode = transaction\ndefault_pool_size = 3";
+
+/// A pooler with the databases `primary` and `replica`.
+async fn pooled() -> Option<(Pooler, Replicated)> {
+    let clusters = Replicated::start(1).await?;
+    let database = |cluster: &Cluster| format!("host={} dbname=postgres user=clientele", cluster.socket.display());
+    let databases = [
+        ("primary", database(&clusters.primary)),
+        ("replica", database(&clusters.replicas[0])),
+    ];
+    Some((Pooler::start(&databases, SHARED)?, clusters))
+}
+
+fn unprepared(pooler: &Pooler, database: &str) -> String {
+    format!("{}&statement-cache-capacity=0", pooler.url(database))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_server_reads_older_data_than_another_has_written() {
+    let Some((pooler, Replicated { replicas, .. })) = &pooled().await else {
+        return;
+    };
+    let servers = [(); 2].map(|()| serve(&unprepared(pooler, "primary"), &[&unprepared(pooler, "replica")]));
+    for (round, delay) in ["0", "10ms"].into_iter().enumerate() {
+        replicas[0].set("recovery_min_apply_delay", &format!("'{delay}'")).await;
+        change_and_read(&servers, round).await;
+    }
+    replicas[0].set("recovery_min_apply_delay", "DEFAULT").await;
+    for server in &servers {
+        until_serving(server, 1, true).await;
+        until_replica_reads(server, &replicas[0], "+4791010099").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_outlive_a_replica_that_dies() {
+    let Some((pooler, Replicated { replicas, .. })) = &pooled().await else {
+        return;
+    };
+    let server = serve(&unprepared(pooler, "primary"), &[&unprepared(pooler, "replica")]);
+    change(&server, FIRST).await;
+    until_serving(&server, 1, true).await;
+    until_replica_reads(&server, &replicas[0], FIRST).await;
+    dies_and_returns(&server, &replicas[0]).await;
+}
+
+/// Otherwise a read could run the statement that another connection has prepared under the same name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replica_whose_pooler_loses_statements_serves_no_reads() {
+    let Some((pooler, Replicated { primary, .. })) = &pooled().await else {
+        return;
+    };
+    let server = serve(&primary.url, &[&pooler.url("replica")]);
+    change(&server, FIRST).await;
+    read(&server, FIRST).await;
+    // Replicas are checked each second.
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < std::time::Duration::from_millis(1_500) {
+        read(&server, FIRST).await;
+    }
+    let loses = "a pooler loses its prepared statements: add statement-cache-capacity=0 to its address";
+    assert_eq!(about_replicas(server), [left_out(1, loses)]);
+}
