@@ -66,6 +66,12 @@ const LAID_OUT: &str = "SELECT c.relname::text FROM pg_dist_partition p JOIN pg_
 /// coordinator, but Citus sets those of the database on all nodes.
 const OPTIONS: [&str; 4] = ["lock_timeout", "jit", "timezone", "pg_trgm.word_similarity_threshold"];
 
+/// Makes a statement see what those before it in its transaction have changed on other nodes.
+pub const SEQUENTIAL: &str = "SET LOCAL citus.multi_shard_modify_mode TO 'sequential'";
+
+/// The limit of the servers' sessions, instead of the migration's.
+pub(crate) const SERVERS_LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout TO DEFAULT";
+
 const FOREIGN_KEYS: &str = "SELECT conrelid::regclass::text, conname::text, pg_get_constraintdef(oid) \
     FROM pg_constraint WHERE contype = 'f' AND conparentid = 0 AND connamespace = current_schema()::regnamespace \
     ORDER BY conrelid::regclass::text, conname";
@@ -89,17 +95,28 @@ fn statements() -> impl Iterator<Item = (&'static str, String)> {
     reference.into_iter().chain(distributed)
 }
 
+/// Returns true if the database has the extension: its catalog exists.
+async fn has_extension(connection: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    let sql = "SELECT 1 WHERE to_regclass('pg_dist_partition') IS NOT NULL";
+    Ok(!query(connection, sql).await?.is_empty())
+}
+
+/// Returns true if the tables are laid out. A database without the extension has none that are.
+pub async fn is_laid_out(connection: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    let client = format!("{LAID_OUT} AND c.relname = 'client'");
+    Ok(has_extension(connection).await? && !query(connection, &client).await?.is_empty())
+}
+
 /// Returns true if tables aren't laid out yet.
 ///
 /// # Errors
 /// [`DbErr::Migration`] if the database lacks the extension or has no other node.
 pub async fn is_pending(connection: &impl ConnectionTrait) -> Result<bool, DbErr> {
-    let extension = "SELECT 1 FROM pg_extension WHERE extname = 'citus'";
-    if query(connection, extension).await?.is_empty() {
+    if !has_extension(connection).await? {
         return Err(DbErr::Migration(
             "database.distributed is on, and the database lacks the extension citus. Nothing was changed. Run `CREATE \
              EXTENSION citus` in this database on each node, and `SELECT citus_set_coordinator_host(…)` and `SELECT \
-             citus_add_node(…)` on the coordinator, then start again; or turn database.distributed off"
+             citus_add_node(…)` on the coordinator, then `clientele migrate`; or turn database.distributed off"
                 .to_owned(),
         ));
     }
@@ -108,7 +125,7 @@ pub async fn is_pending(connection: &impl ConnectionTrait) -> Result<bool, DbErr
         return Err(DbErr::Migration(
             "database.distributed is on, and the coordinator knows no worker. Nothing was changed. Run `SELECT \
              citus_set_coordinator_host(…)` and `SELECT citus_add_node(…)` in this database on the coordinator, \
-             then start again"
+             then `clientele migrate`"
                 .to_owned(),
         ));
     }
@@ -125,45 +142,43 @@ async fn pending(connection: &impl ConnectionTrait) -> Result<Vec<(&'static str,
 }
 
 /// Lays out the tables that aren't yet, with their rows. Must run in a transaction on the coordinator.
+pub async fn distribute(connection: &impl ConnectionTrait) -> Result<(), DbErr> {
+    connection.execute_unprepared(SERVERS_LOCK_TIMEOUT).await?;
+    for statement in script(connection).await? {
+        connection.execute_unprepared(&statement).await?;
+    }
+    Ok(())
+}
+
+/// The statements that lay out the tables that aren't yet, in their order; none if all are.
 ///
 /// A table can't be laid out while one that isn't refers to it, so the foreign keys are dropped meanwhile.
-pub async fn distribute(connection: &impl ConnectionTrait) -> Result<(), DbErr> {
+pub(crate) async fn script(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
     let pending = pending(connection).await?;
     if pending.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    // As in sessions of servers, not of migrations.
-    connection
-        .execute_unprepared("SET LOCAL lock_timeout TO DEFAULT")
-        .await?;
+    let mut script = Vec::new();
     for option in OPTIONS {
         let sql = format!(
             "SELECT format('ALTER DATABASE %I SET {option} TO %L', current_database(), current_setting('{option}'))"
         );
         for row in query(connection, &sql).await? {
-            let sql: String = row.try_get_by_index(0)?;
-            connection.execute_unprepared(&sql).await?;
+            script.push(row.try_get_by_index(0)?);
         }
     }
     let mut keys = Vec::new();
     for row in query(connection, FOREIGN_KEYS).await? {
         let (table, name, definition): (String, String, String) = row.try_get_many_by_index()?;
-        let drop = format!("ALTER TABLE {table} DROP CONSTRAINT {name}");
-        connection.execute_unprepared(&drop).await?;
+        script.push(format!("ALTER TABLE {table} DROP CONSTRAINT {name}"));
         if !UNSUPPORTED_KEYS.contains(&&*name) {
             keys.push(format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition}"));
         }
     }
-    for (_, statement) in &pending {
-        connection.execute_unprepared(statement).await?;
-    }
+    script.extend(pending.iter().map(|(_, statement)| statement.clone()));
     // The rows were copied to the nodes. What is left here isn't read any more, and is personal data.
-    for (table, _) in &pending {
-        let truncate = format!("SELECT truncate_local_data_after_distributing_table('{table}')");
-        connection.execute_unprepared(&truncate).await?;
-    }
-    for key in keys {
-        connection.execute_unprepared(&key).await?;
-    }
-    Ok(())
+    let truncate = |(table, _): &_| format!("SELECT truncate_local_data_after_distributing_table('{table}')");
+    script.extend(pending.iter().map(truncate));
+    script.extend(keys);
+    Ok(script)
 }

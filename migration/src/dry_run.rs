@@ -2,7 +2,7 @@
 //! [`query`], and a dry run records the former. It gets a read-only connection, so that a step that runs a statement in
 //! another way fails.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, iter};
 
 use sea_orm_migration::{
     prelude::*,
@@ -10,7 +10,7 @@ use sea_orm_migration::{
     seaql_migrations,
 };
 
-use crate::Migrator;
+use crate::{Migrator, distribution};
 
 tokio::task_local! {
     /// The statements of a dry run, in place of running them.
@@ -37,11 +37,12 @@ pub(crate) async fn query(connection: &SchemaManagerConnection<'_>, sql: &str) -
     }
 }
 
-/// The statements of the pending steps as a script, with those that record the steps. Changes nothing.
+/// The statements of the pending steps as a script, with those that record the steps, and with those that distribute
+/// the tables if they must be `distributed`. Changes nothing.
 ///
 /// # Errors
-/// Those of the connection, and the reason why a step can't be applied.
-pub async fn script(connection: &DatabaseConnection) -> Result<String, DbErr> {
+/// Those of the connection, and the reason why a step can't be applied or the tables can't be distributed.
+pub async fn script(connection: &DatabaseConnection, distributed: bool) -> Result<String, DbErr> {
     let pending = Migrator::get_pending_migrations_read_only(connection).await?;
     let is_pending = |name: &str| pending.iter().any(|step| step.name() == name);
     let backend = connection.get_database_backend();
@@ -69,10 +70,27 @@ pub async fn script(connection: &DatabaseConnection) -> Result<String, DbErr> {
         let record = format!("INSERT INTO seaql_migrations (version, applied_at) VALUES ('{name}', {now});\n\n");
         script.push_str(&record);
     }
+    if distributed && distribution::is_pending(connection).await? {
+        let unknown = match script.is_empty() {
+            true => "",
+            false => ". The foreign keys that the steps above create are dropped and added, too",
+        };
+        script.push_str(&format!("-- distribution of the tables{unknown}\n"));
+        let first = distribution::SERVERS_LOCK_TIMEOUT.to_owned();
+        for statement in iter::once(first).chain(distribution::script(connection).await?) {
+            script.push_str(&statement);
+            script.push_str(";\n");
+        }
+        script.push('\n');
+    }
     if script.is_empty() {
         return Ok(script);
     }
+    let sequential = match distributed {
+        true => format!("{};\n", distribution::SEQUENTIAL),
+        false => String::new(),
+    };
     let mut table = Schema::new(backend).create_table_from_entity(seaql_migrations::Entity);
     let table = backend.build(table.if_not_exists());
-    Ok(format!("BEGIN;\n{table};\n\n{script}COMMIT;\n"))
+    Ok(format!("BEGIN;\n{sequential}{table};\n\n{script}COMMIT;\n"))
 }

@@ -6,8 +6,8 @@ use super::open_error::migration_text;
 use super::store::{self, OpenMode};
 use super::{Failure, print};
 use crate::config::Config;
-use clientele_core::scalar::DateTime;
-use clientele_storage::db::{Database, MigrationStep};
+use clientele_core::{error::Error, scalar::DateTime};
+use clientele_storage::db::{Database, Layout, MigrationStep};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -49,13 +49,31 @@ async fn status(database: &Database) -> Result<(), Failure> {
     let steps = steps(database).await?;
     print(&steps.iter().map(line).collect::<String>())?;
     later(&steps)?;
+    let layout = layout(database).await?;
     match steps.iter().filter(|step| step.applied_at.is_none()).count() {
+        0 if layout == Layout::Undistributed => Err(Failure::pending(
+            "the tables aren't distributed: run `clientele migrate`",
+        )),
         0 => Ok(()),
         1 => Err(Failure::pending("1 step is pending: run `clientele migrate`")),
         pending => Err(Failure::pending(format!(
             "{pending} steps are pending: run `clientele migrate`"
         ))),
     }
+}
+
+/// Fails if the tables are distributed and the setting is off, or if it is on and they can't be distributed.
+async fn layout(database: &Database) -> Result<Layout, Failure> {
+    match database.layout().await {
+        Ok(Layout::Distributed) => Err(Failure::new(format!("the database {}", store::DISTRIBUTED))),
+        Ok(layout) => Ok(layout),
+        Err(error) => Err(cannot_migrate(&error)),
+    }
+}
+
+fn cannot_migrate(error: &Error) -> Failure {
+    let reason = migration_text(error).unwrap_or_else(|| error.kind());
+    Failure::new(format!("the database can't be migrated: {reason}"))
 }
 
 /// Fails if a later version has migrated the database.
@@ -79,10 +97,7 @@ fn line(step: &MigrationStep) -> String {
 
 async fn dry_run(database: &Database) -> Result<(), Failure> {
     later(&steps(database).await?)?;
+    layout(database).await?;
     let script = database.migration_script().await;
-    let script = script.map_err(|error| {
-        let reason = migration_text(&error).unwrap_or_else(|| error.kind());
-        Failure::new(format!("the database can't be migrated: {reason}"))
-    })?;
-    print(&script)
+    print(&script.map_err(|error| cannot_migrate(&error))?)
 }

@@ -18,11 +18,15 @@ use crate::services::{ServiceSettings, Services};
 use clientele_core::error::Error;
 use clientele_delivery::quiet_hours::QuietHours;
 use clientele_domain::client::fill_search_rows;
-use clientele_storage::db::{Database, Dialect, Version, is_of_database, missing_file};
+use clientele_storage::db::{Database, Dialect, Layout, Version, is_of_database, missing_file};
 
 const OF_LATER: &str = "was migrated by a later version of this program: use that version";
 const OF_EARLIER: &str =
     "is of an earlier version than this program: run `clientele migrate`, or start the server, which migrates it";
+pub(super) const DISTRIBUTED: &str =
+    "has tables that are distributed with Citus: set database.distributed = true for all servers, workers and commands";
+const UNDISTRIBUTED: &str = "has tables that aren't distributed, and database.distributed is on: run `clientele migrate`, \
+    or start the server, which distributes them";
 const WITHOUT_TABLES: &str =
     "has no tables of clientele: run `clientele serve` to create them, or name another one with --database-url";
 
@@ -182,25 +186,26 @@ async fn prepare(database: &Database, config: &Config, mode: OpenMode) -> Result
     {
         return Err(unusable(config, "has tables of another program: name another file"));
     }
+    let layout = database.layout().await;
+    let layout = layout.map_err(|error| Cause::Database("distribute", error))?;
+    if layout == Layout::Distributed {
+        return Err(unusable(config, DISTRIBUTED));
+    }
     match (version, mode) {
         // A read-only database of this version can serve reads.
         // A fill may have been interrupted.
-        (Version::Ours, OpenMode::Create) if !awaits_distribution(database).await? => fill(database).await,
+        (Version::Ours, OpenMode::Create) if layout == Layout::AsSet => fill(database).await,
         (Version::Ours | Version::Empty | Version::Earlier, OpenMode::Create) => {
             let migrated = database.migrate().await;
             migrated.map_err(|error| Cause::Database("migrate", error))?;
             fill(database).await
         }
+        (Version::Ours, _) if layout == Layout::Undistributed => Err(unusable(config, UNDISTRIBUTED)),
         (Version::Ours, _) | (Version::Earlier | Version::Later, OpenMode::Copy) => Ok(()),
         (Version::Later, _) => Err(unusable(config, OF_LATER)),
         (Version::Empty, _) => Err(unusable(config, WITHOUT_TABLES)),
         (Version::Earlier, _) => Err(unusable(config, OF_EARLIER)),
     }
-}
-
-async fn awaits_distribution(database: &Database) -> Result<bool, Cause> {
-    let awaits = database.awaits_distribution().await;
-    awaits.map_err(|error| Cause::Database("distribute", error))
 }
 
 /// Writes the rows that a migration can't: those of a large database take several transactions.

@@ -2,6 +2,7 @@
 
 pub mod database_files;
 mod distribution;
+pub mod distribution_setting;
 mod failed_start;
 mod json_log;
 mod logging;

@@ -45,7 +45,7 @@ pub use address::{check_address, is_read_only, is_ssl_mode, parameter};
 pub use backup::BackupError;
 pub use batch::Batch;
 pub use bulk::NewRows;
-pub use connect::{Version, is_of_database, missing_file, sqlite_path};
+pub use connect::{Layout, Version, is_of_database, missing_file, sqlite_path};
 pub use connection::{Connection, Transaction};
 pub use dialect::{Dialect, RecordForm};
 pub use inspect::{Encryption, MigrationStep, OLDEST_POSTGRES, Pooling, PostgresSession, pooling, required_encryption};

@@ -20,6 +20,7 @@ macro_rules! links {
 
 links! {
     AUDIT_KEY: "docs/audit.md#the-key",
+    CITUS: "docs/operations.md#several-machines-citus",
     DOCTOR: "docs/operations.md#check-an-installation",
     DELIVERY: "docs/notifications.md#delivery",
     ISSUER: "docs/access.md#tokens-of-an-issuer",

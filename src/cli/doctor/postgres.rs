@@ -7,7 +7,8 @@ use super::limit::{PATIENCE, too_late, within};
 use super::{finding::Finding, link};
 use crate::config::Config;
 use clientele_storage::db::{
-    Database, Encryption, OLDEST_POSTGRES, Pooling, PostgresSession, pooling, postgres_options, required_encryption,
+    Database, Encryption, Layout, OLDEST_POSTGRES, Pooling, PostgresSession, pooling, postgres_options,
+    required_encryption,
 };
 
 pub(super) async fn all(database: &Database, config: &Config) -> Vec<Finding> {
@@ -24,7 +25,41 @@ pub(super) async fn all(database: &Database, config: &Config) -> Vec<Finding> {
     };
     findings.push(sharing.map_or_else(|finding| finding, |sharing| sessions(sharing, session.as_ref().ok())));
     findings.extend(replicas(database).await);
+    findings.extend(distribution(database, config).await);
     findings
+}
+
+/// None if the tables aren't distributed and needn't be.
+async fn distribution(database: &Database, config: &Config) -> Option<Finding> {
+    let (check, link) = ("distribution", link::CITUS);
+    let looking = async {
+        match database.layout().await {
+            Ok(layout) => Ok(Ok(layout)),
+            Err(error) => open_error::migration_text(&error).map(Err).ok_or(error),
+        }
+    };
+    let found = match within(check, looking).await {
+        Ok(found) => found,
+        Err(finding) => return Some(finding),
+    };
+    match found {
+        Ok(Layout::AsSet) if !config.database.distributed => None,
+        Ok(Layout::AsSet) => Some(Finding::ok(check, link, "the tables are distributed with Citus.")),
+        Ok(Layout::Undistributed) => Some(Finding::warning(
+            check,
+            link,
+            "database.distributed is on, and not all tables are distributed.",
+            "Stop the servers, make a backup, and run `clientele migrate`; `clientele migrate --dry-run` prints the \
+             statements.",
+        )),
+        Ok(Layout::Distributed) => Some(Finding::problem(
+            check,
+            link,
+            "the tables are distributed with Citus, and database.distributed is off.",
+            "Set database.distributed = true for all servers, workers and commands.",
+        )),
+        Err(reason) => Some(Finding::problem(check, link, reason, "")),
+    }
 }
 
 async fn replicas(database: &Database) -> Vec<Finding> {

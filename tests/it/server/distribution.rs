@@ -4,16 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use migration::distribution::{DISTRIBUTED, LOCAL, REFERENCE, UNSUPPORTED_KEYS};
 
-use crate::harness::{Backend, TestServer, program::run};
+use crate::harness::{Backend, TestServer};
 
 on_both!(every_table_is_in_one_list);
 on_postgres!(
     unique_keys_contain_the_column_of_the_node,
     foreign_keys_lead_to_rows_of_the_same_node,
-    migrate_names_the_missing_extension,
 );
 
-async fn texts<const N: usize>(server: &TestServer, sql: &str) -> Vec<[String; N]> {
+pub async fn texts<const N: usize>(server: &TestServer, sql: &str) -> Vec<[String; N]> {
     let rows = server
         .services
         .db
@@ -100,20 +99,23 @@ async fn foreign_keys_lead_to_rows_of_the_same_node(server: &TestServer) {
     assert_eq!(unsupported, UNSUPPORTED_KEYS);
 }
 
-async fn migrate_names_the_missing_extension(server: &TestServer) {
-    let url = server.database_url();
-    let answer = run(
-        &["migrate"],
-        &[
-            ("DATABASE_URL", &url),
-            ("CLIENTELE_DATABASE__DISTRIBUTED", "true"),
-            ("CLIENTELE_LOG__FILTER", "warn"),
-        ],
-    );
-    let reason = "database.distributed is on, and the database lacks the extension citus. Nothing was changed. Run \
-                  `CREATE EXTENSION citus` in this database on each node, and `SELECT citus_set_coordinator_host(…)` \
-                  and `SELECT citus_add_node(…)` on the coordinator, then start again; or turn database.distributed \
-                  off";
-    let sentence = format!("clientele: can't distribute the database {url}: {reason}\n");
-    assert_eq!(answer, (String::new(), sentence, Some(1)));
+/// The table of docs/operations.md names each table once, with those of its list.
+#[test]
+fn page_names_the_place_of_every_table() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).expect("the page");
+    let (_, section) = page.split_once("\n### Several machines: Citus\n").expect("the section");
+    let rows = section
+        .lines()
+        .skip_while(|line| *line != "| tables | where their rows are |")
+        .skip(2);
+    let named = rows.map_while(|line| line.strip_prefix("| ")).map(|line| {
+        let (tables, _) = line.split_once(" | ").expect("two cells");
+        let tables: BTreeSet<&str> = tables.split(", ").map(|table| table.trim_matches('`')).collect();
+        tables
+    });
+    let distributed = DISTRIBUTED
+        .into_iter()
+        .map(|list| list.iter().map(|(table, _)| *table).collect());
+    let lists = distributed.chain([REFERENCE.into(), LOCAL.into()]);
+    assert_eq!(named.collect::<Vec<_>>(), lists.collect::<Vec<BTreeSet<&str>>>());
 }

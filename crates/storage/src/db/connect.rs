@@ -31,6 +31,16 @@ pub enum Version {
     Later,
 }
 
+/// The layout of the tables compared with the setting `distributed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    AsSet,
+    /// The setting is on, and not all tables of this version are distributed.
+    Undistributed,
+    /// The setting is off, and the tables are distributed.
+    Distributed,
+}
+
 /// The longest wait for a lock, over all attempts.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
@@ -224,9 +234,7 @@ impl Database {
             transaction.execute_unprepared(&limit).await?;
         }
         if self.writer.distributed {
-            // A statement must see what those before it have changed on other nodes.
-            let sequential = "SET LOCAL citus.multi_shard_modify_mode TO 'sequential'";
-            transaction.execute_unprepared(sequential).await?;
+            transaction.execute_unprepared(distribution::SEQUENTIAL).await?;
         }
         Migrator::up(&transaction, None).await?;
         if self.writer.distributed && distribution::is_pending(&transaction).await? {
@@ -235,12 +243,17 @@ impl Database {
         Ok(transaction.commit().await?)
     }
 
-    /// Returns true if the tables of this version are yet to be distributed.
-    pub async fn awaits_distribution(&self) -> Result<bool> {
-        match self.writer.distributed {
-            true => Ok(distribution::is_pending(&self.reader.inner).await?),
-            false => Ok(false),
-        }
+    /// Compares the layout of the tables with the setting. Changes nothing.
+    ///
+    /// # Errors
+    /// The reason why the tables can't be distributed, too.
+    pub async fn layout(&self) -> Result<Layout> {
+        let connection = &self.reader.inner;
+        Ok(match (self.reader.dialect, self.reader.distributed) {
+            (Dialect::Postgres, true) if distribution::is_pending(connection).await? => Layout::Undistributed,
+            (Dialect::Postgres, false) if distribution::is_laid_out(connection).await? => Layout::Distributed,
+            _ => Layout::AsSet,
+        })
     }
 
     /// Compares the version of the tables with this program's. Changes nothing.

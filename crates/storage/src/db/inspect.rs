@@ -109,12 +109,14 @@ impl Database {
         Ok(steps)
     }
 
-    /// The statements of the pending steps as a script. Call this on a database that was opened to look at it.
+    /// The statements of the pending steps, and those that distribute the tables, as a script. Call this on a database
+    /// that was opened to look at it.
     ///
     /// # Errors
-    /// The reason why a step can't be applied, too.
+    /// The reason why a step can't be applied or the tables can't be distributed, too.
     pub async fn migration_script(&self) -> Result<String> {
-        Ok(migration::dry_run::script(self.reader.inner.migrations()).await?)
+        let distributed = self.reader.distributed;
+        Ok(migration::dry_run::script(self.reader.inner.migrations(), distributed).await?)
     }
 
     /// The clock of the database's machine. None on SQLite, which uses this machine's.

@@ -1,7 +1,10 @@
 //! The checks of a PostgreSQL server and of a pooler in front of it.
 
 use super::{Examined, examine};
-use crate::harness::{TestServer, pooler::Pooler, require_own_cluster};
+use crate::{
+    harness::{TestServer, pooler::Pooler, require_own_cluster},
+    server::distribution_setting::pretend_citus,
+};
 
 on_postgres!(
     rights_of_the_role_are_checked,
@@ -9,6 +12,7 @@ on_postgres!(
     difference_of_the_clocks_is_reported,
     server_that_is_away_is_a_problem,
     pooler_is_recognised,
+    layout_of_the_tables_is_compared_with_the_setting,
 );
 
 const LINK: &str = "See docs/operations.md#postgresql";
@@ -114,6 +118,44 @@ async fn difference_of_the_clocks_is_reported(server: &TestServer) {
         };
         assert!((3_597..=3_600).any(is_line), "{line}");
     }
+}
+
+async fn layout_of_the_tables_is_compared_with_the_setting(server: &TestServer) {
+    let url = server.database_url();
+    let examine_with = |distributed| {
+        let environment = [
+            ("DATABASE_URL", &*url),
+            ("CLIENTELE_DATABASE__DISTRIBUTED", distributed),
+        ];
+        examine(&[], &environment)
+    };
+    let link = "See docs/operations.md#several-machines-citus";
+    let off = examine_with("false");
+    assert!(!off.output.contains(" distribution: "), "{}", off.output);
+    let lacking = format!(
+        "PROBLEM  distribution: database.distributed is on, and the database lacks the extension citus. Nothing was \
+         changed. Run `CREATE EXTENSION citus` in this database on each node, and `SELECT \
+         citus_set_coordinator_host(…)` and `SELECT citus_add_node(…)` on the coordinator, then `clientele migrate`; \
+         or turn database.distributed off. {link}"
+    );
+    examine_with("true").says("distribution", &lacking);
+    pretend_citus(server, |table| table != "message").await;
+    let pending = format!(
+        "WARNING  distribution: database.distributed is on, and not all tables are distributed. Stop the servers, make \
+         a backup, and run `clientele migrate`; `clientele migrate --dry-run` prints the statements. {link}"
+    );
+    examine_with("true").says("distribution", &pending);
+    server
+        .write("INSERT INTO pg_dist_partition VALUES ('message')")
+        .await
+        .expect("a row");
+    let distributed = format!("OK       distribution: the tables are distributed with Citus. {link}");
+    examine_with("true").says("distribution", &distributed);
+    let unset = format!(
+        "PROBLEM  distribution: the tables are distributed with Citus, and database.distributed is off. Set \
+         database.distributed = true for all servers, workers and commands. {link}"
+    );
+    examine_with("false").says("distribution", &unset);
 }
 
 async fn server_that_is_away_is_a_problem(server: &TestServer) {
