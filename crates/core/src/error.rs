@@ -279,7 +279,10 @@ fn is_about_history(error: &dyn sqlx::error::DatabaseError) -> bool {
     match error.table() {
         Some(table) => table == "audit_record",
         // SQLite reports: "UNIQUE constraint failed: audit_record.chain, audit_record.position".
-        None => error.message().contains(" audit_record.chain"),
+        // A node of Citus: "duplicate key value violates unique constraint "audit_record_pkey_102041"".
+        None => [" audit_record.chain", "\"audit_record_pkey"]
+            .iter()
+            .any(|name| error.message().contains(name)),
     }
 }
 
@@ -327,9 +330,62 @@ fn postgres(code: &str) -> Option<Error> {
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::DbErr;
+    use std::borrow::Cow;
+
+    use sea_orm::{
+        DbErr, RuntimeErr,
+        sqlx::{self, error::ErrorKind},
+    };
 
     use super::Error;
+
+    /// An error of a node of Citus, which the coordinator passes on without the name of the table.
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct OfNode(String);
+
+    impl sqlx::error::DatabaseError for OfNode {
+        fn message(&self) -> &str {
+            &self.0
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some("23505".into())
+        }
+
+        fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::UniqueViolation
+        }
+    }
+
+    #[test]
+    fn taken_place_in_the_history_is_a_defect_and_another_taken_key_a_conflict() {
+        let kind = |constraint: &str| {
+            let message = format!("duplicate key value violates unique constraint \"{constraint}\"");
+            let error = sqlx::Error::Database(Box::new(OfNode(message)));
+            Error::from(DbErr::Exec(RuntimeErr::SqlxError(error.into()))).kind()
+        };
+        assert_eq!(
+            kind("audit_record_pkey_102041"),
+            "the history has a record already where the next one belongs: run `clientele audit verify`"
+        );
+        assert_eq!(
+            kind("client_id_claim_pkey_102077"),
+            "concurrent changes could not be serialised"
+        );
+    }
 
     #[test]
     fn a_log_line_has_no_more_than_the_kind_of_an_error() {
