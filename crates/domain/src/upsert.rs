@@ -67,7 +67,7 @@ use clientele_core::{
     problem::{Problem, ProblemCode},
     scalar::is_key,
 };
-use clientele_storage::db::{Dialect, Step, Transaction, Work};
+use clientele_storage::db::{Dialect, Step, Transaction, Work, is_locked};
 
 /// The result of an upsert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -452,10 +452,15 @@ async fn linked(
     let sql = format!("SELECT c.encoded_key FROM client c WHERE {which}{limit}");
     // They can't be deleted before the links are stored.
     let locked = transaction.lock_each::<client::Entity>(sql.as_str(), values.clone(), "KEY SHARE");
-    locked.await?;
+    let locked = locked.await?;
     let sql = sql + transaction.locking(" FOR KEY SHARE");
     let rows = transaction.all(sql, values).await?;
-    rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
+    let mut linked: HashSet<String> = rows
+        .iter()
+        .map(|row| row.try_get_by_index(0))
+        .collect::<Result<_, _>>()?;
+    linked.retain(|key| is_locked(locked.as_deref(), &[key]));
+    Ok(linked)
 }
 
 /// Returns the events of a change: that of the new state, and CLIENT_UPDATED if anything else changes. What leaves

@@ -53,6 +53,7 @@ pub use pool::Pool;
 pub use record::{record, records};
 pub use removal::REMOVAL_BATCH;
 pub use replicas::ReplicaProblem;
+pub use row_lock::is_locked;
 pub use settings::{DatabaseSettings, Synchronous, postgres_options};
 pub use sqlite_file::{FileAccess, check_creation, file_access};
 

@@ -22,7 +22,7 @@ use clientele_core::{
     problem::{Problem, ProblemCode},
 };
 use clientele_storage::{
-    db::{Dialect, Step, Transaction, Work},
+    db::{Dialect, Step, Transaction, Work, is_locked},
     paging::Conditions,
 };
 
@@ -269,9 +269,7 @@ async fn candidates(
     for row in transaction.all(sql, conditions.values).await? {
         let (client_key, encoded_key, channel, recipient, created_at): (String, String, String, String, DateTime<Utc>) =
             row.try_get_many_by_index()?;
-        // Others may pass the filter only since those were selected.
-        let is_locked = |locked: &Vec<Vec<String>>| locked.iter().any(|key| *key == [&*client_key, &*encoded_key]);
-        if !locked.as_ref().is_none_or(is_locked) {
+        if !is_locked(locked.as_deref(), &[&client_key, &encoded_key]) {
             continue;
         }
         candidates.push(Candidate {

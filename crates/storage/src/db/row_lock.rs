@@ -9,6 +9,13 @@ use sea_orm::Value;
 use super::{Dialect, Transaction};
 use clientele_core::error::Result;
 
+/// Returns false for a row that [`lock_each`](Transaction::lock_each) hasn't locked: a later statement can return rows
+/// that fit its query only since then.
+pub fn is_locked(locked: Option<&[Vec<String>]>, key: &[&str]) -> bool {
+    let is_key = |one: &Vec<String>| one.iter().map(String::as_str).cmp(key.iter().copied());
+    locked.is_none_or(|locked| locked.binary_search_by(is_key).is_ok())
+}
+
 impl Transaction {
     /// Returns `clause`, such as ` FOR UPDATE`, where the end of a statement locks the rows of several clients; nothing
     /// where they aren't locked or [`lock_each`](Self::lock_each) has done it.
@@ -20,7 +27,7 @@ impl Transaction {
     }
 
     /// On a distributed database, locks rows one by one in the order of their keys, which the query `keys` selects.
-    /// Returns these keys; elsewhere none.
+    /// Returns these keys, sorted; elsewhere none.
     pub async fn lock_each<T: Table>(
         &self,
         keys: impl Into<String>,

@@ -18,7 +18,7 @@ use crate::{
     upsert::{ClientRow, diff::ClientDiff},
 };
 use clientele_core::error::{Error, Result};
-use clientele_storage::db::{Batch, Transaction};
+use clientele_storage::db::{Batch, Transaction, is_locked};
 
 /// Returns the number of clients that were merged into one of these two, directly or through others: a removal of those
 /// between makes them refer to it.
@@ -130,12 +130,12 @@ impl Clients {
         // A client that was removed while this transaction waited for it has passed on the references to it: the next
         // statement sees them.
         while transaction.one(any.as_str(), key()).await?.is_some() {
-            transaction
-                .lock_each::<client::Entity>(keys.as_str(), key(), "UPDATE")
-                .await?;
+            let locked = transaction.lock_each::<client::Entity>(keys.as_str(), key(), "UPDATE");
+            let locked = locked.await?;
             let lock = transaction.locking(" FOR UPDATE OF c");
             let sql = format!("{select} WHERE {which} ORDER BY c.encoded_key{lock}");
-            let merged = read_all_for_change(transaction, sql, key()).await?;
+            let mut merged = read_all_for_change(transaction, sql, key()).await?;
+            merged.retain(|(before, _)| is_locked(locked.as_deref(), &[&before.client.encoded_key]));
             released.extend(merged.iter().map(|(before, _)| before.client.clone()));
             let changes = merged.into_iter().map(|(before, head)| {
                 let mut after = before.clone();

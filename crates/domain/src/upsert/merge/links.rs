@@ -20,7 +20,7 @@ use clientele_core::{
     path,
     problem::{ConcernedClients, Problem, ProblemCode},
 };
-use clientele_storage::db::{Batch, Dialect, Transaction};
+use clientele_storage::db::{Batch, Dialect, Transaction, is_locked};
 
 /// Limit of the links that a merge redirects.
 pub const MOST_LINKS: usize = 500;
@@ -69,25 +69,24 @@ pub(super) async fn read(
         linking("v.client_key", dialect)
     );
     let keys = format!("SELECT c.encoded_key FROM client c {which}");
-    transaction
-        .lock_each::<client::Entity>(keys, values()?, "UPDATE")
-        .await?;
+    let locked = transaction.lock_each::<client::Entity>(keys, values()?, "UPDATE");
+    let locked = locked.await?;
     let sql = format!(
         "{} {which}{}",
         select_for_change(transaction.record_form(), ClientParts::default()),
         transaction.locking(" FOR UPDATE OF c")
     );
-    let clients = read_all_for_change(transaction, sql, values()?).await?;
+    let mut clients = read_all_for_change(transaction, sql, values()?).await?;
+    clients.retain(|(linking, _)| is_locked(locked.as_deref(), &[&linking.client.encoded_key]));
     let row = dialect.cast_to_text(&dialect.row::<custom_field_value::Entity>("v"));
     let rows = transaction.all(linking(&row, dialect), values()?).await?;
     let values = rows.iter().map(|row| {
         let text: String = row.try_get_by_index(0)?;
         serde_json::from_str(&text).map_err(Error::internal)
     });
-    Ok(Links {
-        clients,
-        values: values.collect::<Result<_>>()?,
-    })
+    let mut values: Vec<custom_field_value::Model> = values.collect::<Result<_>>()?;
+    values.retain(|value| is_locked(locked.as_deref(), &[&value.client_key]));
+    Ok(Links { clients, values })
 }
 
 /// The statement that reads the links to the client of `$2` by the fields of `$1`, one more than can be redirected. It
