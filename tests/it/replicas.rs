@@ -309,10 +309,16 @@ async fn wrong_addresses_serve_no_reads() {
 /// The replica cancels a read that holds a lock which the primary has given to another session since.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn read_that_conflicts_with_recovery_is_repeated_on_the_primary() {
-    let Some((server, Replicated { primary, replicas, .. })) = &reading(1).await else {
+    let Some(Replicated { primary, replicas, .. }) = &Replicated::start(1).await else {
         return;
     };
     let replica = &replicas[0];
+    replica.set("max_standby_streaming_delay", "0").await;
+    replica.crash();
+    replica.start_again();
+    let server = serve(&primary.url, &[&replica.url]);
+    change(&server, FIRST).await;
+    until_serving(&server, 1, true).await;
     let (first, second) = (primary.session().await, primary.session().await);
     for (session, sql) in [
         (&first, "BEGIN; LOCK TABLE address IN ACCESS EXCLUSIVE MODE"),
@@ -345,8 +351,6 @@ async fn read_that_conflicts_with_recovery_is_repeated_on_the_primary() {
         primary.run(end).await;
         reading.await.expect("no panic").expect("it answers");
     };
-    // From now on, not before: every session that looks at the replica may conflict as well.
-    replica.set("max_standby_streaming_delay", "0").await;
     let lock = "LOCK TABLE client IN ACCESS EXCLUSIVE MODE";
     second.execute_unprepared(lock).await.expect(lock);
     primary.run(commit).await;

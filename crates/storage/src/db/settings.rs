@@ -173,7 +173,7 @@ pub(super) fn sqlite_options(
         // pages.
         .pragma("secure_delete", "ON")
         // In KiB. The writer uses every index; its default of 2 MiB would hold only a fraction of their upper pages.
-        .pragma("cache_size", if is_writer { "-65536" } else { "-8192" })
+        .pragma("cache_size", if is_writer { "-32768" } else { "-4096" })
         // In pages. Each checkpoint adds a wait for the disk, for all changes since the last one.
         .pragma("wal_autocheckpoint", "4000")
         .disable_statement_logging())
