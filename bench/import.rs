@@ -8,7 +8,6 @@
 use std::{
     fs,
     process::{Command, Stdio},
-    thread::sleep,
     time::{Duration, Instant},
 };
 
@@ -41,20 +40,20 @@ async fn main() {
     let rounds: usize = arguments.next().map_or(5, |rounds| rounds.parse().expect("a number"));
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("clients").display().to_string();
-    run(&url, &["seed", "--force", "--clients", &clients]);
-    run(&url, &["export", &file]);
+    run(&url, &["seed", "--force", "--clients", &clients]).await;
+    run(&url, &["export", &file]).await;
     let mut database = Bulk::open(&url).await;
     // Invented clients have no audit records. Without a history, each gets one of its import.
     let lines = fs::read_to_string(&file).expect("it is read");
     fs::write(&file, lines.replace("\"history\":{\"records\":[]},", "")).expect("it is written");
     database.clear().await;
-    run(&url, &["import", &file]);
-    run(&url, &["export", "--force", &file]);
+    run(&url, &["import", &file]).await;
+    run(&url, &["export", "--force", &file]).await;
     let (mut times, mut peak) = ([Vec::new(), Vec::new()], 0);
     for _ in 0..rounds {
         database.clear().await;
         let begun = Instant::now();
-        peak = peak.max(run(&url, &["import", &file]));
+        peak = peak.max(run(&url, &["import", &file]).await);
         times[0].push(begun.elapsed().as_secs_f64());
         let rows = database.read().await;
         database.clear().await;
@@ -77,7 +76,7 @@ async fn main() {
 }
 
 /// Runs the program. Returns the most memory that it had, in KiB.
-fn run(url: &str, arguments: &[&str]) -> u64 {
+async fn run(url: &str, arguments: &[&str]) -> u64 {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clientele"));
     command
         .args(arguments)
@@ -96,7 +95,7 @@ fn run(url: &str, arguments: &[&str]) -> u64 {
             assert!(status.success(), "{arguments:?}");
             return peak;
         }
-        sleep(Duration::from_millis(20));
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -112,7 +112,7 @@ impl AuditLog {
                 );
             }
             let row = row(dialect, asked.contents.then_some("s.bytes"));
-            let collected = dialect.json_collect(&row, &window.order_by(&BY_POSITION, "a"));
+            let collected = dialect.json_collect(&row, Some(&window.order_by(&BY_POSITION, "a")));
             let collected = dialect.cast_to_text(&collected);
             format!("(SELECT {collected} FROM (SELECT a.* FROM audit_record a {clauses}) a)")
         } else {

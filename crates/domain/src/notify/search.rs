@@ -130,7 +130,7 @@ impl Messages {
             let clauses = window.clauses(&NEWEST_FIRST, "m", &mut conditions);
             let collected = dialect.json_collect(
                 &dialect.row::<message::Entity>("m"),
-                &window.order_by(&NEWEST_FIRST, "m"),
+                Some(&window.order_by(&NEWEST_FIRST, "m")),
             );
             let collected = dialect.cast_to_text(&collected);
             format!("(SELECT {collected} FROM (SELECT m.* FROM message m {clauses}) m)")

@@ -301,7 +301,7 @@ async fn matches(
             ),
             Dialect::Sqlite => ("k.value".to_owned(), format!("FROM json_each(${placeholder}) k")),
         };
-        let ids = dialect.cast_to_text(&dialect.json_collect("m.client_id", "m.client_id"));
+        let ids = dialect.cast_to_text(&dialect.json_collect("m.client_id", Some("m.client_id")));
         let (table, conditions) = check.places(&format!("({value} ->> 1)"), &format!("({value} ->> 2)"), dialect);
         for condition in conditions {
             let others = format!("{condition} AND s.client_key <> $1");

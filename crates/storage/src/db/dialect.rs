@@ -48,11 +48,12 @@ impl Dialect {
         self.json_array(&columns::<T>(alias))
     }
 
-    /// The aggregate of JSON values as one JSON array in the given order; `[]` without rows.
-    pub fn json_collect(self, item: &str, order: &str) -> String {
+    /// The aggregate of JSON values as one JSON array, in the given order if there is one; `[]` without rows.
+    pub fn json_collect(self, item: &str, order: Option<&str>) -> String {
+        let order = order.map_or_else(String::new, |order| format!(" ORDER BY {order}"));
         match self {
-            Self::Postgres => format!("coalesce(json_agg({item} ORDER BY {order}), '[]')"),
-            Self::Sqlite => format!("json_group_array({item} ORDER BY {order})"),
+            Self::Postgres => format!("coalesce(json_agg({item}{order}), '[]')"),
+            Self::Sqlite => format!("json_group_array({item}{order})"),
         }
     }
 
@@ -136,13 +137,13 @@ impl RecordForm {
         }
     }
 
-    /// The expression for all rows of a table with the alias `m` for which a condition holds.
+    /// The expression for all rows of a table with the alias `m` for which a condition holds, in any order.
     pub fn rows<T: Table>(self, condition: &str) -> String {
         let table = T::table();
         match self {
             Self::Record => format!("ARRAY(SELECT {} FROM {table} m WHERE {condition})", self.row::<T>("m")),
             Self::Json(dialect) => {
-                let rows = dialect.cast_to_text(&dialect.json_collect(&dialect.row::<T>("m"), "m.position"));
+                let rows = dialect.cast_to_text(&dialect.json_collect(&dialect.row::<T>("m"), None));
                 format!("(SELECT {rows} FROM {table} m WHERE {condition})")
             }
         }
