@@ -1,4 +1,4 @@
-# Read by the benchmarks that start servers: `start` starts one, `stop` ends all of them.
+# Read by the benchmarks that start servers: `fill` writes data, `start` starts a server, `stop` ends all of them.
 # shellcheck shell=bash
 folder=$(mktemp -d)
 servers=()
@@ -19,4 +19,10 @@ start() { # NAME COMMAND…: starts a server, and sets `address`
     kill -0 $! 2>/dev/null || { cat "$folder/$name.log" >&2; return 1; }
     sleep 0.1
   done
+}
+
+fill() { # CLIENTS: fills the database at DATABASE_URL with invented clients, and sets TOKEN
+  "$PROGRAM" seed --clients "$1" >"$folder/seed" 2>&1 || { cat "$folder/seed" >&2; return 1; }
+  TOKEN=$("$PROGRAM" token create bench --permissions ALL 2>"$folder/token") || { cat "$folder/token" >&2; return 1; }
+  export TOKEN
 }

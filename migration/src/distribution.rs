@@ -58,8 +58,8 @@ pub const LOCAL: [&str; 7] = [
 /// A foreign key between tables that aren't distributed by the same value. The rows are deleted without it, too.
 pub const UNSUPPORTED_KEYS: [&str; 1] = ["provider_message_client_key_encoded_key_fkey"];
 
-/// The tables that are laid out already.
-const LAID_OUT: &str = "SELECT c.relname::text FROM pg_dist_partition p JOIN pg_class c ON c.oid = p.logicalrelid \
+/// The tables that are distributed already.
+const DISTRIBUTED_TABLES: &str = "SELECT c.relname::text FROM pg_dist_partition p JOIN pg_class c ON c.oid = p.logicalrelid \
     WHERE c.relnamespace = current_schema()::regnamespace";
 
 /// The options of sessions that count on the nodes that have the rows. A node doesn't get them from a session on the
@@ -81,7 +81,7 @@ async fn query(connection: &impl ConnectionTrait, sql: &str) -> Result<Vec<Query
     connection.query_all_raw(statement).await
 }
 
-/// The tables with the statements that lay them out, in their order.
+/// The tables with the statements that distribute them, in their order.
 fn statements() -> impl Iterator<Item = (&'static str, String)> {
     let reference = REFERENCE.map(|table| (table, format!("SELECT create_reference_table('{table}')")));
     let distributed = DISTRIBUTED.into_iter().flat_map(|together| {
@@ -95,22 +95,22 @@ fn statements() -> impl Iterator<Item = (&'static str, String)> {
     reference.into_iter().chain(distributed)
 }
 
-/// Returns true if the database has the extension: its catalog exists.
+/// Returns true if Citus's catalog is visible. Tests create a table of that name instead of the extension.
 async fn has_extension(connection: &impl ConnectionTrait) -> Result<bool, DbErr> {
     let sql = "SELECT 1 WHERE to_regclass('pg_dist_partition') IS NOT NULL";
     Ok(!query(connection, sql).await?.is_empty())
 }
 
-/// Returns true if the tables are laid out. A database without the extension has none that are.
-pub async fn is_laid_out(connection: &impl ConnectionTrait) -> Result<bool, DbErr> {
-    let client = format!("{LAID_OUT} AND c.relname = 'client'");
+/// Returns true if the tables are distributed.
+pub async fn is_distributed(connection: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    let client = format!("{DISTRIBUTED_TABLES} AND c.relname = 'client'");
     Ok(has_extension(connection).await? && !query(connection, &client).await?.is_empty())
 }
 
-/// Returns true if tables aren't laid out yet.
+/// Returns true if tables aren't distributed yet.
 ///
 /// # Errors
-/// [`DbErr::Migration`] if the database lacks the extension or has no other node.
+/// [`DbErr::Migration`] if the database lacks the extension, or a node that they can be distributed to.
 pub async fn is_pending(connection: &impl ConnectionTrait) -> Result<bool, DbErr> {
     if !has_extension(connection).await? {
         return Err(DbErr::Migration(
@@ -119,6 +119,9 @@ pub async fn is_pending(connection: &impl ConnectionTrait) -> Result<bool, DbErr
              citus_add_node(…)` on the coordinator, then `clientele migrate`; or turn database.distributed off"
                 .to_owned(),
         ));
+    }
+    if pending(connection).await?.is_empty() {
+        return Ok(false);
     }
     let workers = "SELECT 1 FROM pg_dist_node WHERE groupid <> 0 AND isactive AND noderole = 'primary'";
     if query(connection, workers).await?.is_empty() {
@@ -129,19 +132,19 @@ pub async fn is_pending(connection: &impl ConnectionTrait) -> Result<bool, DbErr
                 .to_owned(),
         ));
     }
-    Ok(!pending(connection).await?.is_empty())
+    Ok(true)
 }
 
 async fn pending(connection: &impl ConnectionTrait) -> Result<Vec<(&'static str, String)>, DbErr> {
-    let rows = query(connection, LAID_OUT).await?;
+    let rows = query(connection, DISTRIBUTED_TABLES).await?;
     let rows = rows.iter().map(|row| row.try_get_by_index(0));
-    let laid_out: Vec<String> = rows.collect::<Result<_, _>>()?;
+    let distributed: Vec<String> = rows.collect::<Result<_, _>>()?;
     Ok(statements()
-        .filter(|(table, _)| !laid_out.iter().any(|known| known == table))
+        .filter(|(table, _)| !distributed.iter().any(|known| known == table))
         .collect())
 }
 
-/// Lays out the tables that aren't yet, with their rows. Must run in a transaction on the coordinator.
+/// Distributes the tables that aren't yet, with their rows. Must run in a transaction on the coordinator.
 pub async fn distribute(connection: &impl ConnectionTrait) -> Result<(), DbErr> {
     connection.execute_unprepared(SERVERS_LOCK_TIMEOUT).await?;
     for statement in script(connection).await? {
@@ -150,9 +153,9 @@ pub async fn distribute(connection: &impl ConnectionTrait) -> Result<(), DbErr> 
     Ok(())
 }
 
-/// The statements that lay out the tables that aren't yet, in their order; none if all are.
+/// The statements that distribute the tables that aren't yet, in their order; none if all are.
 ///
-/// A table can't be laid out while one that isn't refers to it, so the foreign keys are dropped meanwhile.
+/// A table can't be distributed while one that isn't refers to it, so the foreign keys are dropped meanwhile.
 pub(crate) async fn script(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
     let pending = pending(connection).await?;
     if pending.is_empty() {

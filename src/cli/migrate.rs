@@ -23,8 +23,9 @@ pub(super) struct Options {
 enum Command {
     /// List the steps of the migration, with the time when each was applied. Changes nothing.
     ///
-    /// Exit codes: 0 if all steps are applied; 3 if some are pending; 1 if a later version has migrated the database,
-    /// or it can't be read.
+    /// Exit codes: 0 if all steps are applied and the tables are distributed as database.distributed says; 3 if steps
+    /// are pending or tables aren't distributed yet; 1 if a later version has migrated the database, the tables are
+    /// distributed and the setting is off, they can't be distributed, or the database can't be read.
     Status,
 }
 

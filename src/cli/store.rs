@@ -25,8 +25,8 @@ const OF_EARLIER: &str =
     "is of an earlier version than this program: run `clientele migrate`, or start the server, which migrates it";
 pub(super) const DISTRIBUTED: &str =
     "has tables that are distributed with Citus: set database.distributed = true for all servers, workers and commands";
-const UNDISTRIBUTED: &str = "has tables that aren't distributed, and database.distributed is on: run `clientele migrate`, \
-    or start the server, which distributes them";
+const UNDISTRIBUTED: &str = "has tables that aren't distributed, and database.distributed is on: stop the servers, make a \
+    backup, and run `clientele migrate`";
 const WITHOUT_TABLES: &str =
     "has no tables of clientele: run `clientele serve` to create them, or name another one with --database-url";
 
@@ -187,7 +187,12 @@ async fn prepare(database: &Database, config: &Config, mode: OpenMode) -> Result
         return Err(unusable(config, "has tables of another program: name another file"));
     }
     let layout = database.layout().await;
-    let layout = layout.map_err(|error| Cause::Database("distribute", error))?;
+    let doing = if config.database.distributed {
+        "distribute"
+    } else {
+        "read"
+    };
+    let layout = layout.map_err(|error| Cause::Database(doing, error))?;
     if layout == Layout::Distributed {
         return Err(unusable(config, DISTRIBUTED));
     }

@@ -43,7 +43,7 @@ impl Server {
         }
     }
 
-    /// What requests to a server of clientele with these invented clients are made of.
+    /// Reads what requests need from a server of clientele with these invented clients, at least 144.
     pub async fn data(&self, clients: u32) -> Result<Data, Failure> {
         let mut data = Data::new(clients);
         for seed in 0..REPEATED.min(clients.into()) {

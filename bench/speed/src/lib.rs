@@ -44,8 +44,8 @@ impl Figures {
     }
 }
 
-/// The status of a program. Shows why it failed.
-pub fn ended(program: &str, result: Result<(), http::Failure>) -> ExitCode {
+/// Prints the failure, and returns the exit code.
+pub fn exit_code(program: &str, result: Result<(), http::Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

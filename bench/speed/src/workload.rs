@@ -30,8 +30,8 @@ pub const ALL: [Workload; 9] = {
     use Workload::*;
     [R3, R1, R2, L2, S1, W2, W1, C1, L1]
 };
-/// Those that should take as long with many clients as with few.
-pub const GROWN: [Workload; 6] = {
+/// Those of `growth`: their cost should not depend on the number of clients.
+pub const GROWTH: [Workload; 6] = {
     use Workload::*;
     [R3, R1, P1, P2, S1, W1]
 };

@@ -23,8 +23,8 @@ use clientele_storage::db::{
     Database, Dialect, Version, check_creation, file_access, is_read_only, missing_file, sqlite_path,
 };
 
-/// The time limit of opening and closing the database with all checks in between, which run at the same time.
-const LONGEST: Duration = PATIENCE.saturating_mul(3);
+/// The time limit of opening and closing the database with all checks in between, of which some wait for others.
+const LONGEST: Duration = PATIENCE.saturating_mul(5);
 const CONNECTIONS: u32 = 4;
 /// The clocks of the machines must agree within some seconds, see docs/notifications.md.
 const CLOCK_DIFFERENCE: TimeDelta = TimeDelta::seconds(5);

@@ -13,7 +13,7 @@ use clientele_storage::db::{
 
 pub(super) async fn all(database: &Database, config: &Config) -> Vec<Finding> {
     let session = within("server", database.postgres_session(&config.database)).await;
-    // Statements at the same time could hide a pooler.
+    // A statement that runs meanwhile can hold the session that the check of the pooler looks for.
     let sharing = sharing(config).await;
     let mut findings = match &session {
         Ok(session) => vec![
@@ -24,8 +24,11 @@ pub(super) async fn all(database: &Database, config: &Config) -> Vec<Finding> {
         Err(finding) => vec![finding.clone()],
     };
     findings.push(sharing.map_or_else(|finding| finding, |sharing| sessions(sharing, session.as_ref().ok())));
-    findings.extend(replicas(database).await);
-    findings.extend(distribution(database, config).await);
+    let (replicas, distribution) = tokio::join!(replicas(database), distribution(database, config));
+    findings.extend(replicas);
+    if session.is_ok() {
+        findings.extend(distribution);
+    }
     findings
 }
 

@@ -82,8 +82,8 @@ async fn distributed_tables_require_the_setting(server: &TestServer) {
 async fn setting_requires_distributed_tables(server: &TestServer) {
     pretend_citus(server, |table| table != "suppression").await;
     let sentence = format!(
-        "the database {} has tables that aren't distributed, and database.distributed is on: run `clientele migrate`, \
-         or start the server, which distributes them",
+        "the database {} has tables that aren't distributed, and database.distributed is on: stop the servers, \
+         make a backup, and run `clientele migrate`",
         server.database_url()
     );
     for arguments in ["worker", "audit verify", "user list"] {

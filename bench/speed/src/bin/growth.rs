@@ -39,7 +39,7 @@ async fn run() -> Result<(), Failure> {
         let data = Arc::new(server.data(clients.parse()?).await?);
         servers.push((server, data));
     }
-    for workloads in workload::GROWN.chunks(1) {
+    for workloads in workload::GROWTH.chunks(1) {
         let mut measured: Vec<Measured> = servers.iter().map(|_| Measured::new()).collect();
         for (server, data) in &servers {
             usage::reset_peak(server.pid)?;
@@ -75,5 +75,5 @@ async fn run() -> Result<(), Failure> {
 // One thread: the other cores are for the servers.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    clientele_speed::ended("growth", run().await)
+    clientele_speed::exit_code("growth", run().await)
 }

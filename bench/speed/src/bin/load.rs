@@ -132,5 +132,5 @@ async fn run() -> Result<(), Failure> {
 // One thread: the other cores are for the servers.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    clientele_speed::ended("load", run().await)
+    clientele_speed::exit_code("load", run().await)
 }

@@ -80,8 +80,8 @@ pub fn is_read_only(url: &str) -> bool {
     })
 }
 
-/// Returns false when a PostgreSQL address says that no connection keeps prepared statements.
-pub(super) fn keeps_statements(url: &str) -> bool {
+/// Returns false if a PostgreSQL address turns off the cache of prepared statements.
+pub(super) fn caches_statements(url: &str) -> bool {
     let mut given = parameters(url, POSTGRES).unwrap_or_default().into_iter();
     !given.any(|(name, value)| name == "statement-cache-capacity" && value.parse() == Ok(0))
 }

@@ -125,8 +125,8 @@ impl Collector for DatabaseCollector {
             [([database], writer.metrics.not_committed.clone())],
         )?;
         match &reader.replicas {
-            Some(replicas) => of_replicas(replicas, encoder),
-            None => Ok(()),
+            Some(replicas) if replicas.are_checked() => of_replicas(replicas, encoder),
+            _ => Ok(()),
         }
     }
 }

@@ -218,7 +218,7 @@ impl Database {
             ..TransactionOptions::default()
         };
         let transaction = self.writer.inner.migrations().begin_with_options(options).await?;
-        if !self.writer.inner.keeps_statements() {
+        if !self.writer.inner.caches_statements() {
             // sea-orm prepares statements by names, which the pooler's session may have from other connections.
             transaction.execute_unprepared("DEALLOCATE ALL").await?;
         }
@@ -251,7 +251,7 @@ impl Database {
         let connection = &self.reader.inner;
         Ok(match (self.reader.dialect, self.reader.distributed) {
             (Dialect::Postgres, true) if distribution::is_pending(connection).await? => Layout::Undistributed,
-            (Dialect::Postgres, false) if distribution::is_laid_out(connection).await? => Layout::Distributed,
+            (Dialect::Postgres, false) if distribution::is_distributed(connection).await? => Layout::Distributed,
             _ => Layout::AsSet,
         })
     }

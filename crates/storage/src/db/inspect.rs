@@ -194,23 +194,23 @@ pub async fn pooling(url: &str, settings: &DatabaseSettings) -> Result<Pooling, 
 /// Returns true if the session of an open connection is given to another one.
 async fn share_sessions(url: &str, settings: &DatabaseSettings) -> Result<bool, sqlx::Error> {
     let options = postgres_options(url, settings)?;
-    let is_kept = address::keeps_statements(url);
+    let persistent = address::caches_statements(url);
     let mut first = options.connect().await?;
     let mut second = options.connect().await?;
     let mut transaction = first.begin().await?;
-    let of_first = session_id(&mut transaction, is_kept).await?;
+    let of_first = session_id(&mut transaction, persistent).await?;
     transaction.commit().await?;
     let mut holding = second.begin().await?;
-    let of_second = session_id(&mut holding, is_kept).await?;
+    let of_second = session_id(&mut holding, persistent).await?;
     // The session in which the first connection has prepared its statement is held.
     let mut transaction = first.begin().await?;
-    let again = session_id(&mut transaction, is_kept).await;
+    let again = session_id(&mut transaction, persistent).await;
     let _ = (transaction.rollback().await, holding.rollback().await);
     let _ = (first.close().await, second.close().await);
     again.map(|again| of_first == of_second || of_first != again)
 }
 
-async fn session_id(connection: &mut sqlx::PgConnection, is_kept: bool) -> Result<i32, sqlx::Error> {
-    let query = sqlx::query_scalar("SELECT pg_backend_pid()").persistent(is_kept);
+async fn session_id(connection: &mut sqlx::PgConnection, persistent: bool) -> Result<i32, sqlx::Error> {
+    let query = sqlx::query_scalar("SELECT pg_backend_pid()").persistent(persistent);
     query.fetch_one(connection).await
 }

@@ -40,8 +40,8 @@ pub(super) struct Lease {
     is_busy: bool,
     /// True until the database has confirmed the end of a transaction.
     in_transaction: bool,
-    /// True while the transaction is the one of a single statement.
-    is_alone: bool,
+    /// True while a transaction is open that was begun for a single statement.
+    is_implicit: bool,
 }
 
 /// Shared by all leases of a pool.
@@ -51,9 +51,10 @@ pub(super) struct PoolContext {
     pub outage: Arc<AtomicBool>,
     /// No statement of a request runs for longer.
     pub statement_timeout: Duration,
-    /// False where a statement isn't kept for the next one like it: a pooler may give the session to another connection
-    /// after each transaction. Preparing and running a statement are two messages, so it needs a transaction.
-    pub keeps_statements: bool,
+    /// False if prepared statements must not be reused, because a pooler may change the session after each transaction.
+    /// Each statement then runs in a transaction: the driver prepares and executes it in two messages, which must reach
+    /// the same session.
+    pub caches_statements: bool,
 }
 
 pub(super) enum PooledConnection {
@@ -147,7 +148,7 @@ impl Lease {
             context,
             is_busy: false,
             in_transaction: false,
-            is_alone: false,
+            is_implicit: false,
         }
     }
 
@@ -175,9 +176,9 @@ impl Lease {
 
     pub(super) async fn execute(&mut self, Statement { sql, values, .. }: Statement) -> Result<ExecResult, DbErr> {
         let begun = self.start().await?;
-        let is_kept = self.context.keeps_statements;
+        let persistent = self.context.caches_statements;
         let result = with_connection!(self.connection(), connection => {
-            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values)).persistent(is_kept);
+            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values)).persistent(persistent);
             query.execute(connection).await.map(ExecResult::from)
         });
         self.finish(begun, &sql, result, DbErr::Exec).await
@@ -197,9 +198,9 @@ impl Lease {
         Statement { sql, values, .. }: Statement,
     ) -> Result<Option<QueryResult>, DbErr> {
         let begun = self.start().await?;
-        let is_kept = self.context.keeps_statements;
+        let persistent = self.context.caches_statements;
         let result = with_connection!(self.connection(), connection => {
-            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values)).persistent(is_kept);
+            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values)).persistent(persistent);
             let row = query.fetch_optional(connection).await;
             row.map(|row| row.map(QueryResult::from))
         });
@@ -211,9 +212,9 @@ impl Lease {
         Statement { sql, values, .. }: Statement,
     ) -> Result<Vec<QueryResult>, DbErr> {
         let begun = self.start().await?;
-        let is_kept = self.context.keeps_statements;
+        let persistent = self.context.caches_statements;
         let result = with_connection!(self.connection(), connection => {
-            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values)).persistent(is_kept);
+            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values)).persistent(persistent);
             let rows = query.fetch_all(connection).await;
             rows.map(|rows| rows.into_iter().map(QueryResult::from).collect())
         });
@@ -227,9 +228,9 @@ impl Lease {
         mut take: impl FnMut(&QueryResult) -> Result<(), E>,
     ) -> Result<Result<(), E>, DbErr> {
         let begun = self.start().await?;
-        let is_kept = self.context.keeps_statements;
+        let persistent = self.context.caches_statements;
         let mut rows: Rows<'_> = with_connection!(self.connection(), connection => {
-            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values)).persistent(is_kept);
+            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values)).persistent(persistent);
             query.fetch(connection).map_ok(QueryResult::from).boxed()
         });
         let result = loop {
@@ -243,9 +244,9 @@ impl Lease {
             }
         };
         drop(rows);
-        // They aren't waited for.
+        // They aren't waited for, so the transaction can't be committed: dropping the lease rolls it back.
         let has_more_rows = matches!(result, Ok(Err(_)));
-        self.is_alone &= !has_more_rows;
+        self.is_implicit &= !has_more_rows;
         let result = self.finish(begun, &sql, result, DbErr::Query).await;
         self.is_busy |= has_more_rows;
         result
@@ -309,9 +310,9 @@ impl Lease {
 
     /// Begins a statement.
     async fn start(&mut self) -> Result<Instant, DbErr> {
-        if !self.context.keeps_statements && !self.in_transaction {
+        if !self.context.caches_statements && !self.in_transaction {
             self.begin("BEGIN").await?;
-            self.is_alone = true;
+            self.is_implicit = true;
         }
         self.is_busy = true;
         Ok(Instant::now())
@@ -328,8 +329,9 @@ impl Lease {
         self.context.metrics.ran(sql, elapsed, result.is_err());
         statement_span::record(self.dialect(), sql, elapsed, result.is_err());
         self.is_busy = result.as_ref().is_err_and(ends_connection);
+        let is_implicit = std::mem::take(&mut self.is_implicit);
         let found = result.map_err(|error| to_error(RuntimeErr::SqlxError(Arc::new(error))))?;
-        if std::mem::take(&mut self.is_alone) {
+        if is_implicit {
             self.end("COMMIT").await?;
         }
         Ok(found)

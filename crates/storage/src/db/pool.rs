@@ -99,7 +99,7 @@ impl Pool {
             metrics: Metrics::default(),
             outage: outage.clone(),
             statement_timeout: Duration::from_secs(settings.request_timeout_seconds),
-            keeps_statements: address::keeps_statements(url),
+            caches_statements: address::caches_statements(url),
         };
         Ok(Self {
             kind,
@@ -173,9 +173,9 @@ impl Pool {
         &self.migrations
     }
 
-    /// Returns false where statements aren't prepared for later ones.
-    pub(super) fn keeps_statements(&self) -> bool {
-        self.context.keeps_statements
+    /// Returns false if prepared statements must not be reused.
+    pub(super) fn caches_statements(&self) -> bool {
+        self.context.caches_statements
     }
 
     fn is_closed(&self) -> bool {

@@ -122,6 +122,11 @@ impl Replicas {
         self.checking().extend(checking);
     }
 
+    /// Returns true after [`start`](Self::start): only servers read from replicas.
+    pub fn are_checked(&self) -> bool {
+        !self.checking().is_empty()
+    }
+
     /// Returns true if the current task belongs to a request that may read from a replica.
     pub fn may_read(&self) -> bool {
         let budget = RequestBudget::current().filter(|budget| budget.priority() == Priority::Read);

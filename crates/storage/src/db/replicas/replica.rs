@@ -65,6 +65,8 @@ pub enum ReplicaProblem {
     Unreachable(Cause),
     #[error("it doesn't answer in time")]
     NoAnswer,
+    #[error("two connections at the same time get no answer: a pooler in front of it needs at least 2 sessions")]
+    NoSessions,
     #[error("it answers late")]
     Late,
     #[error("it lags behind the primary")]
@@ -396,24 +398,24 @@ impl Replica {
             Ok(verified) => verified,
             Err(problem) => return Some(Err(problem)),
         };
-        let is_known = self.state().verified == Some(verified);
-        if !is_known && let Err(problem) = self.keeps_statements(limit).await {
-            return Some(Err(problem));
-        }
         // As for a read.
-        Some(match timeout(WAIT, self.reaches_anew(position)).await {
-            Ok(()) => Ok(verified),
-            Err(_) => Err(ReplicaProblem::Lags),
+        if timeout(WAIT, self.reaches_anew(position)).await.is_err() {
+            return Some(Err(ReplicaProblem::Lags));
+        }
+        let is_known = self.state().verified == Some(verified);
+        Some(match is_known {
+            true => Ok(verified),
+            false => self.check_pooler(limit).await.map(|()| verified),
         })
     }
 
     /// Fails if a pooler loses prepared statements: reads would fail, or run another connection's statement.
-    async fn keeps_statements(&self, limit: Duration) -> Result<(), ReplicaProblem> {
+    async fn check_pooler(&self, limit: Duration) -> Result<(), ReplicaProblem> {
         match timeout(limit, pooling(self.url.reveal(), &self.settings)).await {
             Ok(Ok(Pooling::UnpreparedTransactions)) => Err(ReplicaProblem::LosesStatements),
             Ok(Ok(Pooling::Sessions | Pooling::Transactions)) => Ok(()),
             Ok(Err(error)) => Err(ReplicaProblem::of(DbErr::Conn(RuntimeErr::SqlxError(error.into())))),
-            Err(_) => Err(ReplicaProblem::NoAnswer),
+            Err(_) => Err(ReplicaProblem::NoSessions),
         }
     }
 
