@@ -182,7 +182,12 @@ fn postgres_name(state: &[u8; 5]) -> &'static str {
         b"28000" => "invalid authorization",
         b"28P01" => "invalid password",
         b"3D000" => "the database does not exist",
+        // PgBouncer's code for all its errors.
+        b"08P01" => "refused by a pooler, whose log has the reason; or a violation of the protocol",
         b"25P03" => "idle in a transaction for too long",
+        b"26000" | b"42P05" => {
+            "a pooler loses prepared statements: add statement-cache-capacity=0 to the address of the database"
+        }
         b"53100" => "disk full",
         b"53200" => "out of memory",
         b"53300" => "too many connections",
@@ -316,6 +321,8 @@ fn from_sqlstate(code: &str) -> Option<Error> {
         "25006" => Some(Error::ReadOnly),
         // idle_in_transaction_session_timeout, data_corrupted, index_corrupted
         "25P03" | "XX001" | "XX002" => postgres(code),
+        // invalid_sql_statement_name, duplicate_prepared_statement
+        "26000" | "42P05" => postgres(code),
         // Connection exceptions, insufficient resources, operator intervention, system errors.
         _ if ["08", "53", "57", "58"].contains(&code.get(..2)?) => postgres(code),
         _ => None,

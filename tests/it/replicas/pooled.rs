@@ -7,7 +7,10 @@ use super::{
     cluster::{Cluster, Replicated},
     dies_and_returns, left_out, read, serve, until_replica_reads, until_serving,
 };
-use crate::harness::pooler::Pooler;
+use crate::harness::{
+    pooler::Pooler,
+    program::{clientele, directory, text},
+};
 
 /// Fewer sessions than a server has connections.
 const SHARED: &str = "pool_mode = transaction\ndefault_pool_size = 3";
@@ -54,6 +57,35 @@ async fn reads_outlive_a_replica_that_dies() {
     until_serving(&server, 1, true).await;
     until_replica_reads(&server, &replicas[0], FIRST).await;
     dies_and_returns(&server, &replicas[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_say_what_a_pooler_needs() {
+    let Some((pooler, Replicated { primary, .. })) = &pooled().await else {
+        return;
+    };
+    let directory = directory();
+    let errors = |arguments: &[&str], url: &str| {
+        let output = clientele(
+            &directory,
+            arguments,
+            &[("DATABASE_URL", url), ("CLIENTELE_LOG__FILTER", "off")],
+        )
+        .output();
+        text(output.expect("it starts").stderr)
+    };
+    assert_eq!(errors(&["migrate"], &primary.url), "");
+    assert_eq!(errors(&["user", "list"], &unprepared(pooler, "primary")), "");
+    assert_eq!(
+        errors(&["migrate", "--dry-run"], &unprepared(pooler, "primary")),
+        "clientele: the database can't be migrated: a dry run can't go through a pooler: name the database's own \
+         address, without statement-cache-capacity=0\n"
+    );
+    // The second finds the statements of the first in its session.
+    errors(&["user", "list"], &pooler.url("primary"));
+    let error = errors(&["user", "list"], &pooler.url("primary"));
+    let advice = "a pooler loses prepared statements: add statement-cache-capacity=0 to the address of the database";
+    assert!(error.contains(advice), "{error}");
 }
 
 /// Otherwise a read could run the statement that another connection has prepared under the same name.

@@ -117,6 +117,12 @@ fn check_postgres(url: &str) -> Result<(), String> {
     if mode.is_some_and(|mode| !is_ssl_mode(mode)) {
         return Err(format!("has a wrong sslmode: use one of {}", SSL_MODES.join(", ")));
     }
+    if value("statement-cache-capacity").is_some_and(|capacity| capacity.parse::<u16>().is_err()) {
+        return Err(
+            "has a wrong statement-cache-capacity: use 0 behind a pooler in transaction mode, or leave it out"
+                .to_owned(),
+        );
+    }
     // Without a verifying mode, the driver ignores the certificate.
     if value("sslrootcert").is_some() && !mode.is_some_and(verifies) {
         return Err(
@@ -355,6 +361,11 @@ mod tests {
                 "sslmode=require&sslrootcert=/ca.pem",
                 "has an sslrootcert, which only sslmode=verify-ca and sslmode=verify-full use: add one \
                  of them"
+                    .to_owned(),
+            ),
+            (
+                "statement-cache-capacity=x",
+                "has a wrong statement-cache-capacity: use 0 behind a pooler in transaction mode, or leave it out"
                     .to_owned(),
             ),
             ("sslmode=require#", "can't be read: a # must be written %23".to_owned()),

@@ -240,6 +240,9 @@ impl Database {
         if self.writer.distributed && distribution::is_pending(&transaction).await? {
             distribution::distribute(&transaction).await?;
         }
+        if !self.writer.inner.caches_statements() {
+            transaction.execute_unprepared("DEALLOCATE ALL").await?;
+        }
         Ok(transaction.commit().await?)
     }
 

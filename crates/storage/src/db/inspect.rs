@@ -4,9 +4,12 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sqlx::{
-    self, ConnectOptions, Connection,
-    postgres::{PgConnectOptions, PgSslMode},
+use sea_orm::{
+    DbErr,
+    sqlx::{
+        self, ConnectOptions, Connection,
+        postgres::{PgConnectOptions, PgSslMode},
+    },
 };
 
 use super::{Database, DatabaseSettings, Dialect, Version, address, postgres_options, settings::session_options};
@@ -115,6 +118,15 @@ impl Database {
     /// # Errors
     /// The reason why a step can't be applied or the tables can't be distributed, too.
     pub async fn migration_script(&self) -> Result<String> {
+        if !self.reader.inner.caches_statements() {
+            // Prepared by name, outside a transaction.
+            return Err(DbErr::Migration(
+                "a dry run can't go through a pooler: name the database's own address, without \
+                 statement-cache-capacity=0"
+                    .to_owned(),
+            )
+            .into());
+        }
         let distributed = self.reader.distributed;
         Ok(migration::dry_run::script(self.reader.inner.migrations(), distributed).await?)
     }
