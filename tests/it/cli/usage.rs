@@ -134,7 +134,7 @@ fn help_is_printed_on_standard_output() {
         ),
         (
             ["migrate", "status"],
-            "Exit codes: 0 if all steps are applied; 3 if some are pending",
+            "Exit codes: 0 if all steps are applied and the tables are distributed as database.distributed says; 3",
         ),
         (
             ["audit", "export"],
