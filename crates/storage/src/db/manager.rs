@@ -64,14 +64,11 @@ async fn test<C: sqlx::Connection>(connection: &mut C, usage: &Usage) -> Recycle
     Ok(())
 }
 
-/// Returns true for an error of a database that starts, or whose connections are all in use, and of PgBouncer after a
-/// reload has interrupted its login: it names the setting after whose time it tries again.
+/// Returns true for an error of a database that starts, or whose connections are all in use.
 fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
-        sqlx::Error::Database(error) => {
-            error.is_transient_in_connect_phase() || error.message().contains("server_login_retry")
-        }
+        sqlx::Error::Database(error) => error.is_transient_in_connect_phase(),
         _ => false,
     }
 }
