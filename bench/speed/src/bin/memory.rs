@@ -1,8 +1,8 @@
 //! memory MINUTES CLIENTS ADDRESS PID
 //!
 //! Sends requests of all workloads to a server of clientele that has just been started on a database with invented
-//! clients, and prints its resident memory: at rest, twelve times meanwhile, and at rest again. The
-//! token is in TOKEN. Any wrong answer ends it.
+//! clients, and prints its resident memory: at rest, twelve times meanwhile, and at rest again. The token is in TOKEN.
+//! Any wrong answer ends it.
 
 use std::{env, process::ExitCode, sync::Arc, time::Duration};
 
@@ -35,7 +35,7 @@ async fn run() -> Result<(), Failure> {
         Ok(())
     };
     println!("| minute | requests | resident MiB | peak MiB |\n| --- | --- | --- | --- |");
-    // What the start needed has been given back then.
+    // The allocator returns the memory of the start to the system only after a while.
     tokio::time::sleep(REST).await;
     show(0.0, 0)?;
     let data = Arc::new(server.data(clients.parse()?).await?);
