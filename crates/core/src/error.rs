@@ -177,6 +177,16 @@ fn postgres_code(state: &[u8; 5]) -> &str {
     str::from_utf8(state).unwrap_or_default()
 }
 
+/// Returns true for a SQLSTATE that a connection gets whose session isn't the one in which it has prepared its statement:
+/// invalid_sql_statement_name, duplicate_prepared_statement.
+pub fn is_lost_statement(sqlstate: &str) -> bool {
+    matches!(sqlstate, "26000" | "42P05")
+}
+
+/// The cause of such an error, and what to do.
+pub const LOST_STATEMENT: &str =
+    "a pooler loses prepared statements: add statement-cache-capacity=0 to the address of the database";
+
 fn postgres_name(state: &[u8; 5]) -> &'static str {
     match state {
         b"28000" => "invalid authorization",
@@ -185,9 +195,7 @@ fn postgres_name(state: &[u8; 5]) -> &'static str {
         // PgBouncer's code for all its errors.
         b"08P01" => "refused by a pooler, whose log has the reason; or a violation of the protocol",
         b"25P03" => "idle in a transaction for too long",
-        b"26000" | b"42P05" => {
-            "a pooler loses prepared statements: add statement-cache-capacity=0 to the address of the database"
-        }
+        state if is_lost_statement(postgres_code(state)) => LOST_STATEMENT,
         b"53100" => "disk full",
         b"53200" => "out of memory",
         b"53300" => "too many connections",
@@ -321,8 +329,7 @@ fn from_sqlstate(code: &str) -> Option<Error> {
         "25006" => Some(Error::ReadOnly),
         // idle_in_transaction_session_timeout, data_corrupted, index_corrupted
         "25P03" | "XX001" | "XX002" => postgres(code),
-        // invalid_sql_statement_name, duplicate_prepared_statement
-        "26000" | "42P05" => postgres(code),
+        _ if is_lost_statement(code) => postgres(code),
         // Connection exceptions, insufficient resources, operator intervention, system errors.
         _ if ["08", "53", "57", "58"].contains(&code.get(..2)?) => postgres(code),
         _ => None,

@@ -48,7 +48,10 @@ pub use bulk::NewRows;
 pub use connect::{Layout, Version, is_of_database, missing_file, sqlite_path};
 pub use connection::{Connection, Transaction};
 pub use dialect::{Dialect, RecordForm};
-pub use inspect::{Encryption, MigrationStep, OLDEST_POSTGRES, Pooling, PostgresSession, pooling, required_encryption};
+pub use inspect::{
+    Encryption, MigrationStep, OLDEST_POSTGRES, Pooling, PostgresSession, loses_statements, pooling,
+    required_encryption,
+};
 pub use pool::Pool;
 pub use record::{record, records};
 pub use removal::REMOVAL_BATCH;

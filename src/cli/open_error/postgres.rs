@@ -11,7 +11,8 @@ use tokio::time::timeout;
 
 use super::super::listening::resolve_host;
 use crate::config::is_path;
-use clientele_storage::db::{DatabaseSettings, parameter, postgres_options};
+use clientele_core::error::LOST_STATEMENT;
+use clientele_storage::db::{DatabaseSettings, loses_statements, parameter, postgres_options};
 
 const CERTIFICATE_FILES: &[&str] = &["sslrootcert", "sslcert", "sslkey"];
 const ENCODING: &str = "UTF8";
@@ -31,7 +32,7 @@ fn address(options: &PgConnectOptions) -> (Option<PathBuf>, String) {
     }
 }
 
-/// Connects once, and checks the database's encoding.
+/// Connects, and checks the database's encoding and that no pooler loses prepared statements.
 pub(super) async fn check(url: &str, settings: &DatabaseSettings) -> Result<(), String> {
     let options = postgres_options(url, settings).map_err(|_| "its address can't be read".to_owned())?;
     check_certificate_files(url)?;
@@ -47,10 +48,16 @@ pub(super) async fn check(url: &str, settings: &DatabaseSettings) -> Result<(), 
     }
     let seconds = settings.acquire_timeout_seconds;
     match timeout(Duration::from_secs(seconds), connect(&options, &address)).await {
-        Ok(connected) => connected,
-        Err(_) => Err(format!(
-            "{address} doesn't answer within {seconds} s: check the host, the port and firewalls in between"
-        )),
+        Ok(connected) => connected?,
+        Err(_) => {
+            return Err(format!(
+                "{address} doesn't answer within {seconds} s: check the host, the port and firewalls in between"
+            ));
+        }
+    }
+    match loses_statements(url, settings).await {
+        true => Err(LOST_STATEMENT.to_owned()),
+        false => Ok(()),
     }
 }
 

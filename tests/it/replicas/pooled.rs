@@ -81,11 +81,16 @@ async fn commands_say_what_a_pooler_needs() {
         "clientele: the database can't be migrated: a dry run can't go through a pooler: name the database's own \
          address, without statement-cache-capacity=0\n"
     );
-    // The second finds the statements of the first in its session.
-    errors(&["user", "list"], &pooler.url("primary"));
-    let error = errors(&["user", "list"], &pooler.url("primary"));
     let advice = "a pooler loses prepared statements: add statement-cache-capacity=0 to the address of the database";
-    assert!(error.contains(advice), "{error}");
+    for command in ["serve", "worker", "user list"] {
+        let arguments: Vec<&str> = command.split(' ').collect();
+        let error = errors(&arguments, &pooler.url("primary"));
+        assert!(
+            error.starts_with("clientele: can't open the database postgres://"),
+            "{error}"
+        );
+        assert!(error.ends_with(&format!(": {advice}\n")), "{error}");
+    }
 }
 
 /// Otherwise a read could run the statement that another connection has prepared under the same name.

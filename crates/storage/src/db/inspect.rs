@@ -1,6 +1,6 @@
 //! Looks at a database for a diagnosis: applied migrations, and the sessions and rights on PostgreSQL. Changes nothing.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use chrono::{DateTime, Utc};
 use migration::{Migrator, MigratorTrait};
@@ -11,9 +11,13 @@ use sea_orm::{
         postgres::{PgConnectOptions, PgSslMode},
     },
 };
+use tokio::time::timeout;
 
 use super::{Database, DatabaseSettings, Dialect, Version, address, postgres_options, settings::session_options};
-use clientele_core::error::{Error, Result};
+use clientele_core::error::{Error, Result, is_lost_statement};
+
+/// A pooler with too few sessions for two connections doesn't answer.
+const POOLING_LIMIT: Duration = Duration::from_secs(1);
 
 /// A step of the migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,11 +200,20 @@ pub async fn pooling(url: &str, settings: &DatabaseSettings) -> Result<Pooling, 
         Ok(true) => Ok(Pooling::Transactions),
         Ok(false) => Ok(Pooling::Sessions),
         // A prepared statement that is missing in the session, or is another connection's.
-        Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("26000" | "42P05")) => {
+        Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| is_lost_statement(&code)) => {
             Ok(Pooling::UnpreparedTransactions)
         }
         Err(error) => Err(error),
     }
+}
+
+/// Returns true if a pooler loses the prepared statements of this address. A connection could then run the statement
+/// that another one has prepared under the same name.
+pub async fn loses_statements(url: &str, settings: &DatabaseSettings) -> bool {
+    let pooling = async {
+        address::caches_statements(url) && matches!(pooling(url, settings).await, Ok(Pooling::UnpreparedTransactions))
+    };
+    timeout(POOLING_LIMIT, pooling).await.unwrap_or(false)
 }
 
 /// Returns true if the session of an open connection is given to another one.

@@ -23,7 +23,7 @@ use super::{
     primary::{Identity, Position, Primary, one},
 };
 use clientele_core::{
-    error::{Cause, Error},
+    error::{Cause, Error, is_lost_statement},
     secret::Secret,
 };
 
@@ -110,8 +110,7 @@ impl ReplicaProblem {
             match &*code {
                 // insufficient_privilege
                 "42501" => return Self::NoRights,
-                // invalid_sql_statement_name, duplicate_prepared_statement
-                "26000" | "42P05" => return Self::LosesStatements,
+                code if is_lost_statement(code) => return Self::LosesStatements,
                 _ => {}
             }
         }
