@@ -382,7 +382,10 @@ impl Upsert<'_> {
             let head = head.unwrap_or_default();
             let head = audit.append(transaction, &mut batch, self.caller, &change, &head, self.now);
             let head = head.await?;
-            batch.put_one::<client::Entity, 2>(&row, head_columns(&head));
+            match &before {
+                Some(before) => batch.put_over::<client::Entity, 2>(&before.client, &row, head_columns(&head)),
+                None => batch.put_one::<client::Entity, 2>(&row, head_columns(&head)),
+            }
             diff.write(&row.encoded_key, &mut batch)?;
             SearchRows::write_changes(before.as_ref(), &after, &mut batch)?;
         }

@@ -5,7 +5,7 @@
 //! writes, and on whether there is one row or several.
 
 use entity::Table;
-use sea_orm::{Iterable, ModelTrait, Value};
+use sea_orm::{IdenStatic, Iterable, ModelTrait, Value};
 use serde::Serialize;
 
 use super::{Dialect, Transaction, bulk::stored};
@@ -43,6 +43,29 @@ impl Batch {
     /// Like [`put`](Self::put), for one row with columns that the model lacks.
     pub fn put_one<T: Table, const N: usize>(&mut self, row: &T::Model, more: [(&'static str, Value); N]) {
         self.insert_one::<T, N>(row, more, overwrite::<T>);
+    }
+
+    /// Like [`put_one`](Self::put_one), for a row that is stored as `before`.
+    ///
+    /// On SQLite, a statement writes every index of the columns that it sets, so only the columns that differ are set.
+    /// On PostgreSQL, all are: a new text must be planned for each connection, and a change of one indexed column
+    /// writes all indexes.
+    pub fn put_over<T: Table, const N: usize>(
+        &mut self,
+        before: &T::Model,
+        row: &T::Model,
+        more: [(&'static str, Value); N],
+    ) {
+        let is_kept = |column: &T::Column| match self.dialect {
+            Dialect::Postgres => false,
+            Dialect::Sqlite => before.get(*column) == row.get(*column),
+        };
+        let kept = T::Column::iter().filter(is_kept).map(|column| column.as_str());
+        let kept: Vec<&str> = kept.collect();
+        self.insert_one::<T, N>(row, more, |columns| {
+            let set = columns.iter().copied().filter(|column| !kept.contains(column));
+            overwrite::<T>(&Vec::from_iter(set))
+        });
     }
 
     /// Like [`put`](Self::put), for objects with members for exactly these columns of the table.
@@ -145,7 +168,7 @@ impl Batch {
     }
 }
 
-/// The end of an INSERT that overwrites a row whose primary key exists.
+/// The end of an INSERT that overwrites these columns of a row whose primary key exists.
 fn overwrite<T: Table>(columns: &[&str]) -> String {
     let key = T::key_columns();
     let values: Vec<String> = columns
@@ -153,7 +176,11 @@ fn overwrite<T: Table>(columns: &[&str]) -> String {
         .filter(|column| !key.contains(column))
         .map(|column| format!("{column} = excluded.{column}"))
         .collect();
-    format!(" ON CONFLICT ({}) DO UPDATE SET {}", key.join(", "), values.join(", "))
+    let action = match values.is_empty() {
+        true => "NOTHING".to_owned(),
+        false => format!("UPDATE SET {}", values.join(", ")),
+    };
+    format!(" ON CONFLICT ({}) DO {action}", key.join(", "))
 }
 
 impl Transaction {
@@ -183,5 +210,44 @@ impl Transaction {
         let mut batch = self.batch();
         batch.put::<T>(rows)?;
         self.write(batch).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use entity::id_document_search::{Entity, Model};
+
+    use super::{Batch, Dialect};
+
+    /// The end of the statement that overwrites a row with another number.
+    fn overwritten(dialect: Dialect, number: &str) -> String {
+        let mut batch = Batch {
+            dialect,
+            distributed: false,
+            statements: Vec::new(),
+            values: Vec::new(),
+            last: 0,
+        };
+        let row = |number: &str| Model {
+            client_key: "a".to_owned(),
+            encoded_key: "b".to_owned(),
+            document_type: "passport".to_owned(),
+            document_id: number.to_owned(),
+        };
+        batch.put_over::<Entity, 0>(&row("1"), &row(number), []);
+        let (sql, values) = batch.into_statements().remove(0);
+        assert_eq!(values.len(), 4);
+        let (_, conflict) = sql.split_once(" ON CONFLICT ").expect("it overwrites");
+        conflict.to_owned()
+    }
+
+    #[test]
+    fn sqlite_sets_only_the_columns_that_differ() {
+        let key = "(client_key, encoded_key) DO";
+        let number = "document_id = excluded.document_id";
+        assert_eq!(overwritten(Dialect::Sqlite, "2"), format!("{key} UPDATE SET {number}"));
+        assert_eq!(overwritten(Dialect::Sqlite, "1"), format!("{key} NOTHING"));
+        let all = format!("{key} UPDATE SET document_type = excluded.document_type, {number}");
+        assert_eq!(overwritten(Dialect::Postgres, "2"), all);
     }
 }

@@ -107,7 +107,7 @@ impl SearchRows {
         let id_documents = after.id_documents.as_ref().unwrap_or(id_documents);
         let new = Self::of_parts(&after.client, address, id_documents);
         if old.client != new.client {
-            batch.put::<client_search::Entity>(&[&new.client])?;
+            batch.put_over::<client_search::Entity, 0>(&old.client, &new.client, []);
         }
         let kept: HashSet<&str> = new.id_documents.iter().map(|row| &*row.encoded_key).collect();
         let stored = old.id_documents.iter().map(|row| &*row.encoded_key);
