@@ -34,10 +34,6 @@ class Section:
     def at(self, machine, number):
         """Runs before the block with this number."""
 
-    def adapt(self, text):
-        """A file of the page as this machine can have it: its programs may be older."""
-        return text
-
     def after(self, machine):
         """Checks what must hold at the end."""
 

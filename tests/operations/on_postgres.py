@@ -1,7 +1,5 @@
 """Sections of PostgreSQL."""
 
-import re
-
 from fixtures import CLIENT, NO_AUDIT_KEY, SEEDED, Section, connect, furnish, graphql, load, no_warnings
 
 AS_POSTGRES = "runuser -u postgres -- psql -q bank"
@@ -91,19 +89,6 @@ class Roles(Section):
 
 class PgBouncer(Section):
     needs = "Roles"
-
-    def before(self, machine):
-        version = machine.run("pgbouncer --version").splitlines()[0]
-        self.shares = [int(part) for part in re.findall(r"\d+", version)[:2]] >= [1, 21]
-        if not self.shares:
-            # A reload that interrupts its login at PostgreSQL fails a request there once in a few runs.
-            print(f"    LEFT OUT: transaction mode of {version}, which tests/it/replicas/pooled.rs uses")
-
-    def adapt(self, text):
-        if self.shares:
-            return text
-        text = text.replace("pool_mode = transaction", "pool_mode = session")
-        return text.replace("pool_size = 8", "pool_size = 20")
 
     def after(self, machine):
         with load(machine):

@@ -32,7 +32,7 @@ def run(machine, name, section, blocks, prelude):
                     path = block.file()
                     # As the package gives them to their users.
                     mode = 0o640 if path.startswith("/etc/clientele/") else 0o644
-                    machine.write(path, section.adapt(block.text), mode)
+                    machine.write(path, block.text, mode)
                     continue
                 answer = blocks[at + 1] if at + 1 < len(blocks) and blocks[at + 1].kind == "text" else None
                 shell.expect(block.text, answer.text if answer else "")
