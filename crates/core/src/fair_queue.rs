@@ -364,6 +364,10 @@ impl<K: Key> State<K> {
 
     /// Returns true when a new ticket of this key can wait, perhaps by evicting another key's ticket.
     fn has_room(&self, key: &K) -> bool {
+        // Who uses a queue without limits refuses load before, and must get a permit however long others keep it busy.
+        if self.limits.waiting == usize::MAX {
+            return true;
+        }
         let of_key = self.keys.get(key);
         let waiting = of_key.map_or(0, |key| key.waiting.len());
         let most = of_key.and_then(|key| key.load.room(Instant::now()));

@@ -1,8 +1,9 @@
 //! The order of permits, observed one permit at a time.
 
-use std::{pin::Pin, time::Duration};
+use std::{collections::VecDeque, pin::Pin, time::Duration};
 
 use futures_util::FutureExt;
+use tokio::time::advance;
 
 use super::{FairQueue, Limits, Patience, Permit, QueueFull, Ticket};
 
@@ -221,4 +222,18 @@ async fn ticket_waits_as_long_as_its_patience_lasts() {
     drop(permit);
     let waiting = queue.join('a').expect("room").granted_within(patience);
     assert!(waiting.await.is_ok());
+}
+
+/// As the one writer of a SQLite file that 16 callers write without a pause.
+#[tokio::test(start_paused = true)]
+async fn queue_without_limits_never_refuses_a_ticket() {
+    let queue = FairQueue::unbounded(1);
+    let join = || queue.join('a').expect("there is no limit");
+    let mut waiting: VecDeque<_> = (0..16).map(|_| join()).collect();
+    for _ in 0..3_000 {
+        let permit = waiting.pop_front().expect("16 wait").granted().await;
+        advance(Duration::from_millis(20)).await;
+        drop(permit);
+        waiting.push_back(join());
+    }
 }
