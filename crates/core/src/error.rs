@@ -107,6 +107,9 @@ pub enum Cause {
     /// A result code of SQLite.
     #[error("{} (code {})", sqlite_name(*.0), .0)]
     Sqlite(i32),
+    /// PgBouncer's last login at the database has failed. It tries again after `server_login_retry`.
+    #[error("a pooler could not log in at the database a moment ago")]
+    PoolerLogin,
     /// A SQLSTATE of PostgreSQL.
     #[error("{} (code {})", postgres_name(.0), postgres_code(.0))]
     Postgres([u8; 5]),
@@ -127,7 +130,7 @@ impl Cause {
     /// Returns true when no connection could be opened or kept, which starts a probe.
     pub fn is_about_reaching(self) -> bool {
         match self {
-            Self::Io(_) | Self::Tls | Self::Lost | Self::Outage | Self::Closed => true,
+            Self::Io(_) | Self::Tls | Self::Lost | Self::PoolerLogin | Self::Outage | Self::Closed => true,
             // Counted by metrics.
             Self::NoFreeConnection => true,
             Self::Postgres(state) => state.starts_with(b"08") || state.starts_with(b"57"),
@@ -138,7 +141,7 @@ impl Cause {
     /// Returns true when another connection may work.
     pub fn is_lost_connection(self) -> bool {
         match self {
-            Self::Lost => true,
+            Self::Lost | Self::PoolerLogin => true,
             Self::Io(kind) => matches!(
                 kind,
                 io::ErrorKind::BrokenPipe
@@ -274,6 +277,9 @@ fn from_driver(error: &sqlx::Error, is_connecting: bool) -> Option<Error> {
                     "the history has a record already where the next one belongs: run `clientele audit verify`",
                 ));
             }
+            if is_pooler_login(&**error) {
+                return Some(Error::Unavailable(Cause::PoolerLogin));
+            }
             let code = error.code()?;
             let known = match error.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
                 Some(_) => code.parse().ok().and_then(from_sqlite),
@@ -284,6 +290,12 @@ fn from_driver(error: &sqlx::Error, is_connecting: bool) -> Option<Error> {
         }
         _ => None,
     }
+}
+
+/// Returns true for PgBouncer's error while it waits for `server_login_retry`. All its errors have the same code, and this
+/// setting's name is in the messages of all versions.
+pub fn is_pooler_login(error: &dyn sqlx::error::DatabaseError) -> bool {
+    error.code().is_some_and(|code| code == "08P01") && error.message().contains("server_login_retry")
 }
 
 /// Returns true for an error about an audit record. Positions in the audit log are assigned under locks, so no

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use sea_orm::sqlx::{self, Connection, Executor, PgConnection};
+
 use super::{
     FIRST, SERVES, about_replicas, change, change_and_read,
     cluster::{Cluster, Replicated},
@@ -91,6 +93,42 @@ async fn commands_say_what_a_pooler_needs() {
         );
         assert!(error.ends_with(&format!(": {advice}\n")), "{error}");
     }
+}
+
+/// Its login at PostgreSQL fails, as when a reload interrupts it: until it tries again, it ends connections that need a
+/// session, and refuses new ones.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_wait_for_the_next_login_of_a_pooler() {
+    let Some((pooler, Replicated { primary, .. })) = &pooled().await else {
+        return;
+    };
+    let server = serve(&unprepared(pooler, "primary"), &[]);
+    change(&server, FIRST).await;
+    for phone in ["+4791010098", "+4791010097"] {
+        refuse_logins(primary, pooler).await;
+        let accept = primary.run("ALTER DATABASE postgres ALLOW_CONNECTIONS true");
+        tokio::join!(change(&server, phone), accept);
+        refuse_logins(primary, pooler).await;
+        let accept = primary.run("ALTER DATABASE postgres ALLOW_CONNECTIONS true");
+        tokio::join!(read(&server, phone), accept);
+    }
+}
+
+/// Ends all sessions of a database, and returns when the pooler has failed to open another.
+async fn refuse_logins(database: &Cluster, pooler: &Pooler) {
+    database.run("ALTER DATABASE postgres ALLOW_CONNECTIONS false").await;
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+        WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    database.run(end).await;
+    let url = pooler.url("primary");
+    let refused = async || -> Result<(), sqlx::Error> {
+        let mut connection = PgConnection::connect(&url).await?;
+        connection.execute("SELECT 1").await.map(|_| ())
+    };
+    while !refused()
+        .await
+        .is_err_and(|error| error.to_string().contains("server_login_retry"))
+    {}
 }
 
 /// Otherwise a read could run the statement that another connection has prepared under the same name.

@@ -134,7 +134,7 @@ impl<C: ConnectionTrait> Connection<C> {
     }
 }
 
-/// The maximum number of dead connections of a pool after a database restart. Each is noticed when it is used.
+/// The most attempts: after a restart of the database, each dead connection of a pool is noticed when it is used.
 const MOST_LOST_CONNECTIONS: u32 = 32;
 
 /// Repeats an operation without side effects while its connections turn out to be lost.

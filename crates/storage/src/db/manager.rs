@@ -7,12 +7,14 @@ use sea_orm::sqlx::{self, ConnectOptions as _, postgres::PgConnectOptions, sqlit
 use tokio::time::sleep;
 
 use super::interrupter::Interrupter;
+use clientele_core::error::is_pooler_login;
 
 /// A connection is tested before its use after this time: the database may have been restarted.
 const PING_AFTER: Duration = Duration::from_secs(1);
 /// The pauses between two attempts to connect to a database that starts or has no free connection.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// Opens and tests connections to PostgreSQL.
 pub(super) struct Postgres(pub PgConnectOptions);
 
@@ -64,11 +66,12 @@ async fn test<C: sqlx::Connection>(connection: &mut C, usage: &Usage) -> Recycle
     Ok(())
 }
 
-/// Returns true for an error of a database that starts, or whose connections are all in use.
+/// Returns true for an error of a database that starts, or whose connections are all in use, and of a pooler that tries
+/// to reach it again.
 fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
-        sqlx::Error::Database(error) => error.is_transient_in_connect_phase(),
+        sqlx::Error::Database(error) => error.is_transient_in_connect_phase() || is_pooler_login(&**error),
         _ => false,
     }
 }

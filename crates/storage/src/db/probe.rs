@@ -3,10 +3,15 @@
 use std::{io, time::Duration};
 
 use sea_orm::ConnectionTrait;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{pool::Pool, settings::Purpose, sqlite_file::SqliteFile, transaction::TransactionConnection};
 use clientele_core::error::{Cause, Error, Result};
+
+/// PgBouncer tries a login again after `server_login_retry`, for which 1 s is recommended. Until then it refuses
+/// everything, which is no outage yet.
+const POOLER_LOGIN: Duration = Duration::from_secs(2);
+const POOLER_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The kind of a tried or failed operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +33,7 @@ impl Probe {
     pub async fn run(&self, access: Access) -> Result<()> {
         let probing = async {
             match access {
-                Access::Read => Ok(self.reader.read_on_own_connection().await?),
+                Access::Read => self.probe_reading().await,
                 Access::Write if self.file.as_ref().is_some_and(|file| !file.is_in_place()) => {
                     Err(Error::Unavailable(Cause::FileGone))
                 }
@@ -40,6 +45,18 @@ impl Probe {
             // The database answers, and existing connections keep working.
             Err(Error::Unavailable(Cause::Postgres(state))) if &state == b"53300" => Ok(()),
             probed => probed,
+        }
+    }
+
+    async fn probe_reading(&self) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            match self.reader.read_on_own_connection().await.map_err(Error::from) {
+                Err(Error::Unavailable(Cause::PoolerLogin)) if begun.elapsed() < POOLER_LOGIN => {
+                    sleep(POOLER_INTERVAL).await;
+                }
+                read => return read,
+            }
         }
     }
 }
