@@ -379,3 +379,41 @@ async fn without_the_primary_nothing_is_read_from_the_replica() {
     assert!(!text.contains(FIRST), "{text}");
     assert!(status == 503 || text.contains("\"UNAVAILABLE\""), "{status} {text}");
 }
+
+/// As after the restore of a snapshot of the machine: the cluster and its timeline are the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replica_of_a_later_state_than_its_primary_serves_no_reads() {
+    let Some(clusters) = Replicated::start(1).await else {
+        return;
+    };
+    let Replicated { primary, replicas, .. } = &clusters;
+    let server = serve(&primary.url, &[&replicas[0].url]);
+    change(&server, FIRST).await;
+    primary.crash();
+    let copy = primary.copy();
+    primary.start_again();
+    until_answering(&server).await;
+    change(&server, SECOND).await;
+    until_serving(&server, 1, true).await;
+    until_replica_reads(&server, &replicas[0], SECOND).await;
+    primary.crash();
+    primary.restore(&copy);
+    primary.start_again();
+    until_answering(&server).await;
+    // Replicas are checked each second.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(2_500) {
+        read(&server, FIRST).await;
+    }
+    let log = about_replicas(server);
+    let ahead = "it has replayed more than the primary has written, which is of an older copy: make it anew";
+    assert_eq!(log.last(), Some(&left_out(1, ahead)), "{log:?}");
+}
+
+/// Waits until the server has noticed that the database is back.
+async fn until_answering(server: &Server) {
+    let ready = format!("{}/health/ready", server.address);
+    while Client::new().get(&ready).send().await.expect("it answers").status() != 200 {
+        tokio::task::yield_now().await;
+    }
+}

@@ -135,6 +135,19 @@ impl Cluster {
         run(&mut self.pg_ctl(&["-m", "immediate", "-w", "stop"]));
     }
 
+    /// Copies the data of a server that doesn't run.
+    pub fn copy(&self) -> PathBuf {
+        let copy = self.data.with_extension("copy");
+        run(as_server(Path::new("cp")).arg("-a").arg(&self.data).arg(&copy));
+        copy
+    }
+
+    /// Gives the data of a copy back to a server that doesn't run.
+    pub fn restore(&self, copy: &Path) {
+        fs::remove_dir_all(&self.data).expect("it was stopped");
+        run(as_server(Path::new("cp")).arg("-a").arg(copy).arg(&self.data));
+    }
+
     pub fn promote(&self) {
         run(&mut self.pg_ctl(&["-w", "promote"]));
     }

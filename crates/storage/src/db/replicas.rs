@@ -173,8 +173,8 @@ impl Replicas {
         for at in 0..self.replicas.len() {
             let replica = &self.replicas[(turn + at) % self.replicas.len()];
             match replica.serving() {
-                Some(verified) if verified.timeline == position.timeline => suitable.push((replica, verified.started)),
-                Some(_) => replica.leave_out(ReplicaProblem::OtherTimeline),
+                Some(verified) if verified.is_of(position) => suitable.push((replica, verified.started)),
+                Some(_) => replica.leave_out(),
                 None => {}
             }
         }
@@ -186,9 +186,7 @@ impl Replicas {
                 match timeout_at(until, select_all(reaching)).await {
                     Ok(((), at, _)) => &suitable[at],
                     Err(_) => {
-                        suitable
-                            .iter()
-                            .for_each(|(replica, _)| replica.was_late(ReplicaProblem::Lags));
+                        suitable.iter().for_each(|(replica, _)| replica.was_late());
                         return None;
                     }
                 }

@@ -13,6 +13,8 @@ use super::{super::pool::Pool, coalesced::Coalesced};
 pub(super) struct Position {
     pub bytes: i64,
     pub timeline: i64,
+    /// When the server was started: it may have been restored from an older copy before.
+    pub started: i64,
 }
 
 /// A cluster, and the tables in one of its databases. Both have the same numbers on each replica.
@@ -29,7 +31,8 @@ const LIMIT: Duration = Duration::from_secs(1);
 /// A commit is visible, and answered, after its record was written to the log. With `synchronous_commit = off` it is
 /// before: then the end of what was added to the log counts.
 const POSITION: &str = "SELECT (position - '0/0')::bigint, \
-    ('x' || substr(pg_walfile_name(position), 1, 8))::bit(32)::bigint \
+    ('x' || substr(pg_walfile_name(position), 1, 8))::bit(32)::bigint, \
+    (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint \
     FROM (SELECT CASE current_setting('synchronous_commit') WHEN 'off' THEN pg_current_wal_insert_lsn() \
     ELSE pg_current_wal_lsn() END AS position) log";
 
@@ -70,8 +73,12 @@ impl Primary {
 
 async fn position(pool: &Pool) -> Option<Position> {
     let row = one(pool, POSITION, LIMIT).await.ok()??;
-    let (bytes, timeline) = row.try_get_many_by_index().ok()?;
-    Some(Position { bytes, timeline })
+    let (bytes, timeline, started) = row.try_get_many_by_index().ok()?;
+    Some(Position {
+        bytes,
+        timeline,
+        started,
+    })
 }
 
 /// Runs a statement within a time limit. None if there is no answer in time.

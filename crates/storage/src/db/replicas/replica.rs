@@ -67,18 +67,16 @@ pub enum ReplicaProblem {
     NoAnswer,
     #[error("two connections at the same time get no answer: a pooler in front of it needs at least 2 sessions")]
     NoSessions,
-    #[error("it answers late")]
-    Late,
     #[error("it lags behind the primary")]
     Lags,
-    #[error("it was restarted")]
-    Restarted,
     #[error("it isn't a standby")]
     NotStandby,
     #[error("it belongs to another cluster")]
     OtherCluster,
     #[error("it follows another timeline than the primary's")]
     OtherTimeline,
+    #[error("it has replayed more than the primary has written, which is of an older copy: make it anew")]
+    AheadOfPrimary,
     #[error("its address leads to another database or schema than the primary's")]
     OtherTables,
     #[error("its role can't read the tables, or can't call pg_control_system, _checkpoint and _recovery")]
@@ -92,15 +90,12 @@ pub enum ReplicaProblem {
 impl ReplicaProblem {
     /// Returns true for a problem that ends statements that are running.
     fn ends_statements(self) -> bool {
-        !matches!(self, Self::Late | Self::Lags | Self::OtherTimeline)
+        !matches!(self, Self::Lags | Self::OtherTimeline)
     }
 
     /// Returns true for a problem that passes by itself, often after a moment.
     fn is_passing(self) -> bool {
-        matches!(
-            self,
-            Self::NoAnswer | Self::Late | Self::Lags | Self::Restarted | Self::OtherTimeline
-        )
+        matches!(self, Self::NoAnswer | Self::Lags | Self::OtherTimeline)
     }
 
     fn of(error: DbErr) -> Self {
@@ -121,13 +116,22 @@ impl ReplicaProblem {
     }
 }
 
-/// The result of a check. It is valid until the replica restarts.
+/// The result of a check. It is valid until the replica or the primary restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Verified {
     /// When the server was started. A server that was restarted may have replayed less than before, and an address may
     /// lead to several servers.
     pub started: i64,
-    pub timeline: i64,
+    timeline: i64,
+    /// When the primary was started.
+    primary_started: i64,
+}
+
+impl Verified {
+    /// Returns true if the primary is the one that the replica was compared with.
+    pub fn is_of(&self, position: Position) -> bool {
+        (self.timeline, self.primary_started) == (position.timeline, position.started)
+    }
 }
 
 struct LeftOut {
@@ -229,7 +233,7 @@ impl Replica {
             match self.observed.ask().await.flatten() {
                 Some(replayed) => self.replayed.store(replayed, Ordering::Release),
                 None => {
-                    self.leave_out(ReplicaProblem::NoAnswer);
+                    self.give_up();
                     std::future::pending().await
                 }
             }
@@ -259,7 +263,7 @@ impl Replica {
             Ok(Ok(Err(error))) => return self.fails(error),
             Ok(Err(_)) => return None,
             Err(_) => {
-                self.was_late(ReplicaProblem::Late);
+                self.was_late();
                 return None;
             }
         };
@@ -274,7 +278,7 @@ impl Replica {
             Ok(Ok(row)) => row?,
             Ok(Err(error)) => return self.fails(error),
             Err(_) => {
-                self.was_late(ReplicaProblem::Late);
+                self.was_late();
                 return None;
             }
         };
@@ -284,11 +288,11 @@ impl Replica {
                 Some(lease)
             }
             Ok((_, found)) if started == found => {
-                self.leave_out(ReplicaProblem::Lags);
+                self.leave_out();
                 None
             }
             Ok::<(bool, i64), _>(_) => {
-                self.leave_out(ReplicaProblem::Restarted);
+                self.give_up();
                 None
             }
             Err(error) => self.fails(error),
@@ -328,14 +332,12 @@ impl Replica {
     /// conflict with recovery for example, which the primary doesn't have.
     fn fails<T>(&self, error: DbErr) -> Option<T> {
         match ReplicaProblem::of(error) {
-            problem @ ReplicaProblem::Unreachable(cause)
-                if cause.is_about_reaching() && cause != Cause::NoFreeConnection =>
-            {
-                self.leave_out(problem);
+            ReplicaProblem::Unreachable(cause) if cause.is_about_reaching() && cause != Cause::NoFreeConnection => {
+                self.give_up();
             }
-            problem @ ReplicaProblem::LosesStatements => {
+            ReplicaProblem::LosesStatements => {
                 self.state().verified = None;
-                self.leave_out(problem);
+                self.give_up();
             }
             _ => {}
         }
@@ -343,21 +345,27 @@ impl Replica {
     }
 
     /// Records that a read waited for the replica in vain. One such read may be an accident.
-    pub fn was_late(&self, problem: ReplicaProblem) {
+    pub fn was_late(&self) {
         let since = *self.state().late_since.get_or_insert_with(Instant::now);
         match since.elapsed() < PATIENCE {
             true => self.suspected.notify_one(),
-            false => self.leave_out(problem),
+            false => self.leave_out(),
         }
     }
 
     /// Sends no reads to the replica until a check finds nothing wrong, which begins at once.
-    pub fn leave_out(&self, problem: ReplicaProblem) {
+    pub fn leave_out(&self) {
         self.state().left_out.get_or_insert_with(LeftOut::now);
-        if problem.ends_statements() && !self.outage.swap(true, Ordering::AcqRel) {
+        self.suspected.notify_one();
+    }
+
+    /// Does the same, and gives up the statements that are running.
+    fn give_up(&self) {
+        let is_first = !self.outage.swap(true, Ordering::AcqRel);
+        self.leave_out();
+        if is_first {
             self.ended.notify_waiters();
         }
-        self.suspected.notify_one();
     }
 
     /// Checks the replica again and again.
@@ -393,10 +401,17 @@ impl Replica {
             Err(error) => return Some(Err(ReplicaProblem::of(error))),
         };
         let verified = match self.compare(&row, &identity, position) {
-            Ok(verified) if self.serving().is_some() => return Some(Ok(verified)),
             Ok(verified) => verified,
             Err(problem) => return Some(Err(problem)),
         };
+        // The primary has written everything before a replica gets it.
+        let replayed = self.replayed.load(Ordering::Acquire);
+        if replayed > position.bytes && replayed > primary.position().await?.bytes {
+            return Some(Err(ReplicaProblem::AheadOfPrimary));
+        }
+        if self.serving().is_some() {
+            return Some(Ok(verified));
+        }
         // As for a read.
         if timeout(WAIT, self.reaches_anew(position)).await.is_err() {
             return Some(Err(ReplicaProblem::Lags));
@@ -439,7 +454,11 @@ impl Replica {
         } else if !can_read {
             Err(ReplicaProblem::NoRights)
         } else {
-            Ok(Verified { started, timeline })
+            Ok(Verified {
+                started,
+                timeline,
+                primary_started: at.started,
+            })
         }
     }
 
@@ -454,7 +473,10 @@ impl Replica {
                 self.serve(verified);
             }
             Err(problem) => {
-                self.leave_out(problem);
+                match problem.ends_statements() {
+                    true => self.give_up(),
+                    false => self.leave_out(),
+                }
                 self.note(problem);
             }
         }
