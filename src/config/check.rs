@@ -156,14 +156,16 @@ fn check_replicas(config: &Config) -> Result<(), ConfigError> {
         "database.replica_urls needs PostgreSQL: remove it, or set database_url to a PostgreSQL server",
     )?;
     for (at, url) in urls.iter().enumerate() {
+        // Numbered from 1, as in the log and the metrics.
+        let address = format!("address {} of database.replica_urls", at + 1);
         let checked = match Dialect::of(url.reveal()) {
             Dialect::Postgres => check_address(url.reveal()),
             Dialect::Sqlite => Err("must be an address of PostgreSQL, as in postgres://USER:PASSWORD@HOST/NAME".into()),
         };
-        checked.map_err(|reason| ConfigError(format!("database.replica_urls.{at} {reason}")))?;
+        checked.map_err(|reason| ConfigError(format!("{address} {reason}")))?;
         require(
             !urls[..at].contains(url),
-            format!("database.replica_urls.{at} is listed twice"),
+            format!("{address} is listed twice: remove one of them"),
         )?;
     }
     Ok(())

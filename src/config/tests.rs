@@ -408,18 +408,18 @@ fn replicas_are_postgres_servers_and_hidden() {
         (
             r#"["sqlite:hunter2.db"]"#,
             primary,
-            "database.replica_urls.0 must be an address of PostgreSQL, as in postgres://USER:PASSWORD@HOST/NAME",
+            "address 1 of database.replica_urls must be an address of PostgreSQL, as in postgres://USER:PASSWORD@HOST/NAME",
         ),
         (
             r#"["postgres://ana@db/bank", "postgres://ana:hunter2@db/bank?ssl=true"]"#,
             primary,
-            "database.replica_urls.1 has the parameter ssl, which doesn't encrypt the connection: write \
+            "address 2 of database.replica_urls has the parameter ssl, which doesn't encrypt the connection: write \
              sslmode=require, or sslmode=verify-full, which also checks the server's certificate",
         ),
         (
             r#"["postgres://ana:hunter2@r/bank", "postgres://ana:hunter2@r/bank"]"#,
             primary,
-            "database.replica_urls.1 is listed twice",
+            "address 2 of database.replica_urls is listed twice: remove one of them",
         ),
         (
             primary,

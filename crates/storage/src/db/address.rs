@@ -1,6 +1,6 @@
 //! Validates database addresses. Its messages name parameters, never a value that may be secret.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr, num::NonZeroU16};
 
 use sea_orm::sqlx::{
     self,
@@ -81,7 +81,7 @@ pub fn is_read_only(url: &str) -> bool {
 }
 
 /// Returns false if a PostgreSQL address turns off the cache of prepared statements.
-pub(super) fn caches_statements(url: &str) -> bool {
+pub fn caches_statements(url: &str) -> bool {
     let mut given = parameters(url, POSTGRES).unwrap_or_default().into_iter();
     !given.any(|(name, value)| name == "statement-cache-capacity" && value.parse() == Ok(0))
 }
@@ -122,6 +122,12 @@ fn check_postgres(url: &str) -> Result<(), String> {
             "has a wrong statement-cache-capacity: use 0 behind a pooler in transaction mode, or leave it out"
                 .to_owned(),
         );
+    }
+    if value("port").is_some_and(|port| port.parse::<NonZeroU16>().is_err()) {
+        return Err("has a wrong port: use a number from 1 to 65535".to_owned());
+    }
+    if value("hostaddr").is_some_and(|address| address.parse::<IpAddr>().is_err()) {
+        return Err("has a wrong hostaddr: use an IP address, or the parameter host for a name".to_owned());
     }
     // Without a verifying mode, the driver ignores the certificate.
     if value("sslrootcert").is_some() && !mode.is_some_and(verifies) {
@@ -206,7 +212,7 @@ fn parameters<'a>(url: &'a str, known: &[&str]) -> Result<Vec<(&'a str, &'a str)
             return Err(unknown(name, &found, known));
         }
         if found.iter().any(|(given, _)| *given == name) {
-            return Err(format!("has the parameter {name} twice"));
+            return Err(format!("has the parameter {name} twice: remove one of them"));
         }
         found.push((name, value));
     }
@@ -301,7 +307,10 @@ mod tests {
                 "sqlite:x?mode=m%65mory",
                 "has a wrong mode: use one of ro, rw, rwc".to_owned(),
             ),
-            ("sqlite:x?mode=ro&mode=rw", "has the parameter mode twice".to_owned()),
+            (
+                "sqlite:x?mode=ro&mode=rw",
+                "has the parameter mode twice: remove one of them".to_owned(),
+            ),
             ("sqlite:x%00", "can't be read: the name of a file has no %00".to_owned()),
         ] {
             assert_eq!(check_address(url), Err(reason), "{url}");
@@ -354,7 +363,7 @@ mod tests {
             ),
             (
                 "sslmode=require&ssl-mode=disable",
-                "has the parameter sslmode twice".to_owned(),
+                "has the parameter sslmode twice: remove one of them".to_owned(),
             ),
             ("sslcert=/c.pem", "needs both sslcert and sslkey, or neither".to_owned()),
             (
@@ -367,6 +376,11 @@ mod tests {
                 "statement-cache-capacity=x",
                 "has a wrong statement-cache-capacity: use 0 behind a pooler in transaction mode, or leave it out"
                     .to_owned(),
+            ),
+            ("port=0", "has a wrong port: use a number from 1 to 65535".to_owned()),
+            (
+                "hostaddr=db",
+                "has a wrong hostaddr: use an IP address, or the parameter host for a name".to_owned(),
             ),
             ("sslmode=require#", "can't be read: a # must be written %23".to_owned()),
         ] {
