@@ -78,6 +78,7 @@ pub(super) async fn with_services_until_stopped<T>(
         }
     };
     with_opened(config, mode, interrupted, async |database| {
+        warn_of_changed_options(&database, config).await?;
         let services = services(database, config, mode).await?;
         is_running.store(true, Ordering::Relaxed);
         Ok(command(services).await?)
@@ -211,6 +212,20 @@ async fn prepare(database: &Database, config: &Config, mode: OpenMode) -> Result
         (Version::Empty, _) => Err(unusable(config, WITHOUT_TABLES)),
         (Version::Earlier, _) => Err(unusable(config, OF_EARLIER)),
     }
+}
+
+/// Without these options, statements and locks have no time limit, and searches find other clients.
+async fn warn_of_changed_options(database: &Database, config: &Config) -> Result<(), Cause> {
+    let changed = database.changed_options(&config.database).await;
+    let changed = changed.map_err(|error| Cause::Database("read", error))?;
+    if !changed.is_empty() {
+        let options = changed.join(", ");
+        tracing::warn!(
+            options,
+            "sessions of the database lack options: let a pooler pass them on, or give them to the role"
+        );
+    }
+    Ok(())
 }
 
 /// Writes the rows that a migration can't: those of a large database take several transactions.

@@ -41,17 +41,14 @@ use rand::RngExt;
 use sea_orm::{ConnAcquireErr, DbErr};
 use tokio::time::{timeout, timeout_at};
 
-pub use address::{check_address, is_read_only, is_ssl_mode, parameter};
+pub use address::{caches_statements, check_address, is_read_only, is_ssl_mode, parameter};
 pub use backup::BackupError;
 pub use batch::Batch;
 pub use bulk::NewRows;
 pub use connect::{Layout, Version, is_of_database, missing_file, sqlite_path};
 pub use connection::{Connection, Transaction};
 pub use dialect::{Dialect, RecordForm};
-pub use inspect::{
-    Encryption, MigrationStep, OLDEST_POSTGRES, Pooling, PostgresSession, loses_statements, pooling,
-    required_encryption,
-};
+pub use inspect::{Encryption, MigrationStep, OLDEST_POSTGRES, Pooling, PostgresSession, pooling, required_encryption};
 pub use pool::Pool;
 pub use record::{record, records};
 pub use removal::REMOVAL_BATCH;

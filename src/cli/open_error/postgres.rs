@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::super::listening::resolve_host;
 use crate::config::is_path;
 use clientele_core::error::LOST_STATEMENT;
-use clientele_storage::db::{DatabaseSettings, loses_statements, parameter, postgres_options};
+use clientele_storage::db::{DatabaseSettings, Pooling, caches_statements, parameter, pooling, postgres_options};
 
 const CERTIFICATE_FILES: &[&str] = &["sslrootcert", "sslcert", "sslkey"];
 const ENCODING: &str = "UTF8";
@@ -55,9 +55,25 @@ pub(super) async fn check(url: &str, settings: &DatabaseSettings) -> Result<(), 
             ));
         }
     }
-    match loses_statements(url, settings).await {
-        true => Err(LOST_STATEMENT.to_owned()),
-        false => Ok(()),
+    refuse_lost_statements(url, settings).await
+}
+
+/// Fails if a pooler loses prepared statements: a connection could then run the statement that another one has prepared
+/// under the same name.
+async fn refuse_lost_statements(url: &str, settings: &DatabaseSettings) -> Result<(), String> {
+    if !caches_statements(url) {
+        return Ok(());
+    }
+    let limit = Duration::from_secs(settings.acquire_timeout_seconds);
+    match timeout(limit, pooling(url, settings)).await {
+        Ok(Ok(Pooling::UnpreparedTransactions)) => Err(LOST_STATEMENT.to_owned()),
+        Ok(Ok(Pooling::Sessions | Pooling::Transactions)) => Ok(()),
+        Ok(Err(_)) | Err(_) => {
+            tracing::warn!(
+                "two more connections got no answer: a pooler that loses prepared statements goes unnoticed"
+            );
+            Ok(())
+        }
     }
 }
 
@@ -116,6 +132,7 @@ fn explain(error: &sqlx::Error, options: &PgConnectOptions, address: &str) -> St
                     "the server has no connection free ({message}): raise its max_connections, or lower \
                      database.max_connections"
                 ),
+                Some("08P01") => explain_pooler(message, role),
                 Some("57P03") => format!("the server isn't ready ({message}): try again"),
                 _ => message.to_owned(),
             }
@@ -139,6 +156,30 @@ fn explain(error: &sqlx::Error, options: &PgConnectOptions, address: &str) -> St
         sqlx::Error::Configuration(error) => format!("its certificate or key can't be used: {error}"),
         sqlx::Error::Protocol(_) => format!("{address} isn't a PostgreSQL server: correct the host and the port"),
         _ => format!("the connection to {address} fails"),
+    }
+}
+
+/// PgBouncer has one code for all its errors.
+fn explain_pooler(message: &str, role: &str) -> String {
+    let advice = [
+        (
+            "SASL authentication failed",
+            "correct the password, or add the role to auth_file of the pooler",
+        ),
+        ("no such user", "add the role to auth_file of the pooler"),
+        (
+            "unsupported startup parameter",
+            "set ignore_startup_parameters = options,extra_float_digits in the pooler",
+        ),
+        ("max_client_conn", "raise max_client_conn of the pooler"),
+        (
+            "server_login_retry",
+            "the pooler can't log in at the database; its log has the reason",
+        ),
+    ];
+    match advice.iter().find(|(part, _)| message.contains(part)) {
+        Some((_, advice)) => format!("a pooler refuses the role {role} ({message}): {advice}"),
+        None => message.to_owned(),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! PostgreSQL gets one statement, whose parts see the same rows and run in no defined order: no two may change the same
 //! row. SQLite and a distributed PostgreSQL get the writes one after the other. The SQL text depends on the kinds of
-//! writes, and on whether there is one row or several.
+//! writes, on whether there is one row or several, and on SQLite also on the columns that a change overwrites.
 
 use entity::Table;
 use sea_orm::{IdenStatic, Iterable, ModelTrait, Value};

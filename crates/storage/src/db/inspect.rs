@@ -1,6 +1,6 @@
 //! Looks at a database for a diagnosis: applied migrations, and the sessions and rights on PostgreSQL. Changes nothing.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use migration::{Migrator, MigratorTrait};
@@ -11,13 +11,9 @@ use sea_orm::{
         postgres::{PgConnectOptions, PgSslMode},
     },
 };
-use tokio::time::timeout;
 
 use super::{Database, DatabaseSettings, Dialect, Version, address, postgres_options, settings::session_options};
 use clientele_core::error::{Error, Result, is_lost_statement};
-
-/// A pooler with too few sessions for two connections doesn't answer.
-const POOLING_LIMIT: Duration = Duration::from_secs(1);
 
 /// A step of the migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +51,7 @@ pub enum Pooling {
     Sessions,
     /// A pooler gives a session to another connection after each transaction.
     Transactions,
-    /// As well, and the pooler doesn't keep the prepared statements of connections.
+    /// As [`Transactions`](Self::Transactions), but the pooler loses prepared statements.
     UnpreparedTransactions,
 }
 
@@ -150,17 +146,6 @@ impl Database {
         let row = row.ok_or_else(|| Error::defect("a query without a condition has no row"))?;
         let tables = self.reader.all(TABLES_WITHOUT_RIGHTS, []).await?;
         let tables = tables.iter().map(|row| Ok(row.try_get_by_index(0)?));
-        let mut changed_options = Vec::new();
-        for (name, value) in session_options(settings) {
-            // Its library is loaded with its first use, and until then its value is kept as text.
-            let sql = "SELECT coalesce((SELECT setting FROM pg_settings WHERE lower(name) = lower($1)), \
-                       current_setting($1, true))";
-            let row = self.reader.one(sql, [name.into()]).await?;
-            let found: Option<String> = row.map_or(Ok(None), |row| row.try_get_by_index(0))?;
-            if found.is_none_or(|found| found != value) {
-                changed_options.push(name);
-            }
-        }
         Ok(PostgresSession {
             version: row.try_get_by_index(0)?,
             major_version: row.try_get_by_index(1)?,
@@ -170,8 +155,28 @@ impl Database {
             is_encrypted: row.try_get_by_index(5)?,
             can_create_tables: row.try_get_by_index(6)?,
             tables_without_rights: tables.collect::<Result<_>>()?,
-            changed_options,
+            changed_options: self.changed_options(settings).await?,
         })
+    }
+
+    /// The options that the server sets for its sessions and that they don't have: a pooler may not pass them on. None
+    /// on SQLite.
+    pub async fn changed_options(&self, settings: &DatabaseSettings) -> Result<Vec<&'static str>> {
+        let mut changed = Vec::new();
+        if self.reader.dialect == Dialect::Sqlite {
+            return Ok(changed);
+        }
+        for (name, value) in session_options(settings) {
+            // Its library is loaded with its first use, and until then its value is kept as text.
+            let sql = "SELECT coalesce((SELECT setting FROM pg_settings WHERE lower(name) = lower($1)), \
+                       current_setting($1, true))";
+            let row = self.reader.one(sql, [name.into()]).await?;
+            let found: Option<String> = row.map_or(Ok(None), |row| row.try_get_by_index(0))?;
+            if found.is_none_or(|found| found != value) {
+                changed.push(name);
+            }
+        }
+        Ok(changed)
     }
 }
 
@@ -205,15 +210,6 @@ pub async fn pooling(url: &str, settings: &DatabaseSettings) -> Result<Pooling, 
         }
         Err(error) => Err(error),
     }
-}
-
-/// Returns true if a pooler loses the prepared statements of this address. A connection could then run the statement
-/// that another one has prepared under the same name.
-pub async fn loses_statements(url: &str, settings: &DatabaseSettings) -> bool {
-    let pooling = async {
-        address::caches_statements(url) && matches!(pooling(url, settings).await, Ok(Pooling::UnpreparedTransactions))
-    };
-    timeout(POOLING_LIMIT, pooling).await.unwrap_or(false)
 }
 
 /// Returns true if the session of an open connection is given to another one.
