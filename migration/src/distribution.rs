@@ -73,8 +73,7 @@ pub const SEQUENTIAL: &str = "SET LOCAL citus.multi_shard_modify_mode TO 'sequen
 pub(crate) const SERVERS_LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout TO DEFAULT";
 
 const FOREIGN_KEYS: &str = "SELECT conrelid::regclass::text, conname::text, pg_get_constraintdef(oid) \
-    FROM pg_constraint WHERE contype = 'f' AND conparentid = 0 AND connamespace = current_schema()::regnamespace \
-    ORDER BY conrelid::regclass::text, conname";
+    FROM pg_constraint WHERE contype = 'f' AND conparentid = 0 AND connamespace = current_schema()::regnamespace";
 
 async fn query(connection: &impl ConnectionTrait, sql: &str) -> Result<Vec<QueryResult>, DbErr> {
     let statement = Statement::from_string(DbBackend::Postgres, sql);
@@ -171,7 +170,14 @@ pub(crate) async fn script(connection: &impl ConnectionTrait) -> Result<Vec<Stri
         }
     }
     let mut keys = Vec::new();
-    for row in query(connection, FOREIGN_KEYS).await? {
+    // Each key that is added again is validated: no other than those of the pending tables.
+    let tables: Vec<String> = pending.iter().map(|(table, _)| format!("'{table}'")).collect();
+    let tables = tables.join(", ");
+    let of_pending = format!(
+        "{FOREIGN_KEYS} AND (conrelid::regclass::text IN ({tables}) OR confrelid::regclass::text IN ({tables})) \
+         ORDER BY conrelid::regclass::text, conname"
+    );
+    for row in query(connection, &of_pending).await? {
         let (table, name, definition): (String, String, String) = row.try_get_many_by_index()?;
         script.push(format!("ALTER TABLE {table} DROP CONSTRAINT {name}"));
         if !UNSUPPORTED_KEYS.contains(&&*name) {
