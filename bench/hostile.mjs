@@ -1,6 +1,7 @@
 // Sends hostile requests to a running server and prints for each the answer, the time and the server's peak memory:
 // node bench/hostile.mjs http://127.0.0.1:8080 PID
-// The server should be an idle release build with its default settings. The peak (VmHWM) counts from the start of the
+// The server should be an idle release build with its default settings, started with --no-auth, or with a token in
+// CLIENTELE_HEADER="Authorization: Bearer …". The peak (VmHWM) counts from the start of the
 // process, or from the last request where the system allows a reset. Both processes need 12,000 open files (ulimit -n)
 // for the idle connections.
 import { once } from 'node:events';
@@ -12,7 +13,7 @@ if (!address || !pid) {
   console.error('usage: node bench/hostile.mjs URL PID');
   process.exit(2);
 }
-const header = process.env.CLIENTELE_HEADER; // "Authorization: Bearer …", for a server with authentication
+const header = process.env.CLIENTELE_HEADER;
 
 const repeat = (count, of) => Array.from({ length: count }, (_, number) => of(number)).join(' ');
 const nest = (levels, open, close) => open.repeat(levels) + close.repeat(levels);

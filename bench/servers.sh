@@ -7,7 +7,9 @@ stop() {
   for server in "${servers[@]}"; do wait "$server" || true; done
   servers=()
 }
-trap 'stop; rm -rf "$folder"' EXIT
+# A wrong answer may have its reason in a server's log.
+explain() { grep -hE ' (WARN|ERROR) ' "$folder"/*.log | tail -n 5 >&2 || true; }
+trap '[ $? = 0 ] || explain; stop; rm -rf "$folder"' EXIT
 
 start() { # NAME COMMAND…: starts a server, and sets `address`
   local name=$1

@@ -158,7 +158,7 @@ pub async fn measure(
     let took = begun.elapsed().as_secs_f64();
     let ticks = Ticks::read(server.pid, server.postmaster)?.since(before);
     let requests = times.len() as f64;
-    let microseconds = |ticks: u64| ticks as f64 * usage::MICROSECONDS / requests;
+    let microseconds = |ticks: u64| ticks as f64 * usage::TICK_MICROSECONDS / requests;
     measured.rates.push(requests / took);
     measured.of_server.push(microseconds(ticks.server));
     measured.of_database.push(microseconds(ticks.database));

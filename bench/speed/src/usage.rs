@@ -3,7 +3,7 @@
 use std::{fs, io};
 
 /// The length of a clock tick of /proc: Linux reports 100 in a second to programs, whatever its own rate.
-pub const MICROSECONDS: f64 = 10_000.0;
+pub const TICK_MICROSECONDS: f64 = 10_000.0;
 
 /// The CPU time in clock ticks of a server and of its database.
 #[derive(Clone, Copy, Default)]
@@ -12,7 +12,7 @@ pub struct Ticks {
     pub database: u64,
 }
 
-/// The CPU times of a process: its own, and of its ended children.
+/// The parent of a process, its CPU time, and that of its ended children.
 fn times(pid: u32) -> io::Result<(u32, u64, u64)> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name before it, in parentheses, can contain spaces.
