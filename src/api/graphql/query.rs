@@ -95,8 +95,8 @@ impl Query {
             desc = "Only clients that this text finds, the best matches first: a part of a name, of the mailbox of the \
                     e-mail address, of a phone number, of the ID or of a document number. Each word must be found, \
                     without regard to case and accents. The text has at most 200 characters and 8 words. A word of one \
-                    or two letters must begin the first or last name. If more than 1,000 clients match, some 1,000 of \
-                    them are listed, which can differ from page to page. Not together with `orderBy`."
+                    or two letters or digits must begin the first or last name. If more than 1,000 clients match, some \
+                    1,000 of them are listed, which can differ from page to page. Not together with `orderBy`."
         )]
         search: Option<String>,
         #[graphql(desc = "Only clients that match; all clients by default.")] filter: Option<ClientFilter>,

@@ -121,7 +121,7 @@ impl Catalogue {
                     }
                 };
                 if written.contains(&&**sql) {
-                    let _ = writeln!(page, "\nAgain `{id}`: {kind}.");
+                    let _ = writeln!(page, "\nAgain [`{id}`](#{id}): {kind}.");
                     continue;
                 }
                 written.push(sql);

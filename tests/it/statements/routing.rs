@@ -180,9 +180,13 @@ impl Found {
             }
         }
         if reasons.is_empty() && places.len() > 1 {
-            let names = |(claim, _): &(Option<&String>, String)| claim.map_or("a client", |table| table).to_owned();
-            let names: Vec<String> = places.iter().map(names).collect();
-            reasons.insert(format!("the shards of {} together", names.join(" and ")));
+            let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
+            for (claim, _) in &places {
+                *numbers.entry(claim.map_or("client", |table| table)).or_default() += 1;
+            }
+            let named = |(table, number): (&str, usize)| format!("{number} of `{table}`");
+            let named: Vec<String> = numbers.into_iter().map(named).collect();
+            reasons.insert(format!("several shards together: {}", named.join(", ")));
         }
         match (reasons.is_empty(), places.first()) {
             (false, _) => Route::Several(reasons),
