@@ -141,7 +141,7 @@ impl Cause {
     /// Returns true when another connection may work.
     pub fn is_lost_connection(self) -> bool {
         match self {
-            Self::Lost | Self::PoolerLogin => true,
+            Self::Lost => true,
             Self::Io(kind) => matches!(
                 kind,
                 io::ErrorKind::BrokenPipe

@@ -218,6 +218,11 @@ impl Cluster {
         String::from_utf8_lossy(&log).matches(text).count()
     }
 
+    /// A session in another database than that of the program.
+    pub async fn outside(&self) -> DatabaseConnection {
+        connect(&self.url.replace("/postgres?", "/template1?")).await
+    }
+
     /// Another session.
     pub async fn session(&self) -> DatabaseConnection {
         connect(&self.url).await

@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use sea_orm::sqlx::{self, Connection, Executor, PgConnection};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection,
+    sqlx::{self, Connection, Executor, PgConnection},
+};
+use tokio::time::timeout;
 
 use super::{
     FIRST, SERVES, about_replicas, change, change_and_read,
@@ -104,31 +108,36 @@ async fn requests_wait_for_the_next_login_of_a_pooler() {
     };
     let server = serve(&unprepared(pooler, "primary"), &[]);
     change(&server, FIRST).await;
+    let outside = primary.outside().await;
     for phone in ["+4791010098", "+4791010097"] {
-        refuse_logins(primary, pooler).await;
-        let accept = primary.run("ALTER DATABASE postgres ALLOW_CONNECTIONS true");
-        tokio::join!(change(&server, phone), accept);
-        refuse_logins(primary, pooler).await;
-        let accept = primary.run("ALTER DATABASE postgres ALLOW_CONNECTIONS true");
-        tokio::join!(read(&server, phone), accept);
+        refuse_logins(&outside, pooler).await;
+        tokio::join!(change(&server, phone), allow_logins(&outside, true));
+        refuse_logins(&outside, pooler).await;
+        tokio::join!(read(&server, phone), allow_logins(&outside, true));
     }
 }
 
-/// Ends all sessions of a database, and returns when the pooler has failed to open another.
-async fn refuse_logins(database: &Cluster, pooler: &Pooler) {
-    database.run("ALTER DATABASE postgres ALLOW_CONNECTIONS false").await;
-    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-        WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
-    database.run(end).await;
+async fn allow_logins(outside: &DatabaseConnection, allowed: bool) {
+    let sql = format!("ALTER DATABASE postgres ALLOW_CONNECTIONS {allowed}");
+    outside.execute_unprepared(&sql).await.expect("it runs");
+}
+
+/// Ends all sessions of the database, and returns when the pooler has failed to open another.
+async fn refuse_logins(outside: &DatabaseConnection, pooler: &Pooler) {
+    allow_logins(outside, false).await;
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'postgres'";
+    outside.execute_unprepared(end).await.expect("it runs");
     let url = pooler.url("primary");
     let refused = async || -> Result<(), sqlx::Error> {
         let mut connection = PgConnection::connect(&url).await?;
         connection.execute("SELECT 1").await.map(|_| ())
     };
-    while !refused()
-        .await
-        .is_err_and(|error| error.to_string().contains("server_login_retry"))
-    {}
+    // What comes before the failure waits until the next login.
+    let is_refused = async || {
+        let refused = timeout(Duration::from_millis(100), refused()).await;
+        matches!(refused, Ok(Err(error)) if error.to_string().contains("server_login_retry"))
+    };
+    while !is_refused().await {}
 }
 
 /// Otherwise a read could run the statement that another connection has prepared under the same name.

@@ -4,6 +4,7 @@ use std::{fmt, future::Future, sync::Arc};
 
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, Value};
+use tokio::time::{Instant, sleep};
 
 use super::{
     Dialect, RecordForm, Step,
@@ -12,13 +13,13 @@ use super::{
     lease::Lease,
     metrics::{Metrics, UsageGuard},
     pool::Pool,
-    probe::Access,
+    probe::{Access, POOLER_INTERVAL, POOLER_LOGIN},
     replicas::Replicas,
     transaction::TransactionConnection,
 };
 use clientele_core::{
     budget::{ConnectionPermit, Reading, RequestBudget},
-    error::{Error, Result},
+    error::{Cause, Error, Result},
 };
 
 /// Runs statements on a pool or a transaction, in its dialect.
@@ -137,14 +138,18 @@ impl<C: ConnectionTrait> Connection<C> {
 /// The most attempts: after a restart of the database, each dead connection of a pool is noticed when it is used.
 const MOST_LOST_CONNECTIONS: u32 = 32;
 
-/// Repeats an operation without side effects while its connections turn out to be lost.
+/// Repeats an operation without side effects while its connections turn out to be lost, or a pooler waits for its next
+/// login.
 pub(super) async fn retry_on_lost_connection<T, F>(operation: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
-    let mut attempts = 1;
+    let (begun, mut attempts) = (Instant::now(), 1);
     loop {
         match operation().await {
+            Err(Error::Unavailable(Cause::PoolerLogin)) if begun.elapsed() < POOLER_LOGIN => {
+                sleep(POOLER_INTERVAL).await;
+            }
             Err(Error::Unavailable(cause)) if cause.is_lost_connection() && attempts < MOST_LOST_CONNECTIONS => {
                 attempts += 1;
             }

@@ -10,8 +10,8 @@ use clientele_core::error::{Cause, Error, Result};
 
 /// PgBouncer tries a login again after `server_login_retry`, for which 1 s is recommended. Until then it refuses
 /// everything, which is no outage yet.
-const POOLER_LOGIN: Duration = Duration::from_secs(2);
-const POOLER_INTERVAL: Duration = Duration::from_millis(50);
+pub(super) const POOLER_LOGIN: Duration = Duration::from_secs(2);
+pub(super) const POOLER_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The kind of a tried or failed operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
