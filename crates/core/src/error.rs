@@ -180,8 +180,8 @@ fn postgres_code(state: &[u8; 5]) -> &str {
     str::from_utf8(state).unwrap_or_default()
 }
 
-/// Returns true for a SQLSTATE that a connection gets whose session isn't the one in which it has prepared its statement:
-/// invalid_sql_statement_name, duplicate_prepared_statement.
+/// Returns true for a SQLSTATE that a connection gets in another session than the one in which it has prepared its
+/// statement: invalid_sql_statement_name, duplicate_prepared_statement.
 pub fn is_lost_statement(sqlstate: &str) -> bool {
     matches!(sqlstate, "26000" | "42P05")
 }
@@ -292,8 +292,8 @@ fn from_driver(error: &sqlx::Error, is_connecting: bool) -> Option<Error> {
     }
 }
 
-/// Returns true for PgBouncer's error while it waits for `server_login_retry`. All its errors have the same code, and this
-/// setting's name is in the messages of all versions.
+/// Returns true for PgBouncer's error while it waits for `server_login_retry`. All its errors have the same code, and
+/// this setting's name is in the messages of all versions.
 pub fn is_pooler_login(error: &dyn sqlx::error::DatabaseError) -> bool {
     error.code().is_some_and(|code| code == "08P01") && error.message().contains("server_login_retry")
 }
