@@ -121,7 +121,7 @@ async fn route_of_a_statement_follows_from_its_plan(server: &TestServer) {
         ),
         (
             "SELECT 1 FROM client c, address a WHERE c.encoded_key = $1 AND a.client_key = $2",
-            several("the shards of a client and a client together"),
+            several("several shards together: 2 of `client`"),
         ),
         (
             "SELECT 1 FROM client WHERE encoded_key = (SELECT client_key FROM client_id_claim WHERE client_id = $1)",
