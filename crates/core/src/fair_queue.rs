@@ -364,7 +364,7 @@ impl<K: Key> State<K> {
 
     /// Returns true when a new ticket of this key can wait, perhaps by evicting another key's ticket.
     fn has_room(&self, key: &K) -> bool {
-        // Who uses a queue without limits refuses load before, and must get a permit however long others keep it busy.
+        // A standing queue is shortened only where there are limits: here, the user of the queue limits its tickets.
         if self.limits.waiting == usize::MAX {
             return true;
         }

@@ -132,7 +132,7 @@ async fn refuse_logins(outside: &DatabaseConnection, pooler: &Pooler) {
         let mut connection = PgConnection::connect(&url).await?;
         connection.execute("SELECT 1").await.map(|_| ())
     };
-    // What comes before the failure waits until the next login.
+    // A session that is asked for before the login has failed waits for the next login.
     let is_refused = async || {
         let refused = timeout(Duration::from_millis(100), refused()).await;
         matches!(refused, Ok(Err(error)) if error.to_string().contains("server_login_retry"))
