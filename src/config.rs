@@ -26,6 +26,7 @@ use clientele_core::budget::AnswerSettings;
 use clientele_core::network::ListenAddress;
 use clientele_delivery::settings::NotificationSettings;
 use clientele_domain::audit::AuditSettings;
+use clientele_domain::changes::ChangeSettings;
 use clientele_domain::client::ClientSettings;
 use clientele_domain::idempotency::IdempotencySettings;
 use clientele_storage::db::DatabaseSettings;
@@ -64,6 +65,7 @@ pub struct Config {
     pub idempotency: IdempotencySettings,
     pub notifications: NotificationSettings,
     pub audit: AuditSettings,
+    pub changes: ChangeSettings,
     pub log: Log,
     pub telemetry: TelemetrySettings,
 }
@@ -88,6 +90,7 @@ impl Default for Config {
             idempotency: IdempotencySettings::default(),
             notifications: NotificationSettings::default(),
             audit: AuditSettings::default(),
+            changes: ChangeSettings::default(),
             log: Log::default(),
             telemetry: TelemetrySettings::default(),
         }

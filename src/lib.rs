@@ -6,8 +6,8 @@
 pub use clientele_core::{budget, deadline, error, flow, mail_address, network, problem, scalar, secret};
 pub use clientele_delivery as delivery;
 pub use clientele_domain::{
-    access, audit, caller, client, client_by, custom_field, definitions, enums, expiry, idempotency, message_guard,
-    notify, outbox_signal, removal, upsert,
+    access, audit, caller, changes, client, client_by, custom_field, definitions, enums, expiry, idempotency,
+    message_guard, notify, outbox_signal, removal, upsert,
 };
 pub use clientele_storage::{db, paging};
 pub use http_server as server;

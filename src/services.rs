@@ -4,6 +4,7 @@
 use clientele_domain::{
     access::{Accounts, Clock},
     audit::{AuditLog, AuditSettings},
+    changes::{ChangeFeed, ChangeSettings},
     client::{ClientSettings, Clients},
     custom_field::CustomFields,
     definitions::DefinitionsCache,
@@ -20,6 +21,7 @@ pub struct ServiceSettings {
     pub clients: ClientSettings,
     pub idempotency: IdempotencySettings,
     pub audit: AuditSettings,
+    pub changes: ChangeSettings,
     pub messages: MessageSettings,
     /// Measures the age of cached users and tokens.
     pub clock: Clock,
@@ -37,6 +39,7 @@ pub struct Services {
     pub suppressions: Suppressions,
     pub accounts: Accounts,
     pub audit: AuditLog,
+    pub changes: ChangeFeed,
 }
 
 impl Services {
@@ -45,6 +48,7 @@ impl Services {
             clients,
             idempotency,
             audit,
+            changes,
             messages,
             clock,
         } = settings;
@@ -63,6 +67,7 @@ impl Services {
             idempotency,
         );
         Self {
+            changes: ChangeFeed::new(db.clone(), definitions.clone(), changes),
             definitions,
             custom_fields: CustomFields::new(db.clone(), audit.clone()),
             templates: Templates::new(db.clone(), audit.clone(), clients.clone()),

@@ -45,11 +45,13 @@ pub const REFERENCE: [&str; 10] = [
 ];
 
 /// The tables that only the coordinator has. Nothing else refers to them.
-pub const LOCAL: [&str; 7] = [
+pub const LOCAL: [&str; 9] = [
     "api_token",
     "api_user",
     "audit_key",
+    "change_feed",
     "channel_rate",
+    "client_change",
     "client_search_fill",
     "seaql_migrations",
     "session",
@@ -57,6 +59,9 @@ pub const LOCAL: [&str; 7] = [
 
 /// A foreign key between tables that aren't distributed by the same value. The rows are deleted without it, too.
 pub const UNSUPPORTED_KEYS: [&str; 1] = ["provider_message_client_key_encoded_key_fkey"];
+
+/// A distributed table can't have a trigger: the change feed, which needs this one, isn't available then.
+const DROP_TRIGGER: &str = "DROP TRIGGER IF EXISTS audit_record_change ON audit_record";
 
 /// The tables that are distributed already.
 const DISTRIBUTED_TABLES: &str = "SELECT c.relname::text FROM pg_dist_partition p JOIN pg_class c ON c.oid = p.logicalrelid \
@@ -183,6 +188,9 @@ pub(crate) async fn script(connection: &impl ConnectionTrait) -> Result<Vec<Stri
         if !UNSUPPORTED_KEYS.contains(&&*name) {
             keys.push(format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition}"));
         }
+    }
+    if pending.iter().any(|(table, _)| *table == "audit_record") {
+        script.push(DROP_TRIGGER.to_owned());
     }
     script.extend(pending.iter().map(|(_, statement)| statement.clone()));
     // The rows were copied to the nodes. What is left here isn't read any more, and is personal data.

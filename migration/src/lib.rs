@@ -35,6 +35,7 @@ mod m20261130_delivery_policy;
 mod m20261130_receipts_permissions;
 mod m20261130_receipts_tables;
 mod m20261130_sessions;
+mod m20261201_change_feed;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -71,6 +72,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_delivery_policy::Migration),
             Box::new(m20261130_receipts_tables::Migration),
             Box::new(m20261130_receipts_permissions::Migration),
+            Box::new(m20261201_change_feed::Migration),
         ]
     }
 }

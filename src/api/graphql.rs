@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod changes;
 mod client_by;
 mod context;
 #[cfg(feature = "fuzzing")]
@@ -39,6 +40,7 @@ pub(super) use self::request::{refuse_caller, refused};
 use self::{
     accounts::{AccountMutation, AccountQuery},
     audit::AuditQuery,
+    changes::ChangesQuery,
     lifecycle::LifecycleMutation,
     load::Sources,
     mutation::Mutation,
@@ -81,6 +83,7 @@ pub fn router(
             .data(services.suppressions.clone())
             .data(services.accounts.clone())
             .data(services.audit.clone())
+            .data(services.changes.clone())
             .data(sign_in.clone())
             .data(metrics.clone())
     };
@@ -119,10 +122,17 @@ pub fn guarded_fields() -> BTreeMap<String, Permission> {
         .collect()
 }
 
-/// Reads clients, messages and definitions, the audit log, and users, their sessions and API tokens.
+/// Reads clients, messages and definitions, the audit log and the change feed, and users, their sessions and API tokens.
 #[derive(MergedObject)]
 #[graphql(name = "Query")]
-pub struct Queries(Query, AuditQuery, AccountQuery, SessionQuery, SuppressionQuery);
+pub struct Queries(
+    Query,
+    AuditQuery,
+    ChangesQuery,
+    AccountQuery,
+    SessionQuery,
+    SuppressionQuery,
+);
 
 /// Changes clients, messages and definitions, users, sessions and API tokens. Mutations of one request run in order,
 /// each in its own transaction: one that fails is null, with an error at its path, and doesn't undo or stop the others.
@@ -138,7 +148,14 @@ pub struct Mutations(
 );
 
 fn schema() -> SchemaBuilder<Queries, Mutations, EmptySubscription> {
-    let queries = Queries(Query, AuditQuery, AccountQuery, SessionQuery, SuppressionQuery);
+    let queries = Queries(
+        Query,
+        AuditQuery,
+        ChangesQuery,
+        AccountQuery,
+        SessionQuery,
+        SuppressionQuery,
+    );
     let mutations = Mutations(
         Mutation,
         LifecycleMutation,

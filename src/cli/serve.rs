@@ -51,7 +51,8 @@ pub(super) async fn serve(config: &Config, no_auth: bool, telemetry: &Telemetry)
         audit::warn_of_missing_key(config);
         services.db.start_replicas();
         // Removes data whose retention has ended, even if this process doesn't send messages.
-        let removal = expiry::keep_removing(services.db.clone(), Arc::new(store::now), stop.clone());
+        let changes = services.changes.clone();
+        let removal = expiry::keep_removing(services.db.clone(), changes, Arc::new(store::now), stop.clone());
         let removal = tokio::spawn(removal);
         let sending = config.notifications.worker;
         let worker =

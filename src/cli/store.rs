@@ -259,12 +259,13 @@ fn unusable(config: &Config, what_to_do: &str) -> Cause {
     Failure::new(format!("the database {} {what_to_do}", config.database_url)).into()
 }
 
-/// The domain as configured. The audit log starts with the first command that writes.
+/// The domain as configured. The audit log and the change feed start with the first command that writes.
 async fn services(database: Database, config: &Config, mode: OpenMode) -> Result<Services, Cause> {
     let settings = ServiceSettings {
         clients: config.clients.clone(),
         idempotency: config.idempotency,
         audit: config.audit.clone(),
+        changes: config.changes,
         messages: config.notifications.message_settings(),
         ..ServiceSettings::default()
     };
@@ -277,6 +278,8 @@ async fn services(database: Database, config: &Config, mode: OpenMode) -> Result
     if mode != OpenMode::Look {
         let begun = services.audit.start(now()).await;
         begun.map_err(|error| Cause::Database("write", error))?;
+        let prepared = services.changes.start().await;
+        prepared.map_err(|error| Cause::Database("write", error))?;
     }
     Ok(services)
 }

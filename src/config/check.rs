@@ -103,6 +103,7 @@ const RANGES: &[(&str, RangeInclusive<u64>)] = &[
     ("telemetry.timeout_seconds", 1..=MINUTE),
     // 30 days.
     ("idempotency.hours", 1..=720),
+    ("changes.retention_days", 1..=36_500),
 ];
 
 /// The values of a number that [`RANGES`] lists, as text.

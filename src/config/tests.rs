@@ -108,7 +108,7 @@ fn invalid_file_is_one_sentence_with_its_name() {
             "'postgres://ana:secret@db' = 1",
             "unknown setting `***` in FILE; known there: listen, database_url, shutdown_delay_seconds, \
              shutdown_timeout_seconds, http, answers, rate_limit, database, clients, legacy, graphql, cors, \
-             playground, authentication, idempotency, notifications, audit, log, telemetry",
+             playground, authentication, idempotency, notifications, audit, changes, log, telemetry",
         ),
         (
             "[clients]\nid_patern = '###'",

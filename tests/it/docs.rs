@@ -52,6 +52,7 @@ pages! {
     access: "docs/access.md",
     architecture: "docs/architecture.md",
     audit: "docs/audit.md",
+    changes: "docs/changes.md",
     client_states: "docs/client-states.md",
     custom_fields: "docs/custom-fields.md",
     graphql: "docs/graphql.md",
@@ -227,7 +228,7 @@ fn fits(expected: &str, found: &str) -> bool {
 
 /// The text with the kind of each word in place of the word, where it differs from run to run.
 fn mask(text: &str) -> String {
-    let is_end = |letter: char| !letter.is_ascii_alphanumeric() && !"-:.+".contains(letter);
+    let is_end = |letter: char| !letter.is_ascii_alphanumeric() && !"-:.+_".contains(letter);
     let mut masked = String::new();
     for part in text.split_inclusive(is_end) {
         let word = part.trim_end_matches(is_end);
@@ -243,6 +244,15 @@ fn kind(word: &str) -> Option<&'static str> {
     let form = form.replace(|letter: char| letter.is_ascii_uppercase(), "A");
     let is_hex = |word: &str| word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let is_time = form.starts_with("0000-00-00A00:00:00") && !word.contains("T00:00:00");
+    let mut parts = word.split('.');
+    let mut is_number = || {
+        parts
+            .next()
+            .is_some_and(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    if is_number() && is_number() && parts.next().is_some_and(|check| check.len() == 12) && parts.next().is_none() {
+        return Some("POSITION");
+    }
     match form.len() {
         9 if form == "AAA000000" => Some("CLIENT-ID"),
         24 if is_time && word.ends_with("+0000") => Some("LEGACY-TIME"),
@@ -297,6 +307,7 @@ fn request_paths_name_existing_functions() {
 
 #[test]
 fn masked_answers_differ_only_in_values_of_each_run() {
+    assert_eq!(mask("\"812.1.a1f0Zq3f-0B_\""), "\"POSITION\"");
     let answer = r#"{"id":"ABC123456","at":"2026-11-22T19:23:43+0000","key":"01a204b6e17070e2996235536f30e1a7"}"#;
     let same = r#"{"id":"XYZ000001","at":"2027-01-01T09:00:01+0000","key":"d9df8bc78a0234ccc934a845cd9df8bc"}"#;
     assert_eq!(mask(answer), mask(same));

@@ -12,6 +12,7 @@ mod access;
 mod architecture;
 mod audit;
 mod capacity;
+mod changes;
 mod cli;
 mod custom_fields;
 mod docs;

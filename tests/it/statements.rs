@@ -28,7 +28,8 @@ const VERSION: &str = "15";
 /// Statements of one client that need several shards, with … for any text, and why.
 const NOT_ROUTABLE: &[(&str, &str)] = &[
     ("INSERT INTO custom_field_claim (…", IN_JSON),
-    ("WITH w0 AS (INSERT INTO audit_record (…", IN_JSON),
+    ("WITH w0 AS (INSERT INTO client (…", IN_JSON),
+    ("WITH w0 AS (INSERT INTO audit_chain (…", IN_PARTS),
     (
         "DELETE FROM custom_field_claim WHERE client_key = $1 AND (field_key, value) IN (…",
         IN_JSON,
@@ -72,6 +73,7 @@ const NOT_ROUTABLE: &[(&str, &str)] = &[
     ("UPDATE idempotency_record SET outcome = …", OUTCOMES),
 ];
 const IN_JSON: &str = "the keys of the rows are within JSON";
+const IN_PARTS: &str = "a distributed database gets its parts one by one";
 const OF_LIST: &str = "a list of clients is read, here of one";
 const LOOKED_UP: &str = "the client id and the client are looked up together";
 const OUTCOMES: &str = "the outcomes of all requests about a client are erased";

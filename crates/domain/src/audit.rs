@@ -34,6 +34,7 @@ pub(crate) use record::column_name;
 pub use record::{Action, Chain, Change, Member, Members, Subject};
 pub use replay::MOST_VERSIONS;
 pub(crate) use replay::{Allowance, Direction, Records, Unreadable};
+pub(crate) use search::CONTENTS_SIZE;
 pub use search::{AuditFilter, LARGEST_CONTENTS};
 pub use transfer::{ChainPart, ExportedRecord};
 pub(crate) use transfer::{ChainParts, CheckedPart};
@@ -143,13 +144,27 @@ impl AuditLog {
         head: &Head,
         now: DateTime<Utc>,
     ) -> Result<Head> {
+        let (record, head) = self.next(transaction, caller, change, head, now).await?;
+        batch.insert::<audit_record::Entity>(&Vec::from_iter(&record))?;
+        Ok(head)
+    }
+
+    /// As [`append`](Self::append), but the calling function must write the record, if there is one. A client's must
+    /// come after the client's row, because SQLite adds it to the change feed with the branch of that row.
+    pub(crate) async fn next(
+        &self,
+        transaction: &Transaction,
+        caller: &Caller,
+        change: &Change<'_>,
+        head: &Head,
+        now: DateTime<Utc>,
+    ) -> Result<(Option<audit_record::Model>, Head)> {
         #[cfg(feature = "unrecorded")]
         if self.left_out {
-            return Ok(head.clone());
+            return Ok((None, head.clone()));
         }
         let (record, head) = self.seal(transaction, caller, change, head, now).await?;
-        batch.insert::<audit_record::Entity>(&[&record])?;
-        Ok(head)
+        Ok((Some(record), head))
     }
 
     /// Returns a record that the calling function must write, and the new end of its chain.
@@ -175,10 +190,10 @@ impl AuditLog {
         keys.seal_anew(rows, head)
     }
 
-    /// Erases the contents of all records of a client's chain, which ends at `head`, and appends a record of the
-    /// erasure with these members: contents that are missing without one are a finding. Callers and times of changes
-    /// stay, and the chain still verifies. Returns how many records had contents, and the new end. The calling function
-    /// must hold a lock on the present end and write the new one.
+    /// Erases the contents of all records of a client's chain, which ends at `head`. Callers and times of changes stay,
+    /// and the chain still verifies. Returns how many records had contents, a record of the erasure with these members,
+    /// and the new end. The calling function must hold a lock on the present end, and write the new one and the record:
+    /// contents that are missing without it are a finding.
     pub async fn erase(
         &self,
         transaction: &Transaction,
@@ -187,7 +202,7 @@ impl AuditLog {
         head: &Head,
         mut members: Vec<Member>,
         now: DateTime<Utc>,
-    ) -> Result<(u64, Head)> {
+    ) -> Result<(u64, Option<audit_record::Model>, Head)> {
         let sql = "UPDATE audit_record SET contents = NULL, salt = NULL WHERE chain = $1 AND contents IS NOT NULL";
         let erased = transaction.run(sql, [client_key.into()]).await?;
         let last = Some(head.count).filter(|count| *count > 0);
@@ -199,10 +214,8 @@ impl AuditLog {
             action: Action::Erased,
             members,
         };
-        let mut batch = transaction.batch();
-        let head = self.append(transaction, &mut batch, caller, &change, head, now).await?;
-        transaction.write(batch).await?;
-        Ok((erased, head))
+        let (record, head) = self.next(transaction, caller, &change, head, now).await?;
+        Ok((erased, record, head))
     }
 
     /// Adds the metrics of the audit log to a registry.

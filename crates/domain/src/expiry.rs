@@ -1,11 +1,11 @@
-//! Removes expired outcomes of requests and expired sessions, as they hold personal data and hashes of tokens.
+//! Removes expired outcomes of requests, expired sessions, and changes whose retention has ended.
 
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use tokio::{sync::watch, time::sleep};
 
-use crate::{access, idempotency};
+use crate::{access, changes::ChangeFeed, idempotency};
 use clientele_core::error::Result;
 use clientele_storage::db::{Database, REMOVAL_BATCH};
 
@@ -15,14 +15,15 @@ pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 /// The time between two removals.
 const EVERY: Duration = Duration::from_secs(600);
 
-/// Removes expired outcomes and sessions periodically, until `stop` is true. Any number of servers can do so on one
-/// database.
-pub async fn keep_removing(db: Database, clock: Clock, mut stop: watch::Receiver<bool>) {
+/// Removes expired outcomes, sessions and changes periodically, until `stop` is true. Any number of servers can do so on
+/// one database.
+pub async fn keep_removing(db: Database, changes: ChangeFeed, clock: Clock, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
         let now = clock();
         let removed = async {
             let outcomes = remove_expired_outcomes(&db, now).await?;
-            Ok(outcomes.max(remove_expired_sessions(&db, now).await?))
+            let sessions = remove_expired_sessions(&db, now).await?;
+            Ok(outcomes.max(sessions).max(changes.remove_expired(now).await?))
         };
         match removed.await {
             Ok(REMOVAL_BATCH) => continue,
@@ -30,7 +31,7 @@ pub async fn keep_removing(db: Database, clock: Clock, mut stop: watch::Receiver
             Err(error) if db.logs_outage_of(&error) => {}
             Err(error) => tracing::warn!(
                 error = error.kind(),
-                "expired idempotency records and sessions could not be removed"
+                "expired idempotency records, sessions and changes could not be removed"
             ),
         }
         tokio::select! {

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod audit;
 pub mod caller;
+pub mod changes;
 pub mod client;
 pub mod client_by;
 pub mod custom_field;

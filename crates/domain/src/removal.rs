@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use entity::{
-    Table, audit_chain, client, client_search, custom_field_claim, id_document_search, provider_message, suppression,
+    Table, audit_chain, audit_record, client, client_search, custom_field_claim, id_document_search, provider_message,
+    suppression,
 };
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +32,7 @@ use clientele_core::{
     problem::{ConcernedClients, Problem, ProblemCode},
     scalar::is_key,
 };
-use clientele_storage::db::{Batch, Step, Transaction, Work};
+use clientele_storage::db::{Step, Transaction, Work};
 
 /// Limit of the linking clients that a refusal names.
 const MOST_NAMED: usize = 3;
@@ -78,6 +79,15 @@ pub struct Removed {
     pub records: u64,
     /// True if everything was erased before, at that time, and nothing was added since. Nothing was written.
     pub was_erased: bool,
+}
+
+/// The end of the audit chain of a removed client, with the columns that the change feed needs.
+struct ChainEnd {
+    head: Head,
+    /// The number of versions before the first audit record.
+    earlier_versions: i64,
+    branch_key: Option<String>,
+    centre_key: Option<String>,
 }
 
 type Answer = Result<Removed, Vec<Problem>>;
@@ -191,7 +201,7 @@ impl Work for Removal<'_> {
                     Operation::Erase => self.lock_deleted(transaction).await?,
                 };
                 return match deleted {
-                    Some((key, head)) => self.erase_deleted(key, &head, transaction).await,
+                    Some((key, end)) => self.erase_deleted(key, end, transaction).await,
                     None => refused(self.unknown()),
                 };
             }
@@ -224,13 +234,19 @@ impl Work for Removal<'_> {
             records: 0,
             was_erased: false,
         };
+        let end = ChainEnd {
+            earlier_versions: i64::from(row.version) - head.count,
+            head,
+            branch_key: row.assigned_branch_key.clone(),
+            centre_key: row.assigned_centre_key.clone(),
+        };
         match self.operation {
             Operation::Delete => {
                 let members = ClientDiff::deletion(&client).members(&definitions);
-                self.record_deletion(removed, members, &head, &forgotten, transaction)
+                self.record_deletion(removed, members, end, &forgotten, transaction)
                     .await
             }
-            Operation::Erase => self.erase_traces(removed, &head, &forgotten, transaction).await,
+            Operation::Erase => self.erase_traces(removed, end, &forgotten, transaction).await,
         }
     }
 
@@ -255,15 +271,27 @@ impl Removal<'_> {
     }
 
     /// Locks the end of the audit chain of a client that was deleted. It has no branch and no centre any more.
-    async fn lock_deleted(&self, transaction: &Transaction) -> Result<Option<(String, Head)>> {
+    async fn lock_deleted(&self, transaction: &Transaction) -> Result<Option<(String, ChainEnd)>> {
         let key = match &self.input.by {
             ClientBy::EncodedKey(key) | ClientBy::Either(key) if is_key(key) && !self.caller.rights.are_limited() => {
                 key
             }
             _ => return Ok(None),
         };
-        let head = audit::end(transaction, Chain::Client(key)).await?;
-        Ok(head.map(|head| (key.clone(), head)))
+        let Some(head) = audit::end(transaction, Chain::Client(key)).await? else {
+            return Ok(None);
+        };
+        let sql = "SELECT earlier_versions, branch_key, centre_key FROM audit_chain WHERE chain = $1";
+        let row = transaction.one(sql, [key.into()]).await?;
+        let row = row.map(|row| row.try_get_many_by_index()).transpose()?;
+        let (earlier_versions, branch_key, centre_key): (i64, Option<String>, Option<String>) = row.unwrap_or_default();
+        let end = ChainEnd {
+            head,
+            earlier_versions,
+            branch_key,
+            centre_key,
+        };
+        Ok(Some((key.clone(), end)))
     }
 
     /// Returns the problem of a client that others link to, with those that the caller may view.
@@ -298,7 +326,7 @@ impl Removal<'_> {
         &self,
         removed: Removed,
         mut members: Vec<Member>,
-        head: &Head,
+        end: ChainEnd,
         forgotten: &[suppression::Model],
         transaction: &Transaction,
     ) -> Result<Step<Answer>> {
@@ -311,15 +339,20 @@ impl Removal<'_> {
             action: Action::Deleted,
             members,
         };
-        let mut batch = transaction.batch();
         let audit = &self.clients.audit;
-        let head = audit.append(transaction, &mut batch, self.caller, &change, head, self.now);
-        let head = head.await?;
-        self.finish(removed, head, forgotten, batch, transaction).await
+        let next = audit.next(transaction, self.caller, &change, &end.head, self.now);
+        let (record, head) = next.await?;
+        let end = ChainEnd { head, ..end };
+        self.finish(removed, &end, record, forgotten, transaction).await
     }
 
     /// Erases what is left of a client that was deleted.
-    async fn erase_deleted(&self, client_key: String, head: &Head, transaction: &Transaction) -> Result<Step<Answer>> {
+    async fn erase_deleted(
+        &self,
+        client_key: String,
+        end: ChainEnd,
+        transaction: &Transaction,
+    ) -> Result<Step<Answer>> {
         let removed = Removed {
             client_key,
             at: self.now,
@@ -332,7 +365,7 @@ impl Removal<'_> {
         let outcome = "SELECT 1 FROM idempotency_record WHERE client_key = $1 LIMIT 1";
         let outcome = transaction.one(outcome, [(&removed.client_key).into()]).await?;
         if outcome.is_none()
-            && let Some(at) = audit::erased_at(transaction, &removed.client_key, head).await?
+            && let Some(at) = audit::erased_at(transaction, &removed.client_key, &end.head).await?
         {
             return Ok(Step::Discard(Ok(Removed {
                 at,
@@ -340,7 +373,7 @@ impl Removal<'_> {
                 ..removed
             })));
         }
-        self.erase_traces(removed, head, &[], transaction).await
+        self.erase_traces(removed, end, &[], transaction).await
     }
 
     /// Erases the contents of the audit records, and the stored outcomes of requests about the client with their
@@ -349,34 +382,43 @@ impl Removal<'_> {
     async fn erase_traces(
         &self,
         removed: Removed,
-        head: &Head,
+        end: ChainEnd,
         forgotten: &[suppression::Model],
         transaction: &Transaction,
     ) -> Result<Step<Answer>> {
         let (audit, key) = (&self.clients.audit, &removed.client_key);
         let members = removed.message_members();
-        let erased = audit.erase(transaction, self.caller, key, head, members, self.now);
-        let (records, head) = erased.await?;
+        let erased = audit.erase(transaction, self.caller, key, &end.head, members, self.now);
+        let (records, record, head) = erased.await?;
         idempotency::erase(key, transaction).await?;
         let removed = Removed { records, ..removed };
-        let batch = transaction.batch();
-        self.finish(removed, head, forgotten, batch, transaction).await
+        let end = ChainEnd { head, ..end };
+        self.finish(removed, &end, record, forgotten, transaction).await
     }
 
-    /// Writes the batch with the end of the audit chain, which no longer has a client's row, and the outcome.
+    /// Writes the end of the audit chain, which no longer has a client's row, its last record and the outcome.
     async fn finish(
         &self,
         removed: Removed,
-        head: Head,
+        end: &ChainEnd,
+        record: Option<audit_record::Model>,
         forgotten: &[suppression::Model],
-        mut batch: Batch,
         transaction: &Transaction,
     ) -> Result<Step<Answer>> {
-        batch.put::<audit_chain::Entity>(&[&audit_chain::Model {
+        let mut batch = transaction.batch();
+        let row = audit_chain::Model {
             chain: removed.client_key.clone(),
-            head: head.seal,
-            count: head.count,
-        }])?;
+            head: end.head.seal.clone(),
+            count: end.head.count,
+        };
+        let of_feed = [
+            ("earlier_versions", end.earlier_versions.into()),
+            ("branch_key", end.branch_key.clone().into()),
+            ("centre_key", end.centre_key.clone().into()),
+        ];
+        // Before the record, which SQLite adds to the change feed with these columns.
+        batch.put_one::<audit_chain::Entity, 3>(&row, of_feed);
+        batch.insert::<audit_record::Entity>(&Vec::from_iter(&record))?;
         if let Some(entry) = &self.entry {
             let outcome = serde_json::to_string(&removed).map_err(Error::internal)?;
             match (self.operation, &self.input.by) {

@@ -20,7 +20,7 @@ mod target;
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use chrono::{DateTime, SubsecRound, Utc};
-use entity::{Table, client, message, raised_message};
+use entity::{Table, audit_record, client, message, raised_message};
 use sea_orm::Value;
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ pub use merge::{MOST_LINKS, MOST_MEMBERS, MOST_MERGED, MergeClients, MergeMode, 
 pub use state::{ChangeClientState, LONGEST_REASON};
 pub use target::NAMED;
 pub(crate) use {
-    diff::ClientDiff,
+    diff::{ClientDiff, recorded_members},
     many::size_as_json,
     merge::links_to,
     target::{unknown_client, version_conflict},
@@ -380,14 +380,14 @@ impl Upsert<'_> {
             };
             let audit = &self.clients.audit;
             let head = head.unwrap_or_default();
-            let head = audit.append(transaction, &mut batch, self.caller, &change, &head, self.now);
-            let head = head.await?;
+            let (record, head) = audit.next(transaction, self.caller, &change, &head, self.now).await?;
             match &before {
                 Some(before) => batch.put_over::<client::Entity, 2>(&before.client, &row, head_columns(&head)),
                 None => batch.put_one::<client::Entity, 2>(&row, head_columns(&head)),
             }
             diff.write(&row.encoded_key, &mut batch)?;
             SearchRows::write_changes(before.as_ref(), &after, &mut batch)?;
+            batch.insert::<audit_record::Entity>(&Vec::from_iter(&record))?;
         }
         let mut client = Aggregate { client: row, ..after };
         let before = before.map(|before| client.complete_from(before));

@@ -134,6 +134,11 @@ impl Database {
         &self.reader
     }
 
+    /// Makes all further reads of the current request read from the primary.
+    pub fn read_from_primary(&self) {
+        replicas::read_from_primary();
+    }
+
     /// Starts to check the replicas and to send the reads of requests there.
     pub fn start_replicas(&self) {
         if let Some(replicas) = &self.reader.replicas {

@@ -72,6 +72,8 @@ pub struct Level<'p> {
     pub merged: Vec<&'p Selection>,
     /// The selections of the recipients of these messages.
     pub recipients: Vec<&'p Selection>,
+    /// The selections of the clients of these changes.
+    pub changed: Vec<&'p Selection>,
     /// The selections of the messages in pages of these clients' messages.
     messages: Vec<&'p Selection>,
     /// The pages of these clients' messages, and the parts of each that any level needs.
@@ -99,6 +101,14 @@ impl<'p> LoadPlan<'p> {
     pub fn of_links(linked: Vec<&'p Selection>) -> Result<Self, GraphqlError> {
         Self::from(Level {
             linked,
+            ..Level::default()
+        })
+    }
+
+    /// Around changes with these clients.
+    pub fn of_changes(changed: Vec<&'p Selection>) -> Result<Self, GraphqlError> {
+        Self::from(Level {
+            changed,
             ..Level::default()
         })
     }
@@ -146,6 +156,7 @@ impl<'p> Level<'p> {
             linked: linked.map(|field| &field.selection).collect(),
             merged: merged.map(|field| &field.selection).collect(),
             recipients: recipients.map(|field| &field.selection).collect(),
+            changed: Vec::new(),
             messages: fields.iter().flat_map(|field| selected(&field.selection)).collect(),
             pages,
             histories,
@@ -162,13 +173,14 @@ impl<'p> Level<'p> {
     /// The selections of the clients on the next level.
     fn clients(&self) -> impl Iterator<Item = &'p Selection> {
         let clients = self.linked.iter().chain(&self.merged);
-        clients.chain(&self.recipients).copied()
+        clients.chain(&self.recipients).chain(&self.changed).copied()
     }
 
     fn is_empty(&self) -> bool {
         self.linked.is_empty()
             && self.merged.is_empty()
             && self.recipients.is_empty()
+            && self.changed.is_empty()
             && self.pages.is_empty()
             && self.histories.is_empty()
             && !self.content

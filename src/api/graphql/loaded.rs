@@ -111,6 +111,20 @@ impl LoadedData {
         Self::load(rows, load_plan, None, loaders, caller).await
     }
 
+    /// Loads the clients with these keys, and the data around them.
+    pub async fn around_changes<'a>(
+        client_keys: impl IntoIterator<Item = &'a str>,
+        load_plan: &LoadPlan<'_>,
+        loaders: &Loaders,
+        caller: &Caller,
+    ) -> async_graphql::Result<Self> {
+        let rows = Rows {
+            changed: client_keys.into_iter().collect(),
+            ..Rows::default()
+        };
+        Self::load(rows, load_plan, None, loaders, caller).await
+    }
+
     async fn load(
         mut rows: Rows<'_>,
         load_plan: &LoadPlan<'_>,
@@ -142,7 +156,7 @@ impl LoadedData {
         })
     }
 
-    /// A linked client, the one that another was merged into, or the recipient of a message.
+    /// A linked or changed client, the one that another was merged into, or the recipient of a message.
     pub fn client(&self, key: &str) -> Option<(&Aggregate, &Self)> {
         self.found.clients.get(key).map(|client| (&**client, self))
     }
@@ -169,6 +183,8 @@ struct Rows<'a> {
     /// With the definitions that they were read with, if other rows were read with others.
     clients: Vec<(&'a Aggregate, Option<&'a Definitions>)>,
     messages: Vec<&'a message::Model>,
+    /// The keys of changed clients.
+    changed: Vec<&'a str>,
     loaded_clients: Vec<Arc<Aggregate>>,
     loaded_pages: Vec<Arc<MessagePage>>,
 }
@@ -234,6 +250,9 @@ impl Loading<'_> {
         }
         if !level.recipients.is_empty() {
             keys.extend(rows.messages().map(|message| message.client_key.clone()));
+        }
+        if !level.changed.is_empty() {
+            keys.extend(rows.changed.iter().map(|key| (*key).to_owned()));
         }
         keys
     }

@@ -135,6 +135,7 @@ macro_rules! kind {
 }
 
 pub mod audit;
+pub mod change;
 pub mod client;
 pub mod connection;
 pub mod custom_field;

@@ -8,13 +8,15 @@ use graphql_server::{Link, Prices, RootField};
 
 use super::{
     load_plan::{ROWS, TOTAL},
-    page::{DEFAULT_PAGE, LARGEST_PAGE},
+    page::DEFAULT_PAGE,
 };
+use clientele_domain::changes;
 
 /// The prices of the schema's fields.
 pub const PRICES: Prices = Prices {
     default_page: DEFAULT_PAGE as usize,
-    largest_page: LARGEST_PAGE as usize,
+    // A larger page of another list is refused.
+    largest_page: changes::LARGEST_PAGE as usize,
     inputs: &["ids", "clients"],
     entries: ROWS,
     total: TOTAL,
@@ -125,6 +127,9 @@ pub fn indexed_members_of_clients() -> impl Iterator<Item = &'static str> {
 fn of_root(field: &RootField<'_>) -> usize {
     if matches!(field.name, "clientAt" | "clientDifference") {
         return REPLAY;
+    }
+    if field.name == "clientChanges" && !field.filter.is_empty() {
+        return changes::EXAMINED as usize;
     }
     let Some(list) = LISTS.iter().find(|list| list.field == field.name) else {
         return 0;

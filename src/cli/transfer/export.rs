@@ -56,7 +56,11 @@ pub(super) async fn write(services: &Services, output: &mut Output) -> Result<u6
     let mut snapshot = snapshot.map_err(failed)?;
     let definitions = snapshot.definitions().clone();
     let at = DateTime::text(&store::now());
-    output.line(&json!({ "format": FORMAT, "version": VERSION, "stored": true, "exportedAt": at }).to_string())?;
+    let mut header = json!({ "format": FORMAT, "version": VERSION, "stored": true, "exportedAt": at });
+    if let Some(position) = snapshot.position() {
+        header["position"] = position.to_string().into();
+    }
+    output.line(&header.to_string())?;
     for definition in definitions::lines(&definitions)? {
         output.line(&definition.to_string())?;
     }

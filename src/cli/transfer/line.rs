@@ -30,7 +30,7 @@ const PLACES: [&str; 3] = ["client_key", "position", "client_role_key"];
 const DEGREES: [&str; 2] = ["latitude", "longitude"];
 const LISTS: [&str; 3] = ["addresses", "idDocuments", "customInformation"];
 /// The members of the first line.
-const HEADER: [&str; 4] = ["format", "version", "stored", "exportedAt"];
+const HEADER: [&str; 5] = ["format", "version", "stored", "exportedAt", "position"];
 /// The members of `end` in the last line.
 const END: [&str; 2] = ["clients", "removedClients"];
 /// The only spelling of the character U+0000 in JSON.
@@ -160,6 +160,8 @@ impl Header {
             Some("stored in the first line must be true or false".to_owned())
         } else if line.get("exportedAt").is_some_and(|at| !is_time(at)) {
             Some("exportedAt in the first line must be a time such as 2026-01-31T09:30:00Z".to_owned())
+        } else if line.get("position").is_some_and(|position| !position.is_string()) {
+            Some("position in the first line must be a text".to_owned())
         } else {
             None
         };

@@ -74,6 +74,9 @@ impl<'a> Twin<'a> {
         let mut variables = self.variables.clone();
         let members = variables.as_object_mut().expect("an object");
         members.retain(|name, _| document.contains(&format!("${name}:")));
+        if document.contains("clientChanges") {
+            self.server.wait_for_changes().await;
+        }
         self.server.as_caller(rights).graphql(document, variables).await
     }
 

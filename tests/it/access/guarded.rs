@@ -27,6 +27,12 @@ const GUARDED: &[Guarded] = &[
         || json!(["client", "history"]),
     ),
     (
+        "ClientChange.record",
+        Audit,
+        "{ clientChanges(first: 1) { nodes { record { id } } } }",
+        || json!(["clientChanges", "nodes", 0, "record"]),
+    ),
+    (
         "Client.messages",
         ViewMessages,
         "{ client(by: { clientId: \"ana\" }) { messages { totalCount } } }",
@@ -112,6 +118,7 @@ async fn every_guarded_field_is_null_without_its_permission(server: &TestServer)
         let path = path();
         let ask = async |rights: Rights| {
             server.write(FAILED).await.expect("it can be stored");
+            server.wait_for_changes().await;
             server.as_caller(&rights).graphql(document, variables.clone()).await
         };
 

@@ -58,6 +58,11 @@ pub(super) const FIELDS: &[Field] = &[
         "{ suppressions { totalCount nodes { recipient } } }",
         &[ViewMessages],
     ),
+    (
+        "Query.clientChanges",
+        "{ clientChanges(after: \"0.0.\") { nodes { kind clientKey client { clientId } } hasMore } }",
+        &[ViewClient],
+    ),
     ("Query.auditLog", "{ auditLog { totalCount nodes { id } } }", &[Audit]),
     (
         "Query.customFieldSets",

@@ -3,7 +3,7 @@
 use std::{
     future::pending,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clientele::{
@@ -272,6 +272,29 @@ impl TestServer {
     /// Runs an SQL statement directly.
     pub async fn write(&self, sql: &str) -> Result<()> {
         self.services.db.write(&Raw(sql)).await?
+    }
+
+    /// Returns when the change feed has all changes that are committed. On PostgreSQL, transactions of other tests hold
+    /// it back, too.
+    pub async fn wait_for_changes(&self) {
+        if self.backend == Backend::Sqlite {
+            return;
+        }
+        let sql = "SELECT count(*) FROM client_change, change_feed \
+            WHERE ordinal >= shift + pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
+        let begun = Instant::now();
+        loop {
+            let row = self.services.db.read().one(sql, []).await.expect("an answer");
+            let waiting: i64 = row.expect("a row").try_get_by_index(0).expect("a number");
+            if waiting == 0 {
+                return;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "{waiting} changes are held back"
+            );
+            tokio::task::yield_now().await;
+        }
     }
 
     /// The statements that were run since the last call.

@@ -114,7 +114,8 @@ async fn only_expired_records_are_removed_in_batches(server: &TestServer) {
         stop.send_replace(clock_reads.fetch_add(1, Relaxed) == 1);
         std::time::SystemTime::now().into()
     };
-    keep_removing(server.services.db.clone(), Arc::new(clock), stopped).await;
+    let services = server.services.clone();
+    keep_removing(services.db, services.changes, Arc::new(clock), stopped).await;
     assert_eq!(counts(server).await, [1, 0, 1]);
 
     let removals: Vec<String> = server

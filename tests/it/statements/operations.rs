@@ -328,6 +328,10 @@ async fn queries(run: &mut Run<'_>, key: &str) {
     ask(run, "auditLog: a page", PAGE, document).await;
     let document = "query($key: String!) { auditLog(filter: { client: { encodedKey: $key } }) { nodes { id } } }";
     ask(run, "auditLog: of a client", ONE, document).await;
+    let document = "{ clientChanges { nodes { version client { clientId } } end } }";
+    ask(run, "clientChanges: the oldest", PAGE, document).await;
+    let document = "{ clientChanges(after: \"0.0.\") { nodes { version } position } }";
+    ask(run, "clientChanges: after a position", PAGE, document).await;
     let document = "{ suppressions(filter: { channel: EMAIL }) { totalCount nodes { recipient } } }";
     ask(run, "suppressions", PAGE, document).await;
 }

@@ -100,7 +100,7 @@ fn split(sql: &str, begins: impl Fn(&str) -> bool) -> Vec<&str> {
             _ if is_literal => {}
             '(' => depth += 1,
             ')' => depth -= 1,
-            ' ' | ',' if depth == 0 && at > start && begins(&sql[at..]) => {
+            ' ' | ',' if depth == 0 && at > start && begins(&sql[at..]) && !is_within_clause(sql, start, at) => {
                 parts.push(&sql[start..at]);
                 start = at;
             }
@@ -109,6 +109,15 @@ fn split(sql: &str, begins: impl Fn(&str) -> bool) -> Vec<&str> {
     }
     parts.push(&sql[start..]);
     parts
+}
+
+/// True if `at` is between two words of the clause that begins at `start`.
+fn is_within_clause(sql: &str, start: usize, at: usize) -> bool {
+    let is_before_end = |clause: &&&str| at <= start + clause.len();
+    CLAUSES
+        .iter()
+        .filter(is_before_end)
+        .any(|clause| starts(&sql[start..], clause))
 }
 
 /// True if the text after a blank is this clause.

@@ -36,7 +36,7 @@ pub const LARGEST_CONTENTS: i64 = 8 << 20;
 const LONGEST_SCAN: TimeDelta = TimeDelta::days(31);
 
 /// The bytes of a record's contents.
-pub(super) const SIZE: &str = "CAST(coalesce(octet_length(a.contents), 0) AS BIGINT)";
+pub(crate) const CONTENTS_SIZE: &str = "CAST(coalesce(octet_length(a.contents), 0) AS BIGINT)";
 
 /// The bytes if contents aren't read.
 const NOTHING: &str = "CAST(0 AS BIGINT)";
@@ -234,7 +234,7 @@ fn limit(conditions: &mut Conditions, rights: &Rights, share: Share) {
 
 /// The bytes of contents of the records that a statement reads, found without reading the contents.
 fn contents_size(clauses: &str) -> String {
-    format!("(SELECT CAST(sum({SIZE}) AS BIGINT) FROM (SELECT a.contents FROM audit_record a {clauses}) a)")
+    format!("(SELECT CAST(sum({CONTENTS_SIZE}) AS BIGINT) FROM (SELECT a.contents FROM audit_record a {clauses}) a)")
 }
 
 /// A record as JSON. Contents are included only if the bytes of all contents are known and below the limit.

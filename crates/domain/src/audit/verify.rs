@@ -270,7 +270,7 @@ impl<C: ConnectionTrait> ChainReader<'_, C> {
             values.push(last.into());
             " AND a.chain <= $3"
         });
-        let size = search::SIZE;
+        let size = search::CONTENTS_SIZE;
         let sql = format!(
             "SELECT a.chain, a.position, {size} FROM audit_record a WHERE (a.chain, a.position) > ($1, $2){until} \
              ORDER BY a.chain, a.position LIMIT {BATCH}"

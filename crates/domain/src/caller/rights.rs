@@ -183,6 +183,14 @@ impl Rights {
         self.view_sets == Sets::All || self.edits_all()
     }
 
+    /// Returns true if these rights show the values of some sets.
+    pub fn views_any(&self) -> bool {
+        [&self.view_sets, &self.edit_sets].into_iter().any(|sets| match sets {
+            Sets::All => true,
+            Sets::These(ids) => !ids.is_empty(),
+        })
+    }
+
     /// Returns true if these rights allow changing the values of every set.
     pub fn edits_all(&self) -> bool {
         self.edit_sets == Sets::All

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     audit::{ChainPart, ChainParts},
     caller::{Caller, Permission, Rights},
+    changes::{self, Position},
     definitions::{self, Definitions},
 };
 use clientele_core::error::{Error, Result};
@@ -22,6 +23,7 @@ const PAGE: usize = 100;
 pub struct ClientSnapshot {
     transaction: Transaction,
     definitions: Arc<Definitions>,
+    position: Option<Position>,
     /// The key of the last client that was read; none after the last page.
     after: Option<String>,
     /// The next clients.
@@ -61,7 +63,12 @@ impl Clients {
         }
         let transaction = self.db.snapshot().await?;
         let version = definitions::version(&transaction).await?;
+        let position = match transaction.distributed {
+            true => None,
+            false => Some(changes::end(&transaction).await?),
+        };
         Ok(ClientSnapshot {
+            position,
             definitions: self.definitions.at(version, &transaction).await?,
             transaction,
             after: Some(String::new()),
@@ -77,6 +84,12 @@ impl Clients {
 impl ClientSnapshot {
     pub fn definitions(&self) -> &Arc<Definitions> {
         &self.definitions
+    }
+
+    /// The position in the change feed: the snapshot has all changes before it, and can have some after it. None on a
+    /// distributed database, which has no feed.
+    pub fn position(&self) -> Option<&Position> {
+        self.position.as_ref()
     }
 
     /// Returns true if there is no client.

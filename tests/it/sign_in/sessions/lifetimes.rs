@@ -128,6 +128,7 @@ async fn expired_sessions_are_removed(server: &TestServer) {
         stop.send_replace(true);
         at(7_200)
     };
-    keep_removing(server.services.db.clone(), Arc::new(clock), stopped).await;
+    let services = server.services.clone();
+    keep_removing(services.db, services.changes, Arc::new(clock), stopped).await;
     assert_eq!(server.snapshot().await.rows("session").len(), 0);
 }

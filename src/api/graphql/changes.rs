@@ -1,0 +1,133 @@
+//! The root field that reads the change feed.
+
+use std::collections::BTreeSet;
+
+use async_graphql::{Context, InputObject, Object as Root, PathSegment, Result};
+
+use super::{
+    context::{Answer, caller, loaders, selection},
+    load_plan::LoadPlan,
+    loaded::LoadedData,
+    objects::change::{ChangesRow, ClientChanges},
+    page::{DEFAULT_PAGE, LARGEST_PAGE as MOST_KEYS, of_argument},
+};
+use clientele_core::{
+    path,
+    problem::{Problem, ProblemCode},
+};
+use clientele_domain::{
+    caller::{Limit, Rights},
+    changes::{ChangeFeed, ChangeFilter, ChangeKind, ChangesRefused, LARGEST_PAGE, Position},
+};
+use graphql_server::{Code, GraphqlError, object::RawObject};
+
+/// Limits the change feed: all given fields must match. Removals (DELETED, ERASED, LEFT) pass `members`.
+#[derive(InputObject, Default)]
+pub struct ClientChangeFilter {
+    /// Changes of these clients, by their keys: at most 500.
+    client_keys: Option<Vec<String>>,
+    /// Changes of these kinds.
+    kinds: Option<Vec<ChangeKind>>,
+    /// Changes of one of these members, which are names of fields of `Client`, such as `lastName`, `addresses` or
+    /// `customInformation`.
+    members: Option<Vec<String>>,
+    /// Changes of clients of this branch, by its key. The change that moves a client out of it has the kind LEFT.
+    assigned_branch_key: Option<String>,
+    /// Changes of clients of this centre, by its key. The change that moves a client out of it has the kind LEFT.
+    assigned_centre_key: Option<String>,
+}
+
+impl ClientChangeFilter {
+    fn read(self, rights: &Rights) -> Result<ChangeFilter, Problem> {
+        if self
+            .client_keys
+            .as_ref()
+            .is_some_and(|keys| keys.len() > MOST_KEYS as usize)
+        {
+            let message = format!("At most {MOST_KEYS} keys can be given. Send several requests.");
+            return Err(Problem::new(
+                ProblemCode::TooMany,
+                path!["filter", "clientKeys"],
+                message,
+            ));
+        }
+        let only = |key: Option<String>| key.map_or(Limit::None, |key| Limit::To(BTreeSet::from([key])));
+        let filter = ChangeFilter {
+            clients: self.client_keys.map(BTreeSet::from_iter),
+            kinds: self.kinds,
+            members: self.members.map(BTreeSet::from_iter),
+            branches: only(self.assigned_branch_key),
+            centres: only(self.assigned_centre_key),
+        };
+        filter.check(rights)?;
+        Ok(filter)
+    }
+}
+
+/// Reads the change feed.
+#[derive(Default)]
+pub struct ChangesQuery;
+
+/// Reads the change feed.
+#[Root]
+impl ChangesQuery {
+    /// The committed changes of clients, in an order in which none ever appears before a position that was served.
+    /// Start from the position of an export, or from `end`. Requires VIEW_CLIENT.
+    async fn client_changes(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Only changes after this position. Without it, the oldest changes that are available.")]
+        after: Option<String>,
+        #[graphql(desc = "Number of changes: 50 by default, at most 1,000.")] first: Option<i32>,
+        #[graphql(desc = "Only changes that match; all changes by default.")] filter: Option<ClientChangeFilter>,
+    ) -> Result<Answer<ClientChanges>> {
+        let first = match first.map(u32::try_from) {
+            None => DEFAULT_PAGE,
+            Some(Ok(first)) if first <= LARGEST_PAGE => first,
+            Some(_) => {
+                let message = format!("`first` must be from 0 to {LARGEST_PAGE}.");
+                return Err(GraphqlError::new(Code::BadUserInput, message)
+                    .of_input(argument("first"))
+                    .into());
+            }
+        };
+        let after = after.map(|text| Position::parse(&text).ok_or(ChangesRefused::Malformed));
+        let after = after.transpose().map_err(refused)?;
+        let caller = caller(context)?;
+        let filter = filter.unwrap_or_default().read(&caller.rights);
+        let filter = filter.map_err(|problem| of_argument("", &problem))?;
+        let selection = selection::<ClientChanges>(context)?;
+        let clients = selection
+            .below("nodes")
+            .flat_map(|change| change.selection.below("client"));
+        let load_plan = LoadPlan::of_changes(clients.map(|field| &field.selection).collect())?;
+        let feed = context.data::<ChangeFeed>()?;
+        let page = feed.page(caller, after.as_ref(), first, &filter).await?;
+        let page = page.map_err(refused)?;
+        let end = match selection.selects("end") {
+            true => Some(feed.end(caller).await?.map_err(refused)?),
+            false => None,
+        };
+        let keys = page.changes.iter().map(|change| &*change.client_key);
+        let loaded = LoadedData::around_changes(keys, &load_plan, loaders(context)?, caller).await?;
+        let row = ChangesRow {
+            page: &page,
+            end: end.as_ref(),
+            loaded: &loaded,
+        };
+        RawObject::object(context, row, &selection).map(Some)
+    }
+}
+
+fn argument(name: &str) -> Vec<PathSegment> {
+    vec![PathSegment::Field(name.to_owned())]
+}
+
+fn refused(refused: ChangesRefused) -> GraphqlError {
+    let code = match refused {
+        ChangesRefused::Malformed => Code::BadUserInput,
+        ChangesRefused::Unknown | ChangesRefused::Expired => Code::Gone,
+        ChangesRefused::Distributed => return GraphqlError::new(Code::BadRequest, refused.to_string()),
+    };
+    GraphqlError::new(code, format!("`after`: {refused}")).of_input(argument("after"))
+}
