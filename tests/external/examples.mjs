@@ -54,14 +54,15 @@ async function web() {
   }
 }
 
-// The last `text` block of a README; … stands for any text.
-async function shownOutput(example) {
+// The `text` blocks of a README; … stands for any text.
+async function shownOutputs(example) {
   const readme = await readFile(join(examples, example, 'README.md'), 'utf8');
-  const blocks = [...readme.matchAll(/^```text\n(.*?)^```$/gms)];
-  return blocks.at(-1)[1];
+  return [...readme.matchAll(/^```text\n(.*?)^```$/gms)].map((block) => block[1]);
 }
 
-async function script(example, [command, ...args], settings = [], complaint = /^$/) {
+// Runs commands against a server. Each must print what the block of the README with its number shows. A command is made
+// from the server, and may complain only in this form.
+async function script(example, commands, settings = []) {
   const server = await startServer(program, ...settings);
   try {
     const env = {
@@ -70,12 +71,16 @@ async function script(example, [command, ...args], settings = [], complaint = /^
       API_TOKEN: server.createToken('examples', 'VIEW_CLIENT,CREATE_CLIENT,EDIT_CLIENT'),
     };
     const options = { cwd: join(examples, example), env, encoding: 'utf8', timeout: 60_000 };
-    const { status, stdout: printed, stderr } = spawnSync(command, args, options);
-    if (status !== 0 || !complaint.test(stderr)) throw new Error(`examples/${example}: exit ${status}\n${stderr}`);
-    const shown = await shownOutput(example);
-    const form = shown.split('…').map((text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('[^\\n]*');
-    if (!new RegExp(`^${form}$`).test(printed)) {
-      throw new Error(`examples/${example} printed:\n${printed}\ninstead of, as in its README:\n${shown}`);
+    const outputs = await shownOutputs(example);
+    for (const { block, run, complaint = /^$/ } of commands) {
+      const [command, ...args] = run(server);
+      const { status, stdout: printed, stderr } = spawnSync(command, args, options);
+      if (status !== 0 || !complaint.test(stderr)) throw new Error(`examples/${example}: exit ${status}\n${stderr}`);
+      const shown = outputs[block];
+      const form = shown.split('…').map((text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('[^\\n]*');
+      if (!new RegExp(`^${form}$`).test(printed)) {
+        throw new Error(`examples/${example} printed:\n${printed}\ninstead of, as in its README:\n${shown}`);
+      }
     }
     if (!(await server.stop())) throw new Error('the server did not stop as it should');
     console.log(`${example}: printed what its README shows`);
@@ -86,13 +91,20 @@ async function script(example, [command, ...args], settings = [], complaint = /^
 
 const suites = {
   web,
-  typescript: () => script('typescript', ['node', 'dist/main.js']),
-  // More requests than the server accepts at once, so that the program must wait as Retry-After says.
+  typescript: () => script('typescript', [{ block: 0, run: () => ['node', 'dist/main.js'] }]),
   python: () => {
+    const copy = (server) => join(server.folder, 'copy.db');
+    const begin = (server) => ['python3', 'mirror.py', copy(server), server.exportClients()];
+    // More requests than the server accepts at once, so that the programs must wait as Retry-After says.
     const complaint = /^(RATE_LIMITED: next attempt in 1 s\n)+$/;
-    return script('python', ['python3', 'main.py'], ['rate_limit.per_second=1', 'rate_limit.burst=1'], complaint);
+    const commands = [
+      { block: 1, run: begin },
+      { block: 0, run: () => ['python3', 'main.py'], complaint },
+      { block: 2, run: (server) => ['python3', 'mirror.py', copy(server)], complaint: /^(RATE_LIMITED.*\n)?$/ },
+    ];
+    return script('python', commands, ['rate_limit.per_second=1', 'rate_limit.burst=1']);
   },
-  curl: () => script('curl', ['./run']),
+  curl: () => script('curl', [{ block: 0, run: () => ['./run'] }]),
 };
 for (const [example, run] of Object.entries(suites)) {
   if (chosen.length === 0 || chosen.includes(example)) await run();

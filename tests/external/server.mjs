@@ -50,6 +50,12 @@ export async function startServer(program, ...settings) {
       const sessions = command(['session', 'list', '--user', user]).split('\n').filter(Boolean);
       for (const session of sessions) command(['session', 'revoke', session.split(' ')[0]]);
     },
+    // Returns the path of the file.
+    exportClients() {
+      const file = join(folder, 'clients.ndjson');
+      command(['export', file]);
+      return file;
+    },
     seed: (clients) => command(['seed', '--clients', `${clients}`]),
     // True if it ended as it should.
     async stop() {
