@@ -26,6 +26,8 @@ export default [
             'Viewer',
             // Parts of a record or of a computed answer.
             'AuditCaller', 'AuditChange', 'ClientDifference', 'MessagePreview',
+            // A page of the change feed, and what is identified by its position there.
+            'ClientChanges', 'ClientChange', 'ChangedMember',
             // Parts of a definition, which are replaced together with it.
             'CustomFieldOption', 'CustomFieldRole', 'MessageTemplateVariant',
           ],
