@@ -12,6 +12,7 @@
 
 mod change;
 mod filter;
+mod kind;
 mod position;
 mod read;
 mod removal;
@@ -24,11 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use self::read::ChangeBatch;
 pub(crate) use self::read::end;
-pub use self::{
-    change::{ChangeKind, ClientChange},
-    filter::ChangeFilter,
-    position::Position,
-};
+pub use self::{change::ClientChange, filter::ChangeFilter, kind::ChangeKind, position::Position};
 use crate::{
     caller::{Caller, Permission, Rights},
     definitions::{Definitions, DefinitionsCache},

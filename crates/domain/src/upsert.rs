@@ -36,7 +36,7 @@ pub use merge::{MOST_LINKS, MOST_MEMBERS, MOST_MERGED, MergeClients, MergeMode, 
 pub use state::{ChangeClientState, LONGEST_REASON};
 pub use target::NAMED;
 pub(crate) use {
-    diff::{ClientDiff, recorded_members},
+    diff::ClientDiff,
     many::size_as_json,
     merge::links_to,
     target::{unknown_client, version_conflict},

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    ChangeFilter, Position,
+    ChangeFilter, ChangeKind, Position,
     filter::{BRANCH, CENTRE},
     read::{Assignment, StoredChange},
 };
@@ -11,28 +11,6 @@ use crate::{
     audit::{Action, DefinedFields, Record, Shown},
     caller::{Limit, Rights},
 };
-use clientele_core::text_enum;
-
-text_enum! {
-    /// The kind of a client's change.
-    #[graphql(name = "ClientChangeKind")]
-    ChangeKind {
-        /// The client was created.
-        Created = "CREATED",
-        /// The client was changed, but not its state.
-        Changed = "CHANGED",
-        /// The state of the client was changed, possibly together with other members.
-        StateChanged = "STATE_CHANGED",
-        /// The client was merged into another one, and has exited. The other one has a change of its own.
-        Merged = "MERGED",
-        /// The client was deleted: remove your copy.
-        Deleted = "DELETED",
-        /// The personal data of the client was erased: remove your copy, and what you have derived from it.
-        Erased = "ERASED",
-        /// The client was moved out of the branches or centres that you or the filter are limited to: remove your copy.
-        Left = "LEFT",
-    }
-}
 
 /// A committed change of a client.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,7 +83,7 @@ impl ClientChange {
             members: members.collect(),
             record,
         };
-        filter.passes(&change).then_some(change)
+        filter.passes(change.kind, &change.members).then_some(change)
     }
 }
 

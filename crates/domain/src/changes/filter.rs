@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{ChangeKind, ClientChange};
+use entity::client;
+use sea_orm::{IdenStatic, Iterable};
+
+use super::ChangeKind;
 use crate::{
+    audit::column_name,
     caller::{Limit, Rights},
-    upsert::recorded_members,
 };
 use clientele_core::{
     path,
@@ -18,6 +21,23 @@ pub(super) const CENTRE: &str = "assignedCentreKey";
 
 /// The member that has the values of custom fields.
 const CUSTOM_INFORMATION: &str = "customInformation";
+
+/// The columns of a client that audit records don't have.
+const UNRECORDED: [client::Column; 4] = [
+    client::Column::EncodedKey,
+    client::Column::Version,
+    client::Column::CreatedAt,
+    client::Column::UpdatedAt,
+];
+
+/// The first steps of the paths in audit records of clients.
+fn recorded_members() -> impl Iterator<Item = String> {
+    let is_recorded = |column: &client::Column| !UNRECORDED.iter().any(|other| other.as_str() == column.as_str());
+    let own = client::Column::iter()
+        .filter(is_recorded)
+        .map(|column| column_name(column.as_str()));
+    own.chain(["addresses", "idDocuments", CUSTOM_INFORMATION, "mergedFrom"].map(str::to_owned))
+}
 
 /// Narrows the feed. All members that are given must match.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -77,16 +97,15 @@ impl ChangeFilter {
     }
 
     /// Checks what the caller sees of a change, so that a filter reveals nothing else.
-    pub(super) fn passes(&self, change: &ClientChange) -> bool {
-        let Self { kinds, members, .. } = self;
-        if kinds.as_ref().is_some_and(|kinds| !kinds.contains(&change.kind)) {
+    pub(super) fn passes(&self, kind: ChangeKind, members: &[Vec<String>]) -> bool {
+        if self.kinds.as_ref().is_some_and(|kinds| !kinds.contains(&kind)) {
             return false;
         }
-        let is_removed = matches!(change.kind, ChangeKind::Deleted | ChangeKind::Erased | ChangeKind::Left);
+        let is_removed = matches!(kind, ChangeKind::Deleted | ChangeKind::Erased | ChangeKind::Left);
         let changed = |names: &BTreeSet<String>| {
-            let mut firsts = change.members.iter().filter_map(|path| path.first());
+            let mut firsts = members.iter().filter_map(|path| path.first());
             firsts.any(|first| names.contains(first))
         };
-        is_removed || members.as_ref().is_none_or(changed)
+        is_removed || self.members.as_ref().is_none_or(changed)
     }
 }

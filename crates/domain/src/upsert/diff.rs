@@ -196,14 +196,6 @@ fn own_columns() -> Vec<client::Column> {
     columns
 }
 
-/// The first steps of the paths that audit records of clients have.
-pub(crate) fn recorded_members() -> impl Iterator<Item = String> {
-    let own = own_columns()
-        .into_iter()
-        .map(|column| audit::column_name(column.as_str()));
-    own.chain(["addresses", "idDocuments", "customInformation", "mergedFrom"].map(str::to_owned))
-}
-
 /// The columns of a member that are recorded: all but its primary key, and its position in the list last.
 fn of_member<C: Iterable + IdenStatic>(position: C) -> impl Iterator<Item = C> {
     let is_own = |column: &C| !["client_key", "encoded_key", "position"].contains(&column.as_str());
