@@ -1,4 +1,4 @@
-//! What is in the feed: kinds, versions, members, filters.
+//! The contents of the feed: kinds, versions, members, filters.
 
 use clientele::caller::{Permission, Rights};
 use serde_json::{Value, json};

@@ -50,7 +50,7 @@ async fn changes_follow_the_branch_of_the_client(server: &TestServer) {
         assert_eq!(left["nodes"][2]["members"], json!([]));
         assert_eq!(left["position"], last["position"]);
     }
-    // What the caller could see once is no longer shown.
+    // Earlier changes of a client that has left lose their values and their caller.
     let document =
         "{ clientChanges { nodes { members { path } record { subjectKey } caller { name } client { clientId } } } }";
     let hidden = data(&north, document, json!({})).await;
