@@ -39,7 +39,10 @@ use std::{
 
 use rand::RngExt;
 use sea_orm::{ConnAcquireErr, DbErr};
-use tokio::time::{timeout, timeout_at};
+use tokio::{
+    sync::Notify,
+    time::{timeout, timeout_at},
+};
 
 pub use address::{caches_statements, check_address, is_read_only, is_ssl_mode, parameter};
 pub use backup::BackupError;
@@ -116,6 +119,7 @@ pub struct Database {
     writer_queue: FlowQueue,
     /// The number of transactions begun.
     writer_begun: Arc<AtomicU64>,
+    committed: Arc<Notify>,
 }
 
 impl Database {
@@ -322,7 +326,13 @@ impl Database {
         if let Some(availability) = &self.writer.availability {
             availability.committed();
         }
+        self.committed.notify_one();
         self.check_file()
+    }
+
+    /// Waits for a commit of this process after the previous call. Only one task at a time may wait.
+    pub async fn next_commit(&self) {
+        self.committed.notified().await;
     }
 
     /// Fails when the SQLite file was removed, renamed or replaced since it was opened.

@@ -150,6 +150,7 @@ impl Database {
             acquire_timeout: Duration::from_secs(settings.acquire_timeout_seconds),
             writer_queue: FlowQueue::unbounded(1),
             writer_begun: Arc::default(),
+            committed: Arc::default(),
             connections: settings.for_requests(reader.dialect),
             reader,
             writer,
@@ -278,13 +279,15 @@ impl Database {
     /// unless the commit has begun.
     pub async fn close(self) {
         let closing = async {
-            // On PostgreSQL this is one pool. Both refuse new work from here on.
+            // On PostgreSQL this is one pool. On SQLite only the last connection, closed alone, removes the log and with
+            // it what a failed commit has left there: the writer's rows must not be found by the next process.
+            self.writer.inner.close().await;
             let replicas = async {
                 if let Some(replicas) = &self.reader.replicas {
                     replicas.close().await;
                 }
             };
-            tokio::join!(self.reader.inner.close(), self.writer.inner.close(), replicas);
+            tokio::join!(self.reader.inner.close(), replicas);
             // A probe of PostgreSQL leaves nothing behind.
             if let (Some(_), Some(availability)) = (&self.file, &self.writer.availability) {
                 availability.probe_ended().await;

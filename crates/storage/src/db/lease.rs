@@ -20,6 +20,7 @@ use sea_orm::{
 };
 use sea_query_sqlx::SqlxValues;
 use tokio::{runtime::Handle, time::timeout};
+use tokio_util::task::TaskTracker;
 
 use super::{
     Dialect,
@@ -55,6 +56,8 @@ pub(super) struct PoolContext {
     /// Each statement then runs in a transaction: the driver prepares and executes it in two messages, which must reach
     /// the same session.
     pub caches_statements: bool,
+    /// Gives back the connections that aren't ready, or closes them.
+    pub returning: TaskTracker,
 }
 
 pub(super) enum PooledConnection {
@@ -123,7 +126,8 @@ impl Drop for Lease {
             context: self.context.clone(),
             ..*self
         });
-        runtime.spawn(async move { returning.0.settle().await });
+        let tracker = self.context.returning.clone();
+        tracker.spawn_on(async move { returning.0.settle().await }, &runtime);
     }
 }
 

@@ -16,6 +16,7 @@ use sea_orm::{
     sqlx::{self, ConnectOptions as _, Connection as _, Executor as _, pool::PoolOptions},
 };
 use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
 
 use super::{
     DatabaseSettings, Dialect, address,
@@ -100,6 +101,7 @@ impl Pool {
             outage: outage.clone(),
             statement_timeout: Duration::from_secs(settings.request_timeout_seconds),
             caches_statements: address::caches_statements(url),
+            returning: TaskTracker::new(),
         };
         Ok(Self {
             kind,
@@ -114,6 +116,7 @@ impl Pool {
         let context = PoolContext {
             metrics,
             outage: self.context.outage.clone(),
+            returning: self.context.returning.clone(),
             ..*self.context
         };
         Self {
@@ -211,6 +214,8 @@ impl Pool {
             }
         };
         let (_, ()) = tokio::join!(self.migrations.close_by_ref(), of_requests);
+        self.context.returning.close();
+        self.context.returning.wait().await;
     }
 }
 
