@@ -18,6 +18,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::{application::Application, connection::Connections, report::Reason};
 
@@ -37,7 +38,7 @@ pub async fn accept<A: Application>(
 ) {
     let settings = &connections.settings;
     let most = possible_connections(settings.connections);
-    let (in_use, mut open) = (Arc::default(), JoinSet::new());
+    let (in_use, mut open, all) = (Arc::default(), JoinSet::new(), TaskTracker::new());
     let (mut closed_log, mut failed_log) = (LogThrottle::default(), LogThrottle::default());
     let (stopping, stopped) = watch::channel(false);
     let mut stop = pin!(stop);
@@ -66,7 +67,7 @@ pub async fn accept<A: Application>(
             true => usize::MAX,
             false => settings.connections_per_address,
         };
-        let Some(permit) = Permit::acquire(&in_use, Network::of_one_caller(peer.ip()), most, most_own) else {
+        let Some(permit) = Permit::acquire(&in_use, Network::of_one_caller(peer.ip()), most, most_own, &all) else {
             connections.application.refused(Reason::Connections);
             // Closed without a response, so that the caller or a load balancer can try another server at once.
             closed_log.log(Instant::now(), || {
@@ -75,15 +76,17 @@ pub async fn accept<A: Application>(
             continue;
         };
         let (connections, stopped) = (connections.clone(), stopped.clone());
-        open.spawn(async move {
-            connections.serve(stream, peer, stopped).await;
-            drop(permit);
-        });
+        open.spawn(async move { connections.serve(stream, peer, stopped, permit).await });
     }
     drop(listener);
     tracing::info!("stopping: no new requests");
     stopping.send_replace(true);
-    let all_ended = async { while open.join_next().await.is_some() {} };
+    // Connections that were upgraded run in tasks of the application.
+    all.close();
+    let all_ended = async {
+        while open.join_next().await.is_some() {}
+        all.wait().await;
+    };
     if timeout(patience, all_ended).await.is_err() {
         tracing::warn!(seconds = patience.as_secs(), "requests were still in progress");
     }
@@ -101,11 +104,18 @@ struct InUse {
 struct Permit {
     address: IpAddr,
     in_use: Arc<Mutex<InUse>>,
+    _open: TaskTrackerToken,
 }
 
 impl Permit {
     /// None when `most` permits are in use, or `most_own` of this address.
-    fn acquire(in_use: &Arc<Mutex<InUse>>, address: IpAddr, most: usize, most_own: usize) -> Option<Self> {
+    fn acquire(
+        in_use: &Arc<Mutex<InUse>>,
+        address: IpAddr,
+        most: usize,
+        most_own: usize,
+        all: &TaskTracker,
+    ) -> Option<Self> {
         let mut counts = in_use.lock().unwrap_or_else(PoisonError::into_inner);
         let own = counts.by_address.get(&address).copied().unwrap_or(0);
         if counts.all >= most || own >= most_own {
@@ -116,6 +126,7 @@ impl Permit {
         Some(Self {
             address,
             in_use: in_use.clone(),
+            _open: all.token(),
         })
     }
 }

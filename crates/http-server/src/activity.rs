@@ -40,6 +40,8 @@ enum Wire {
     /// Until the caller sends the preface of HTTP/2.
     Http1(Http1Framing),
     Http2(Http2FloodLimit),
+    /// The connection speaks another protocol, which the application reads.
+    Upgraded,
 }
 
 impl Activity {
@@ -64,7 +66,7 @@ impl Activity {
             state.running += 1;
             match &mut state.wire {
                 Wire::Http1(framing) => framing.accept(length),
-                Wire::Http2(_) => true,
+                Wire::Http2(_) | Wire::Upgraded => true,
             }
         });
         let running = Running(self.clone());
@@ -120,6 +122,7 @@ impl Activity {
         self.change(|state| {
             let framing = match &mut state.wire {
                 Wire::Http2(limit) => return limit.read(bytes).map(|()| bytes.len()),
+                Wire::Upgraded => return Ok(bytes.len()),
                 Wire::Http1(framing) => framing,
             };
             let sound = framing.read(bytes);
@@ -142,6 +145,11 @@ impl Activity {
                 limit.answered();
             }
         });
+    }
+
+    /// The connection is given to the application.
+    pub fn upgraded(&self) {
+        self.change(|state| state.wire = Wire::Upgraded);
     }
 
     /// A piece of a response was sent.

@@ -74,12 +74,19 @@ pub struct Connections<A: Application> {
 }
 
 impl<A: Application> Connections<A> {
-    /// Serves one connection to its end, which comes soon after `stop` becomes true.
-    pub async fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, stop: watch::Receiver<bool>) {
+    /// Serves one connection to its end, which comes soon after `stop` becomes true, or until it is upgraded to another
+    /// protocol. Holds `permit` as long as the connection is open.
+    pub async fn serve<P: Send + Unpin + 'static>(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        stop: watch::Receiver<bool>,
+        permit: P,
+    ) {
         // Small answers must not wait for the acknowledgement of earlier ones.
         let _ = stream.set_nodelay(true);
         let Some(certificates) = &self.certificates else {
-            return self.speak(stream, peer, stop).await;
+            return self.speak(stream, peer, stop, permit).await;
         };
         let mut stopped = stop.clone();
         let handshake = timeout(self.settings.handshake_timeout, certificates.acceptor().accept(stream));
@@ -91,7 +98,7 @@ impl<A: Application> Connections<A> {
             },
             _ = stopped.wait_for(|stop| *stop) => return,
         };
-        self.speak(stream, peer, stop).await;
+        self.speak(stream, peer, stop, permit).await;
     }
 
     /// Ends an HTTP/1.1 connection with this response once callers should open their next connections elsewhere.
@@ -101,9 +108,10 @@ impl<A: Application> Connections<A> {
         }
     }
 
-    async fn speak<S>(self: &Arc<Self>, stream: S, peer: SocketAddr, mut stop: watch::Receiver<bool>)
+    async fn speak<S, P>(self: &Arc<Self>, stream: S, peer: SocketAddr, mut stop: watch::Receiver<bool>, permit: P)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        P: Send + Unpin + 'static,
     {
         let activity = Activity::new(self.settings.trusts(peer.ip()));
         let service = Answering {
@@ -111,8 +119,8 @@ impl<A: Application> Connections<A> {
             peer,
             activity: activity.clone(),
         };
-        let io = TokioIo::new(Watched::new(stream, activity.clone()));
-        let mut connection = pin!(self.builder.serve_connection(io, service));
+        let io = TokioIo::new(Watched::new(stream, activity.clone(), permit));
+        let mut connection = pin!(self.builder.serve_connection_with_upgrades(io, service));
         let goodbye = tokio::select! {
             ended = connection.as_mut() => {
                 if let Some(reason) = ended.err().and_then(|error| refused_by_parser(&*error)) {
@@ -196,6 +204,9 @@ impl<A: Application> Service<Request<Incoming>> for Answering<A> {
             headers::add(answer.headers_mut(), is_page, connections.settings.is_secure());
             connections.ask_to_leave(version, &mut answer);
             running.activity().answered();
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                running.activity().upgraded();
+            }
             Ok(answer.map(|body| TrackedBody::new(body, running)))
         })
     }

@@ -35,6 +35,8 @@ pub enum Operation {
     Query,
     /// Changes something.
     Mutation,
+    /// Reads what changes, until the caller ends it.
+    Subscription,
 }
 
 impl RequestReport {
@@ -84,6 +86,7 @@ impl Operation {
         match self {
             Self::Query => "query",
             Self::Mutation => "mutation",
+            Self::Subscription => "subscription",
         }
     }
 }

@@ -12,24 +12,27 @@ use super::{activity::Activity, report::Reason};
 
 /// A stream that ends at the first byte that the parser must not read.
 #[derive(Debug)]
-pub struct Watched<S> {
+pub struct Watched<S, P> {
     stream: S,
     activity: Activity,
+    /// Held as long as the connection is open, also after it was upgraded to another protocol.
+    _permit: P,
     /// True after a byte that the parser must not read.
     is_unsound: bool,
 }
 
-impl<S> Watched<S> {
-    pub fn new(stream: S, activity: Activity) -> Self {
+impl<S, P> Watched<S, P> {
+    pub fn new(stream: S, activity: Activity, permit: P) -> Self {
         Self {
             stream,
             activity,
+            _permit: permit,
             is_unsound: false,
         }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin, P: Unpin> AsyncRead for Watched<S, P> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.is_unsound {
             return Poll::Ready(Err(io::Error::other(Reason::Malformed)));
@@ -50,7 +53,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin, P: Unpin> AsyncWrite for Watched<S, P> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

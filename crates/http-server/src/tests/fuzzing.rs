@@ -142,7 +142,7 @@ fn serve(bytes: &[u8], size: usize, is_checked: bool) -> Vec<Parsed> {
     let input = Input(pieces);
     let builder = builder(&HttpSettings::default());
     if is_checked {
-        let stream = Watched::new(input, activity);
+        let stream = Watched::new(input, activity, ());
         run(builder.serve_connection(TokioIo::new(stream), service));
     } else {
         run(builder.serve_connection(TokioIo::new(input), service));
