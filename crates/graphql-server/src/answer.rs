@@ -64,11 +64,9 @@ impl Answer {
     #[must_use]
     pub fn refused(refusal: &RequestError, request_id: &str) -> Self {
         let mut body = Body::default();
-        body.push("{\"errors\":[");
-        for (index, error) in refusal.errors().iter().enumerate() {
-            Error::new(error, &error.locations, &[], request_id).write(&mut body, index);
-        }
-        body.push("]}");
+        body.push("{\"errors\":");
+        body.attach(&errors(refusal, request_id).to_vec().into());
+        body.push("}");
         Self {
             body,
             outcome: refusal
@@ -177,6 +175,17 @@ impl Answer {
             errors: report(&shown),
         }
     }
+}
+
+/// The errors of a request that isn't executed, as a list.
+pub(crate) fn errors(refusal: &RequestError, request_id: &str) -> Body {
+    let mut body = Body::default();
+    body.push("[");
+    for (index, error) in refusal.errors().iter().enumerate() {
+        Error::new(error, &error.locations, &[], request_id).write(&mut body, index);
+    }
+    body.push("]");
+    body
 }
 
 fn report(errors: &[GraphqlError]) -> Option<Report> {

@@ -1,9 +1,16 @@
 //! The interface between a request and the application that answers it.
 
+use std::{future::pending, pin::Pin};
+
 use async_graphql::{Data, parser::types::OperationType};
 use clientele_core::flow::Flow;
+use serde_json::value::RawValue;
 
-use crate::{error::RequestError, limits::LimitExceeded, prepare::Prepared};
+use crate::{
+    error::{GraphqlError, RequestError},
+    limits::LimitExceeded,
+    prepare::Prepared,
+};
 
 /// The only requests that a caller may send.
 #[derive(Clone, Copy, Debug)]
@@ -74,4 +81,41 @@ pub trait RequestContext: Send + Sync + 'static {
     fn provide(&self, _operation: &Prepared, _data: &mut Data) -> Result<(), RequestError> {
         Ok(())
     }
+
+    /// Takes a place for a subscription, which begins now. The place is given back when it is dropped.
+    ///
+    /// # Errors
+    /// The reason why the caller can't have another subscription.
+    fn subscribe(&self) -> Result<SubscriptionPlace, GraphqlError> {
+        Ok(Box::pin(pending()))
+    }
+
+    /// Completes when the server stops, and the callers of subscriptions should continue at another one.
+    fn stopping(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(pending())
+    }
+}
+
+/// The place of a subscription. As a future, it completes when the subscription must end early: the caller's rights have
+/// changed or ended, or the place is needed for others.
+pub type SubscriptionPlace = Pin<Box<dyn Future<Output = GraphqlError> + Send>>;
+
+/// A WebSocket as the application knows it, before its caller is known.
+pub trait SocketContext: Send + 'static {
+    type Context: RequestContext;
+
+    /// Accepts the caller, who has sent this payload in `connection_init`.
+    ///
+    /// # Errors
+    /// The reason why the caller isn't accepted.
+    fn connect(
+        self,
+        payload: Option<Box<RawValue>>,
+    ) -> impl Future<Output = Result<Self::Context, GraphqlError>> + Send;
+
+    /// True if pages of the request's origin may open sockets.
+    fn is_trusted_origin(&self) -> bool;
+
+    /// The id of the request that opens the socket.
+    fn request_id(&self) -> &str;
 }

@@ -31,6 +31,7 @@ pub enum Code {
     PersistedQueryNotSupported,
     Conflict,
     Gone,
+    TooSlow,
     RateLimited,
     Timeout,
     Unavailable,
@@ -53,6 +54,7 @@ impl Code {
             Self::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
             Self::Conflict => "CONFLICT",
             Self::Gone => "GONE",
+            Self::TooSlow => "TOO_SLOW",
             Self::RateLimited => "RATE_LIMITED",
             Self::Timeout => "TIMEOUT",
             Self::Unavailable => "UNAVAILABLE",
@@ -226,6 +228,15 @@ impl RequestError {
             status: Some(StatusCode::BAD_REQUEST),
             ..error.into()
         }
+    }
+
+    /// The errors that end a subscription, of fields in this selection.
+    pub(crate) fn of_subscription(errors: &[ServerError], selection: &SelectionSet) -> Self {
+        let shown = |error: &ServerError| GraphqlError {
+            locations: error.locations.clone(),
+            ..shown(error, selection)
+        };
+        Self::new(errors.iter().map(shown).collect())
     }
 
     #[must_use]

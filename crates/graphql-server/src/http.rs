@@ -4,14 +4,16 @@
 //! All 61 audits of the npm package `graphql-http` pass; for the differences of the two media types see [`status`].
 
 mod call;
+mod event_stream;
 mod headers;
 pub(crate) mod params;
 #[cfg(test)]
 mod tests;
+mod websocket;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use async_graphql::ObjectType;
+use async_graphql::{ObjectType, SubscriptionType, parser::types::OperationType};
 use axum::{
     body::Body,
     extract::Request,
@@ -20,23 +22,31 @@ use axum::{
 };
 use futures_util::{FutureExt, StreamExt};
 
-pub use self::headers::Media;
 use self::{
     call::{Call, CostMode},
     params::Requests,
+};
+pub use self::{
+    event_stream::is_accepted as takes_events,
+    headers::Media,
+    websocket::{is_websocket, open as open_websocket},
 };
 use crate::{
     answer::{Answer, Outcome},
     context::RequestContext,
     error::{Code, GraphqlError, RequestError, internal},
     server::{GraphqlServer, not_admitted},
+    subscription,
 };
 use clientele_core::budget::BudgetPool;
 
+const NO_STREAM: &str = "A subscription is answered as a stream of events: accept text/event-stream, or open a WebSocket \
+                         with the subprotocol graphql-transport-ws.";
+
 /// Answers a request within a budget from `budgets`. The [`Report`](crate::Report) of its errors is in the response's
 /// extensions.
-pub async fn handle<Q, M, C>(
-    server: Arc<GraphqlServer<Q, M>>,
+pub async fn handle<Q, M, S, C>(
+    server: Arc<GraphqlServer<Q, M, S>>,
     budgets: &BudgetPool,
     context: C,
     request: Request,
@@ -44,10 +54,12 @@ pub async fn handle<Q, M, C>(
 where
     Q: ObjectType + 'static,
     M: ObjectType + 'static,
+    S: SubscriptionType + 'static,
     C: RequestContext,
 {
     let (parts, body) = request.into_parts();
     let media = headers::negotiate(&parts.headers);
+    let takes_events = event_stream::is_accepted(&parts.headers);
     let cost_mode = CostMode::of(&parts.headers);
     let call = Call {
         server,
@@ -57,8 +69,9 @@ where
         budgets,
     };
     let answer = async {
-        if media.is_none() {
-            let message = "This address answers application/graphql-response+json and application/json only.";
+        if media.is_none() && !takes_events {
+            let message = "This address answers application/graphql-response+json, application/json and, for \
+                           subscriptions, text/event-stream.";
             return Err(RequestError::http(StatusCode::NOT_ACCEPTABLE, message));
         }
         if cost_mode.is_none() {
@@ -68,19 +81,30 @@ where
         match read(&parts, body, &call).await? {
             Requests::Single(params) => {
                 let prepared = call.prepare(params).await?;
+                if prepared.operation_type() == OperationType::Subscription {
+                    if !takes_events {
+                        return Err(RequestError::http(StatusCode::NOT_ACCEPTABLE, NO_STREAM));
+                    }
+                    let events = subscription::begin(&call.server, &*call.context, prepared)?;
+                    return Ok(event_stream::respond(events, &*call.context));
+                }
                 let budget = call.start(prepared.operation_type(), prepared.name())?;
-                Ok(call.run(prepared, &budget).await?.charged_to(&budget))
+                let answer = call.run(prepared, &budget).await?.charged_to(&budget);
+                match media {
+                    Some(media) => Ok(respond(answer, media)),
+                    None => Ok(event_stream::once(answer, &*call.context)),
+                }
             }
             Requests::Batch(_) if call.context.restriction().is_some() => Err(not_admitted().into()),
-            Requests::Batch(all) => call.batch(all).await,
+            Requests::Batch(all) => Ok(respond(call.batch(all).await?, media.unwrap_or(Media::Response))),
         }
     };
     // A panic is a defect, but the caller still gets an answer with the request id.
     let answer = AssertUnwindSafe(answer).catch_unwind().await;
-    let answer = answer
-        .unwrap_or_else(|_| Err(internal().into()))
-        .unwrap_or_else(|error| call.refused(&error));
-    let mut response = respond(answer, media.unwrap_or(Media::Json));
+    let answer = answer.unwrap_or_else(|_| Err(internal().into()));
+    // Errors before the first event are answered as JSON, with a status.
+    let unmet = if takes_events { Media::Response } else { Media::Json };
+    let mut response = answer.unwrap_or_else(|error| respond(call.refused(&error), media.unwrap_or(unmet)));
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
         // Only a mutation is refused by GET.
         let methods = if parts.method == Method::GET {
@@ -95,10 +119,11 @@ where
 }
 
 /// Checks the headers and reads the requests.
-async fn read<Q, M, C>(parts: &Parts, body: Body, call: &Call<'_, Q, M, C>) -> Result<Requests, RequestError>
+async fn read<Q, M, S, C>(parts: &Parts, body: Body, call: &Call<'_, Q, M, S, C>) -> Result<Requests, RequestError>
 where
     Q: ObjectType + 'static,
     M: ObjectType + 'static,
+    S: SubscriptionType + 'static,
     C: RequestContext,
 {
     let settings = call.server.settings();

@@ -21,13 +21,14 @@ mod prepare;
 mod selection;
 mod server;
 pub mod settings;
+mod subscription;
 mod suggestion;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
     answer::{Answer, Outcome, Report, raw},
-    context::{RequestContext, Restriction},
+    context::{RequestContext, Restriction, SocketContext, SubscriptionPlace},
     cost::{Link, Prices, RootField},
     error::{BudgetKind, Cause, Code, GraphqlError, RequestError},
     limits::LimitExceeded,

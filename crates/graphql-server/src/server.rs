@@ -7,10 +7,12 @@ mod validator;
 use std::sync::Arc;
 
 use async_graphql::{
-    Data, EmptySubscription, ObjectType, Request, Response, Schema, SchemaBuilder, ValidationMode, Variables,
-    parser::types::{DocumentOperations, ExecutableDocument},
+    Data, EmptySubscription, ObjectType, Positioned, Request, Response, Schema, SchemaBuilder, SubscriptionType,
+    ValidationMode, Value, Variables,
+    parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition},
     registry::Registry,
 };
+use futures_util::{Stream, StreamExt, future::ready};
 use moka::sync::Cache;
 
 pub(crate) use self::validator::Validator;
@@ -26,11 +28,11 @@ use crate::{
 };
 
 /// A schema, and all that a request needs to be validated, limited and run.
-pub struct GraphqlServer<Q, M> {
+pub struct GraphqlServer<Q, M, S = EmptySubscription> {
     /// Validates documents that aren't in the cache.
-    validator: Validator<Q, M>,
+    validator: Validator<Q, M, S>,
     /// Runs documents that have been validated.
-    fast: Schema<Q, M, EmptySubscription>,
+    fast: Schema<Q, M, S>,
     documents: Cache<Arc<str>, Arc<Document>>,
     policy: Policy,
     prices: Prices,
@@ -39,10 +41,15 @@ pub struct GraphqlServer<Q, M> {
     pub(crate) persisted: Persisted,
 }
 
-impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
+impl<Q, M, S> GraphqlServer<Q, M, S>
+where
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+    S: SubscriptionType + 'static,
+{
     /// `build` is called twice and must return the same schema each time, without extensions.
     pub fn new(
-        build: impl Fn() -> SchemaBuilder<Q, M, EmptySubscription>,
+        build: impl Fn() -> SchemaBuilder<Q, M, S>,
         settings: GraphqlSettings,
         prices: Prices,
         persisted: Persisted,
@@ -211,23 +218,41 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
         self.settings.introspection.allows(context.is_authenticated())
     }
 
-    /// Executes an operation that was [prepared](Self::prepare). Resolvers find `data` in their context.
-    pub async fn run(&self, prepared: Prepared, mut data: Data, request_id: &str) -> Answer {
-        let Prepared {
-            operation,
-            selections,
-            shape,
-            ..
-        } = prepared;
-        let mut request = Request::new("");
-        data.insert(selections);
-        request.data = data;
-        request.set_parsed_query(ExecutableDocument {
-            operations: DocumentOperations::Single(shape.position_node(operation)),
-            fragments: Default::default(),
-        });
+    /// Executes a query or a mutation that was [prepared](Self::prepare). Resolvers find `data` in their context.
+    pub async fn run(&self, prepared: Prepared, data: Data, request_id: &str) -> Answer {
+        let (request, shape) = executable(prepared, data);
         let Response { data, errors, .. } = self.fast.execute(request).await;
         Answer::executed(data, &errors, &shape.node, self.registry(), request_id)
+    }
+
+    /// Executes a subscription that was [prepared](Self::prepare). An error is the last item.
+    pub fn subscribe(
+        self: Arc<Self>,
+        prepared: Prepared,
+        data: Data,
+        request_id: &str,
+    ) -> impl Stream<Item = Result<Answer, RequestError>> + Send + 'static {
+        let (request, shape) = executable(prepared, data);
+        let (this, request_id) = (self.clone(), Arc::<str>::from(request_id));
+        let answers = self.fast.execute_stream(request).map(move |response| {
+            let Response { data, errors, .. } = response;
+            if data == Value::Null && !errors.is_empty() {
+                let set = &shape.node.selection_set.node;
+                return Err(RequestError::of_subscription(&errors, set));
+            }
+            Ok(Answer::executed(
+                data,
+                &errors,
+                &shape.node,
+                this.registry(),
+                &request_id,
+            ))
+        });
+        let has_failed = false;
+        answers.scan(has_failed, |has_failed, answer| {
+            let is_over = std::mem::replace(has_failed, answer.is_err());
+            ready((!is_over).then_some(answer))
+        })
     }
 
     /// The number of cached documents, and their memory in bytes.
@@ -236,6 +261,24 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
         self.documents.run_pending_tasks();
         (self.documents.entry_count(), self.documents.weighted_size())
     }
+}
+
+/// The request to async-graphql, and the selections for the writer of the answer.
+fn executable(prepared: Prepared, mut data: Data) -> (Request, Arc<Positioned<OperationDefinition>>) {
+    let Prepared {
+        operation,
+        selections,
+        shape,
+        ..
+    } = prepared;
+    let mut request = Request::new("");
+    data.insert(selections);
+    request.data = data;
+    request.set_parsed_query(ExecutableDocument {
+        operations: DocumentOperations::Single(shape.position_node(operation)),
+        fragments: Default::default(),
+    });
+    (request, shape)
 }
 
 /// Checks that a restricted caller may send this operation.

@@ -41,6 +41,8 @@ pub struct GraphqlSettings {
     /// The manifest: a JSON object of hashes to documents, as graphql-codegen and relay-compiler write it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trusted_documents_file: Option<PathBuf>,
+    /// Open subscriptions, on all connections. One more displaces the latest one of the caller with the most.
+    pub subscriptions: usize,
     /// Limits of single roles, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<String, RoleLimits>,
@@ -116,6 +118,7 @@ impl Default for GraphqlSettings {
             persisted_query_bytes: 0,
             trusted_documents: TrustedDocuments::Off,
             trusted_documents_file: None,
+            subscriptions: 10_000,
             roles: BTreeMap::new(),
         }
     }

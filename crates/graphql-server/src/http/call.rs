@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Data, ObjectType, parser::types::OperationType};
+use async_graphql::{Data, ObjectType, SubscriptionType, parser::types::OperationType};
 use axum::http::{HeaderMap, Method, StatusCode};
 use tokio::time::timeout_at;
 
@@ -42,18 +42,19 @@ impl CostMode {
     }
 }
 
-pub(super) struct Call<'a, Q, M, C> {
-    pub server: Arc<GraphqlServer<Q, M>>,
+pub(super) struct Call<'a, Q, M, S, C> {
+    pub server: Arc<GraphqlServer<Q, M, S>>,
     pub context: Arc<C>,
     pub method: &'a Method,
     pub cost_mode: CostMode,
     pub budgets: &'a BudgetPool,
 }
 
-impl<Q, M, C> Call<'_, Q, M, C>
+impl<Q, M, S, C> Call<'_, Q, M, S, C>
 where
     Q: ObjectType + 'static,
     M: ObjectType + 'static,
+    S: SubscriptionType + 'static,
     C: RequestContext,
 {
     /// Starts the budget of a request.

@@ -183,7 +183,16 @@ pub fn text<T: Object>(
     selection: &Selection,
     entry: Option<usize>,
 ) -> Result<Bytes> {
-    let budget = context.data::<FieldBudget>()?;
+    text_within::<T>(context, row, selection, entry, context.data::<FieldBudget>()?)
+}
+
+fn text_within<T: Object>(
+    context: &Context<'_>,
+    row: T::Row<'_>,
+    selection: &Selection,
+    entry: Option<usize>,
+    budget: &FieldBudget,
+) -> Result<Bytes> {
     let mut out = JsonWriter {
         json: Text::begin(),
         budget,
@@ -219,6 +228,18 @@ impl<T: Object> RawObject<T> {
     pub fn object(context: &Context<'_>, row: T::Row<'_>, selection: &Selection) -> Result<Self> {
         Ok(Self {
             json: text::<T>(context, row, selection, None)?,
+            of: PhantomData,
+        })
+    }
+
+    /// An object of a subscription, each of which has the fields of a whole answer.
+    ///
+    /// # Errors
+    /// As [`text`].
+    pub fn event(context: &Context<'_>, row: T::Row<'_>, selection: &Selection) -> Result<Self> {
+        let budget = FieldBudget::new(context.data::<FieldBudget>()?.most);
+        Ok(Self {
+            json: text_within::<T>(context, row, selection, None, &budget)?,
             of: PhantomData,
         })
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use async_graphql::{
-    EmptySubscription, ObjectType, Request, Response, Schema, SchemaBuilder, SchemaEnv, ServerError,
+    ObjectType, Request, Response, Schema, SchemaBuilder, SchemaEnv, ServerError, SubscriptionType,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextRequest},
     registry::{MetaType, Registry},
 };
@@ -17,15 +17,20 @@ use crate::{
 };
 
 /// A schema that never runs a resolver.
-pub(crate) struct Validator<Q, M> {
-    schema: Schema<Q, M, EmptySubscription>,
+pub(crate) struct Validator<Q, M, S> {
+    schema: Schema<Q, M, S>,
     env: SchemaEnv,
 }
 
-impl<Q: ObjectType + 'static, M: ObjectType + 'static> Validator<Q, M> {
+impl<Q, M, S> Validator<Q, M, S>
+where
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+    S: SubscriptionType + 'static,
+{
     /// # Panics
     /// If async-graphql no longer passes its schema to extensions. Every test would notice.
-    pub fn new(schema: SchemaBuilder<Q, M, EmptySubscription>) -> Self {
+    pub fn new(schema: SchemaBuilder<Q, M, S>) -> Self {
         let env = Arc::new(OnceLock::new());
         let schema = schema.extension(ValidateOnly(env.clone())).finish();
         schema.execute("{__typename}").now_or_never();
