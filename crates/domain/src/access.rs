@@ -1,6 +1,7 @@
 //! Manages users, API tokens and their credentials, and signs callers in.
 
 mod account;
+mod account_changes;
 mod accounts;
 mod change;
 mod coalescing_cache;
@@ -20,6 +21,7 @@ pub use crate::caller::{
     throttle,
 };
 pub use account::Account;
+pub use account_changes::AccountChanges;
 pub use accounts::{Accounts, Attempt};
 pub use coalescing_cache::Clock;
 pub use grant::MOST_PLACES;

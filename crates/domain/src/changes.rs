@@ -13,9 +13,11 @@
 mod change;
 mod filter;
 mod kind;
+mod live;
 mod position;
 mod read;
 mod removal;
+mod subscription;
 
 use std::sync::Arc;
 
@@ -23,9 +25,12 @@ use chrono::TimeDelta;
 use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 
-use self::read::ChangeBatch;
 pub(crate) use self::read::end;
-pub use self::{change::ClientChange, filter::ChangeFilter, kind::ChangeKind, position::Position};
+pub use self::{
+    change::ClientChange, filter::ChangeFilter, kind::ChangeKind, live::SubscriptionEnd, position::Position,
+    subscription::ChangeSubscription,
+};
+use self::{live::Live, read::ChangeBatch};
 use crate::{
     caller::{Caller, Permission, Rights},
     definitions::{Definitions, DefinitionsCache},
@@ -59,6 +64,7 @@ pub struct ChangeFeed {
     db: Database,
     definitions: DefinitionsCache,
     retention: TimeDelta,
+    live: Arc<Live>,
 }
 
 /// A page of the feed.
@@ -94,6 +100,7 @@ impl ChangeFeed {
             db,
             definitions,
             retention: TimeDelta::days(settings.retention_days.into()),
+            live: Arc::default(),
         }
     }
 

@@ -106,7 +106,13 @@ impl Account {
         }
     }
 
-    pub(super) fn is_valid(&self, now: DateTime<Utc>) -> bool {
+    /// The key of the session, for the bearer of its access token.
+    pub fn session(&self) -> Option<&str> {
+        self.session.as_deref()
+    }
+
+    /// Returns true if the account may be used at this time.
+    pub fn is_valid(&self, now: DateTime<Utc>) -> bool {
         self.active && self.expires_at.is_none_or(|end| now < end)
     }
 

@@ -10,7 +10,7 @@ use entity::{api_token, api_user, session};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{
-    Account, PasswordProof, SignInError,
+    Account, AccountChanges, PasswordProof, SignInError,
     account::user_named,
     coalescing_cache::{Clock, CoalescingCache, Read},
     credential_cache::CredentialCache,
@@ -44,6 +44,7 @@ pub struct Accounts {
     pub hasher: Arc<Hasher>,
     credentials: Arc<CredentialCache>,
     in_flight: Arc<InFlight>,
+    pub(super) changes: Arc<CoalescingCache<(), AccountChanges>>,
 }
 
 impl fmt::Debug for Accounts {
@@ -71,7 +72,8 @@ impl Accounts {
             audit,
             users: Arc::new(CoalescingCache::new(clock.clone())),
             tokens: Arc::new(CoalescingCache::new(clock.clone())),
-            sessions: Arc::new(CoalescingCache::new(clock)),
+            sessions: Arc::new(CoalescingCache::new(clock.clone())),
+            changes: Arc::new(CoalescingCache::new(clock)),
             hasher: Arc::default(),
             credentials: Arc::default(),
             in_flight: Arc::default(),

@@ -115,7 +115,7 @@ impl<'a> Limits<'a> {
 
 /// The branch and centre of a client before a change. The first change in the feed of an older client has them only in
 /// its record.
-fn former(stored: &StoredChange, record: Option<&Record>) -> Assignment {
+pub(super) fn former(stored: &StoredChange, record: Option<&Record>) -> Assignment {
     if let Some(former) = &stored.former {
         return former.clone();
     }
@@ -133,7 +133,7 @@ fn changed<'a>(record: &'a Record, name: &str) -> Option<&'a Shown> {
     record.changes.iter().flatten().find(|change| change.path == [name])
 }
 
-fn kind(action: &str, record: Option<&Record>) -> ChangeKind {
+pub(super) fn kind(action: &str, record: Option<&Record>) -> ChangeKind {
     let changes = |name| record.and_then(|record| changed(record, name));
     match Action::parse(action) {
         Some(Action::Created) => ChangeKind::Created,

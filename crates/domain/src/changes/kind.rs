@@ -4,6 +4,7 @@ use clientele_core::text_enum;
 
 text_enum! {
     /// The kind of a client's change.
+    #[derive(Hash)]
     #[graphql(name = "ClientChangeKind")]
     ChangeKind {
         /// The client was created.

@@ -1,0 +1,122 @@
+//! The latest changes of users, tokens and sessions. One statement tells all open subscriptions whether their callers
+//! must be checked again.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use super::Accounts;
+use crate::audit::Chain;
+use clientele_core::error::Result;
+
+/// The changes that are read at once, and those that are remembered.
+const MOST: usize = 10_000;
+
+/// The changes until a time, by their positions in the audit log.
+#[derive(Clone, Debug, Default)]
+pub struct AccountChanges {
+    end: i64,
+    /// The last change of each user, token or session, by its key.
+    by_key: HashMap<String, i64>,
+    /// Before this, any of them may have changed.
+    complete_after: i64,
+}
+
+impl AccountChanges {
+    /// The position of the last change.
+    pub const fn end(&self) -> i64 {
+        self.end
+    }
+
+    /// Returns true if one of these keys has, or may have, changed after a position.
+    pub fn include(&self, keys: &[&str], after: i64) -> bool {
+        let has_changed = |key: &&str| self.by_key.get(*key).is_some_and(|position| *position > after);
+        after < self.complete_after || keys.iter().any(has_changed)
+    }
+
+    fn add(&mut self, changes: Vec<(i64, String)>) {
+        let is_complete = changes.len() <= MOST && self.by_key.len() + changes.len() <= MOST;
+        if let Some((last, _)) = changes.last() {
+            self.end = *last;
+        }
+        if is_complete {
+            self.by_key
+                .extend(changes.into_iter().map(|(position, key)| (key, position)));
+        } else {
+            self.by_key.clear();
+            self.complete_after = self.end;
+        }
+    }
+}
+
+impl Accounts {
+    /// The changes until now, or until a time that is at most `freshness` ago. All callers at a time share one read.
+    pub async fn changes(&self, freshness: Duration) -> Result<Arc<AccountChanges>> {
+        let read = self.changes.get(&(), freshness, async || {
+            let known = self.changes.last(&()).and_then(|read| read.found.clone());
+            let read = match known {
+                Some(known) => self.read_changes((*known).clone()).await?,
+                None => self.first_changes().await?,
+            };
+            Ok(Some(read))
+        });
+        Ok(read.await?.found.clone().unwrap_or_default())
+    }
+
+    async fn first_changes(&self) -> Result<AccountChanges> {
+        let sql = "SELECT count FROM audit_chain WHERE chain = $1";
+        let row = self.db.read().one(sql, [Chain::Users.name().into()]).await?;
+        let end = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
+        Ok(AccountChanges {
+            end,
+            complete_after: end,
+            ..AccountChanges::default()
+        })
+    }
+
+    async fn read_changes(&self, mut known: AccountChanges) -> Result<AccountChanges> {
+        let limit = i64::try_from(MOST + 1).unwrap_or(i64::MAX);
+        let sql = "SELECT position, subject_key FROM audit_record WHERE chain = $1 AND position > $2 ORDER BY position \
+                   LIMIT $3";
+        let values = [Chain::Users.name().into(), known.end.into(), limit.into()];
+        let rows = self.db.read().all(sql, values).await?;
+        let changes = rows.iter().map(|row| row.try_get_many_by_index());
+        known.add(changes.collect::<Result<_, _>>()?);
+        Ok(known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AccountChanges, MOST};
+
+    #[test]
+    fn changes_after_a_position_are_known_by_key() {
+        let mut changes = AccountChanges::default();
+        changes.add(vec![(1, "ana".into()), (2, "bo".into()), (3, "ana".into())]);
+        assert_eq!(changes.end(), 3);
+        for (keys, after, include) in [
+            (&["ana"][..], 0, true),
+            (&["ana"], 2, true),
+            (&["ana"], 3, false),
+            (&["bo"], 1, true),
+            (&["bo"], 2, false),
+            (&["bo", "ana"], 2, true),
+            (&["cy"], 0, false),
+            (&[], 0, false),
+        ] {
+            assert_eq!(changes.include(keys, after), include, "{keys:?} after {after}");
+        }
+    }
+
+    #[test]
+    fn after_more_changes_than_are_remembered_everybody_counts_as_changed() {
+        let mut changes = AccountChanges::default();
+        changes.add(vec![(1, "ana".into())]);
+        let many = 2..=i64::try_from(MOST).expect("small") + 1;
+        changes.add(many.map(|position| (position, position.to_string())).collect());
+        assert!(changes.include(&["cy"], 1));
+        assert!(!changes.include(&["cy"], changes.end()));
+        changes.add(vec![(changes.end() + 1, "cy".into())]);
+        assert!(changes.include(&["cy"], changes.end() - 1));
+        assert!(!changes.include(&["ana"], changes.end() - 1));
+    }
+}

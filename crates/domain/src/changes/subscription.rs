@@ -1,0 +1,127 @@
+//! A subscription to the change feed: first the changes after its position, then new ones.
+
+use std::sync::Arc;
+
+use super::{
+    ChangeFeed, ChangeFilter, ChangesRefused, ClientChange, LARGEST_PAGE, Position, SubscriptionEnd,
+    live::{LiveChange, Place},
+};
+use crate::caller::Caller;
+use clientele_core::error::Result;
+
+/// The changes that are passed on at once.
+const AT_ONCE: usize = 100;
+
+/// Passes on each change after a position that the caller can see and that passes the filter, once and in order.
+#[derive(Debug)]
+pub struct ChangeSubscription {
+    feed: ChangeFeed,
+    caller: Caller,
+    filter: ChangeFilter,
+    /// The last change that was examined.
+    position: Position,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Reads the pages of the feed.
+    Past,
+    /// Has a place, and reads the changes until the place was taken.
+    Joining(Place),
+    /// Waits at its place. The list has the changes that were received.
+    Waiting(Place, Vec<Arc<LiveChange>>),
+}
+
+impl ChangeFeed {
+    /// Begins a subscription. Without a position, it begins after the changes that can be read now.
+    ///
+    /// # Errors
+    /// As for [`page`](Self::page). A position that can't be read from is the first result of the subscription.
+    pub async fn subscribe(
+        &self,
+        caller: &Caller,
+        after: Option<Position>,
+        filter: ChangeFilter,
+    ) -> Result<Result<ChangeSubscription, ChangesRefused>> {
+        let position = match after {
+            Some(after) => match self.admit(caller)? {
+                Ok(()) => after,
+                Err(refused) => return Ok(Err(refused)),
+            },
+            None => match self.end(caller).await? {
+                Ok(end) => end,
+                Err(refused) => return Ok(Err(refused)),
+            },
+        };
+        Ok(Ok(ChangeSubscription {
+            feed: self.clone(),
+            caller: caller.clone(),
+            filter,
+            position,
+            stage: Stage::Past,
+        }))
+    }
+}
+
+impl ChangeSubscription {
+    /// Waits until [`take`](Self::take) can have a result. Reads nothing.
+    ///
+    /// # Errors
+    /// The subscription has ended.
+    pub async fn ready(&mut self) -> Result<(), SubscriptionEnd> {
+        match &mut self.stage {
+            Stage::Waiting(place, received) if received.is_empty() => place.receive(received, AT_ONCE).await,
+            Stage::Past | Stage::Joining(_) | Stage::Waiting(..) => Ok(()),
+        }
+    }
+
+    /// Returns the next changes. There can be none: changes were examined that the caller can't see or that don't pass
+    /// the filter.
+    ///
+    /// # Errors
+    /// The inner error is the end of the subscription.
+    pub async fn take(&mut self) -> Result<Result<Vec<ClientChange>, SubscriptionEnd>> {
+        if let Stage::Waiting(_, received) = &mut self.stage {
+            let received = std::mem::take(received);
+            return Ok(Ok(self.shown(&received)));
+        }
+        let page = self
+            .feed
+            .page(&self.caller, Some(&self.position), LARGEST_PAGE, &self.filter)
+            .await?;
+        let page = match page {
+            Ok(page) => page,
+            Err(refused) => return Ok(Err(refused.into())),
+        };
+        self.position = page.position;
+        if !page.has_more {
+            let stage = std::mem::replace(&mut self.stage, Stage::Past);
+            self.stage = match stage {
+                Stage::Joining(place) => Stage::Waiting(place, Vec::new()),
+                Stage::Past | Stage::Waiting(..) => {
+                    let live = &self.feed.live;
+                    Stage::Joining(live.wait(&self.feed, &self.filter, &self.caller.rights).await?)
+                }
+            };
+        }
+        Ok(Ok(page.changes))
+    }
+
+    /// What the caller sees of changes that were received. Those that a page had before are left out.
+    fn shown(&mut self, received: &[Arc<LiveChange>]) -> Vec<ClientChange> {
+        let mut changes = Vec::new();
+        for LiveChange { stored, definitions } in received.iter().map(AsRef::as_ref) {
+            if self.position.is_before(&stored.position) {
+                self.position = stored.position.clone();
+                changes.extend(ClientChange::of(
+                    stored,
+                    &self.caller.rights,
+                    &**definitions,
+                    &self.filter,
+                ));
+            }
+        }
+        changes
+    }
+}
