@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use tokio::sync::watch;
 
 use self::{
     authentication::{Authentication, Gate, SignIn, caller_flow, protect},
@@ -39,7 +40,7 @@ pub mod report {
 }
 
 /// Settings of the APIs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     pub answers: AnswerSettings,
     pub graphql: GraphqlSettings,
@@ -50,6 +51,25 @@ pub struct Settings {
     pub legacy: RestSettings,
     pub authentication: Authentication,
     pub rate_limit: RateLimitSettings,
+    /// True once the server stops.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// The defaults, of a server that never stops.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            answers: Default::default(),
+            graphql: Default::default(),
+            persisted: Default::default(),
+            cors: Default::default(),
+            metrics: Default::default(),
+            legacy: Default::default(),
+            authentication: Default::default(),
+            rate_limit: Default::default(),
+            stop: watch::channel(false).1,
+        }
+    }
 }
 
 /// The routes of both APIs, of the description of the REST API, and of `/metrics`.
@@ -63,6 +83,7 @@ pub fn router(services: &Services, settings: Settings) -> Router {
         legacy,
         authentication,
         rate_limit,
+        stop,
     } = settings;
     let routes = rest::ROUTES.iter().map(|route| (route.method.clone(), route.path));
     metrics.set_rest_routes(routes);
@@ -85,7 +106,15 @@ pub fn router(services: &Services, settings: Settings) -> Router {
     let measured = metrics::router(services, metrics.clone(), &authentication, rate_limit.as_ref());
     let budgets = BudgetPool::new(services.db.request_timeout(), services.db.connections(), &answers);
     let sign_in = SignIn::new(&accounts, &authentication, &metrics);
-    let graphql = graphql::router(services, graphql, persisted, metrics.clone(), sign_in, budgets.clone());
+    let graphql = graphql::router(
+        services,
+        graphql,
+        persisted,
+        metrics.clone(),
+        sign_in,
+        budgets.clone(),
+        stop,
+    );
     let rest = rest::router(services, legacy, budgets);
     let apis = guard(graphql, Api::Graphql).merge(guard(rest, Api::Rest));
     http_server::origin::allow(apis, cors.origins())

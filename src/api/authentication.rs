@@ -1,5 +1,6 @@
 //! Authenticates callers before a request reaches an API.
 
+mod access;
 mod anonymous;
 mod credentials;
 #[cfg(feature = "fuzzing")]
@@ -10,7 +11,11 @@ mod issuer;
 mod sessions;
 mod settings;
 
-use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -25,6 +30,7 @@ use axum::{
 
 use self::credentials::Credentials;
 pub(super) use self::{
+    access::Access,
     anonymous::{Anonymous, MOST_BYTES as MOST_ANONYMOUS_BYTES},
     credentials::header as credential_header,
 };
@@ -99,14 +105,32 @@ pub fn caller_flow(extensions: &Extensions) -> Option<Flow> {
 async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(&request);
     let (headers, extensions) = (request.headers(), request.extensions());
+    let mut access = None;
     let caller = match (extensions.get::<Caller>(), &gate.authentication) {
         (Some(known), _) => known.clone(),
         (None, Authentication::Off) => Caller::anyone(gate.api, id.0.clone()),
         (None, Authentication::Required(_)) if anonymous::is_possible(gate.api, &request) => {
             return anonymous::answer(&gate, request, next, id).await;
         }
+        (None, Authentication::Required(guard)) if is_browser_socket(&request) => {
+            let from = address(extensions);
+            let unauthenticated = Unauthenticated {
+                gate: gate.clone(),
+                guard: guard.clone(),
+                from,
+                id: id.clone(),
+            };
+            request.extensions_mut().insert(id);
+            request.extensions_mut().insert(unauthenticated);
+            return next.run(request).await;
+        }
         (None, Authentication::Required(guard)) => match gate.sign_in(guard, headers, extensions, &id).await {
-            Ok(caller) => caller,
+            Ok((caller, account)) => {
+                if opens_subscription(&request) {
+                    access = gate.access(guard, headers, extensions, account);
+                }
+                caller
+            }
             Err(error) => return refuse(gate.api, &error, headers, &id),
         },
     };
@@ -114,6 +138,9 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
     let refusal = SignInRefusal::default();
     request.extensions_mut().insert(id);
     request.extensions_mut().insert(caller);
+    if let Some(access) = access {
+        request.extensions_mut().insert(access);
+    }
     request.extensions_mut().insert(refusal.clone());
     // Anonymous callers can't have their traces recorded.
     let requested = request.extensions().get::<RequestedTrace>();
@@ -121,6 +148,41 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
     let mut response = trace::within(context, next.run(request)).await;
     refusal.add_to(&mut response);
     response
+}
+
+/// A WebSocket without credentials: browsers can't send any, so that the caller signs in after it is opened.
+#[derive(Clone)]
+pub struct Unauthenticated {
+    gate: Gate,
+    guard: Arc<Guard>,
+    from: IpAddr,
+    id: RequestId,
+}
+
+impl Unauthenticated {
+    /// Signs in with the credentials in these headers.
+    pub async fn sign_in(&self, headers: HeaderMap) -> Result<(Caller, Access), SignInError> {
+        let mut extensions = Extensions::new();
+        extensions.insert(PeerAddress(self.from));
+        let signed_in = self.gate.sign_in(&self.guard, &headers, &extensions, &self.id).await;
+        let (caller, account) = signed_in?;
+        let access = self.gate.access(&self.guard, &headers, &extensions, account);
+        Ok((caller, access.ok_or(SignInError::Missing(credentials::NO_CREDENTIALS))?))
+    }
+}
+
+fn is_browser_socket(request: &Request) -> bool {
+    graphql_server::http::is_websocket(request) && credentials::header(request.headers()).is_none()
+}
+
+/// Returns true for a request that can open a subscription.
+fn opens_subscription(request: &Request) -> bool {
+    graphql_server::http::is_websocket(request) || graphql_server::http::takes_events(request.headers())
+}
+
+fn address(extensions: &Extensions) -> IpAddr {
+    let peer = extensions.get::<PeerAddress>();
+    peer.map_or(Ipv4Addr::LOCALHOST.into(), |peer| peer.0)
 }
 
 /// Records the caller for the log, without personal data.
@@ -137,10 +199,8 @@ impl Gate {
         headers: &HeaderMap,
         extensions: &Extensions,
         id: &RequestId,
-    ) -> Result<Caller, SignInError> {
-        let from = extensions
-            .get::<PeerAddress>()
-            .map_or(Ipv4Addr::LOCALHOST.into(), |peer| peer.0);
+    ) -> Result<(Caller, Arc<Account>), SignInError> {
+        let from = address(extensions);
         let permit = extensions.get::<RequestPermit>();
         let credentials = credentials::read(headers);
         let account = match (&credentials, self.trusts_last_known) {
@@ -169,7 +229,25 @@ impl Gate {
         {
             return Err(SignInError::Busy);
         }
-        Ok(caller)
+        Ok((caller, account))
+    }
+
+    /// The access of a caller with these credentials. None without any.
+    fn access(
+        &self,
+        guard: &Arc<Guard>,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+        account: Arc<Account>,
+    ) -> Option<Access> {
+        let (name, value) = credentials::header(headers)?;
+        Some(Access {
+            accounts: self.accounts.clone(),
+            guard: guard.clone(),
+            credentials: (name.clone(), value.clone()),
+            from: address(extensions),
+            account,
+        })
     }
 }
 

@@ -21,32 +21,37 @@ mod nodes;
 mod objects;
 mod page;
 mod permits;
+mod places;
 mod prices;
 mod query;
 mod request;
 mod sessions;
 mod sign_in;
+mod socket;
 mod suppressions;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions, Schema, SchemaBuilder, registry::MetaField};
+use async_graphql::{MergedObject, SDLExportOptions, Schema, SchemaBuilder, registry::MetaField};
 use axum::{Router, extract::Request, routing::any};
 use chrono::{DateTime, Utc};
 use graphql_server::{GraphqlServer, http, persisted::Persisted, settings::GraphqlSettings};
+use tokio::sync::watch;
 
 pub use self::prices::indexed_members_of_clients;
 pub(super) use self::request::{refuse_caller, refused};
 use self::{
     accounts::{AccountMutation, AccountQuery},
     audit::AuditQuery,
-    changes::ChangesQuery,
+    changes::{ChangesQuery, Subscriptions},
     lifecycle::LifecycleMutation,
     load::Sources,
     mutation::Mutation,
+    places::SubscriptionPlaces,
     query::Query,
     request::{GraphqlRequest, Shared, reported},
     sessions::{SessionMutation, SessionQuery},
+    socket::Socket,
     suppressions::{SuppressionMutation, SuppressionQuery},
 };
 use super::{authentication::SignIn, metrics::ApiMetrics};
@@ -62,6 +67,7 @@ pub fn router(
     metrics: ApiMetrics,
     sign_in: SignIn,
     budgets: BudgetPool,
+    stop: watch::Receiver<bool>,
 ) -> Router {
     let shared = Shared {
         sources: Arc::new(Sources {
@@ -72,6 +78,8 @@ pub fn router(
         }),
         metrics: metrics.clone(),
         answer_fields: settings.answer_fields,
+        places: SubscriptionPlaces::new(settings.subscriptions),
+        stop,
     };
     let build = || {
         schema()
@@ -84,11 +92,16 @@ pub fn router(
             .data(services.accounts.clone())
             .data(services.audit.clone())
             .data(services.changes.clone())
+            .data(budgets.clone())
             .data(sign_in.clone())
             .data(metrics.clone())
     };
     let server = Arc::new(GraphqlServer::new(build, settings, prices::PRICES, persisted));
     let answer = any(async move |request: Request| {
+        if http::is_websocket(&request) {
+            let socket = Socket::of(&request, shared);
+            return reported(http::open_websocket(server, socket, request).await);
+        }
         let context = GraphqlRequest::of(&request, shared);
         reported(http::handle(server, &budgets, context, request).await)
     });
@@ -105,8 +118,8 @@ pub fn sdl() -> String {
 
 /// A server without data, which prepares documents and runs none.
 fn server(
-    build: impl Fn() -> SchemaBuilder<Queries, Mutations, EmptySubscription>,
-) -> GraphqlServer<Queries, Mutations> {
+    build: impl Fn() -> SchemaBuilder<Queries, Mutations, Subscriptions>,
+) -> GraphqlServer<Queries, Mutations, Subscriptions> {
     GraphqlServer::new(build, GraphqlSettings::default(), prices::PRICES, Persisted::default())
 }
 
@@ -147,7 +160,7 @@ pub struct Mutations(
     SuppressionMutation,
 );
 
-fn schema() -> SchemaBuilder<Queries, Mutations, EmptySubscription> {
+fn schema() -> SchemaBuilder<Queries, Mutations, Subscriptions> {
     let queries = Queries(
         Query,
         AuditQuery,
@@ -163,7 +176,7 @@ fn schema() -> SchemaBuilder<Queries, Mutations, EmptySubscription> {
         SessionMutation,
         SuppressionMutation,
     );
-    Schema::build(queries, mutations, EmptySubscription)
+    Schema::build(queries, mutations, Subscriptions)
 }
 
 /// The current time, which the domain takes as a parameter.

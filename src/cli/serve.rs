@@ -135,7 +135,7 @@ fn router(
         .merge(health::routes(
             store::ping(services.db.clone()),
             authentication.finding(),
-            stop,
+            stop.clone(),
         ))
         .merge(playground)
         .merge(api::router(
@@ -149,6 +149,7 @@ fn router(
                 legacy: config.legacy.clone(),
                 authentication,
                 rate_limit: config.rate_limit.clone(),
+                stop,
             },
         ));
     let router = unmatched::answer(router, unmatched::NO_PATH);

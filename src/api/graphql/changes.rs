@@ -1,25 +1,33 @@
-//! The root field that reads the change feed.
+//! The root fields that read the change feed.
 
 use std::collections::BTreeSet;
 
-use async_graphql::{Context, InputObject, Object as Root, PathSegment, Result};
+use async_graphql::{Context, Error, InputObject, Object as Root, PathSegment, Result, Subscription};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::{
     context::{Answer, caller, loaders, selection},
     load_plan::LoadPlan,
     loaded::LoadedData,
-    objects::change::{ChangesRow, ClientChanges},
+    objects::change::{ChangesRow, ClientChange, ClientChanges},
     page::{DEFAULT_PAGE, LARGEST_PAGE as MOST_KEYS, of_argument},
 };
 use clientele_core::{
+    budget::{BudgetPool, Priority},
     path,
     problem::{Problem, ProblemCode},
 };
 use clientele_domain::{
     caller::{Limit, Rights},
-    changes::{ChangeFeed, ChangeFilter, ChangeKind, ChangesRefused, LARGEST_PAGE, Position},
+    changes::{
+        self, ChangeFeed, ChangeFilter, ChangeKind, ChangeSubscription, ChangesRefused, LARGEST_PAGE, Position,
+        SubscriptionEnd,
+    },
 };
-use graphql_server::{Code, GraphqlError, object::RawObject};
+use graphql_server::{
+    Code, GraphqlError,
+    object::{RawObject, Selection},
+};
 
 /// Limits the change feed: all given fields must match. Removals (DELETED, ERASED, LEFT) pass `members`.
 #[derive(InputObject, Default)]
@@ -91,8 +99,7 @@ impl ChangesQuery {
                     .into());
             }
         };
-        let after = after.map(|text| Position::parse(&text).ok_or(ChangesRefused::Malformed));
-        let after = after.transpose().map_err(refused)?;
+        let after = position(after)?;
         let caller = caller(context)?;
         let filter = filter.unwrap_or_default().read(&caller.rights);
         let filter = filter.map_err(|problem| of_argument("", &problem))?;
@@ -117,6 +124,88 @@ impl ChangesQuery {
         };
         RawObject::object(context, row, &selection).map(Some)
     }
+}
+
+/// Passes on what changes, over a WebSocket (`graphql-transport-ws`) or as Server-Sent Events (`text/event-stream`).
+#[derive(Default)]
+pub struct Subscriptions;
+
+/// Passes on what changes, over a WebSocket (`graphql-transport-ws`) or as Server-Sent Events (`text/event-stream`).
+#[Subscription(name = "Subscription")]
+impl Subscriptions {
+    /// Each committed change of a client, once and in the order of the change feed. To continue after an interruption
+    /// without a gap, subscribe after the position of the last change that you have. Requires VIEW_CLIENT.
+    async fn client_changed(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Begin with the changes after this position. Without it, only new changes are passed on.")]
+        after: Option<String>,
+        #[graphql(desc = "Only changes that match; all changes by default.")] filter: Option<ClientChangeFilter>,
+    ) -> Result<impl Stream<Item = Result<RawObject<ClientChange>>>> {
+        let after = position(after)?;
+        let caller = caller(context)?;
+        let filter = filter.unwrap_or_default().read(&caller.rights);
+        let filter = filter.map_err(|problem| of_argument("", &problem))?;
+        let selection = selection::<ClientChange>(context)?;
+        // Refuses mistakes in arguments before anything is read.
+        load_plan(&selection)?;
+        let feed = context.data::<ChangeFeed>()?;
+        let subscription = feed.subscribe(caller, after, filter).await?.map_err(refused)?;
+        let batches = stream::try_unfold((subscription, selection), async |(mut subscription, selection)| {
+            let batch = next_batch(context, &mut subscription, &selection).await?;
+            Ok::<_, Error>(Some(((batch, selection.clone()), (subscription, selection))))
+        });
+        // Each is written when it is passed on, so that the errors of refused fields are those of one event.
+        let events = batches.map_ok(move |((changes, loaded), selection)| {
+            let changes = stream::iter(changes);
+            changes.map(move |change| RawObject::event(context, (&change, &loaded), &selection))
+        });
+        Ok(events.try_flatten())
+    }
+}
+
+/// Waits for changes, and loads the data around them within a budget of their own.
+async fn next_batch(
+    context: &Context<'_>,
+    subscription: &mut ChangeSubscription,
+    selection: &Selection,
+) -> Result<(Vec<changes::ClientChange>, LoadedData)> {
+    let caller = caller(context)?;
+    loop {
+        subscription.ready().await.map_err(ended)?;
+        let budget = context.data::<BudgetPool>()?.start(Priority::Read, caller.flow())?;
+        let load = async {
+            let changes = subscription.take().await?.map_err(ended)?;
+            let keys = changes.iter().map(|change| &*change.client_key);
+            let plan = load_plan(selection)?;
+            let loaded = LoadedData::around_changes(keys, &plan, loaders(context)?, caller).await?;
+            Ok::<_, Error>((changes, loaded))
+        };
+        let (changes, loaded) = budget.scope(load).await?;
+        if !changes.is_empty() {
+            return Ok((changes, loaded));
+        }
+    }
+}
+
+/// The plan of what to load for changes with this selection.
+fn load_plan(selection: &Selection) -> Result<LoadPlan<'_>, GraphqlError> {
+    let clients = selection.below("client");
+    LoadPlan::of_changes(clients.map(|field| &field.selection).collect())
+}
+
+fn position(text: Option<String>) -> Result<Option<Position>, GraphqlError> {
+    let position = text.map(|text| Position::parse(&text).ok_or(ChangesRefused::Malformed));
+    position.transpose().map_err(refused)
+}
+
+fn ended(end: SubscriptionEnd) -> GraphqlError {
+    let code = match end {
+        SubscriptionEnd::Refused(reason) => return refused(reason),
+        SubscriptionEnd::TooSlow => Code::TooSlow,
+        SubscriptionEnd::Interrupted => Code::Unavailable,
+    };
+    GraphqlError::new(code, end.to_string())
 }
 
 fn argument(name: &str) -> Vec<PathSegment> {

@@ -6,7 +6,7 @@ use async_graphql::Variables;
 use futures_util::FutureExt;
 use graphql_server::{GraphqlServer, RequestContext};
 
-use super::{Mutations, Queries, server};
+use super::{Mutations, Queries, Subscriptions, server};
 
 pub use graphql_server::fuzzing::{manifest, request};
 
@@ -28,7 +28,7 @@ impl RequestContext for FuzzContext {
 /// # Panics
 /// When it doesn't hold.
 pub fn document(text: &str) {
-    static SERVER: OnceLock<GraphqlServer<Queries, Mutations>> = OnceLock::new();
+    static SERVER: OnceLock<GraphqlServer<Queries, Mutations, Subscriptions>> = OnceLock::new();
     let server = SERVER.get_or_init(|| server(super::schema));
     let (query, variables) = text.split_once('\0').unwrap_or((text, "{}"));
     let variables: Variables = serde_json::from_str(variables).unwrap_or_default();

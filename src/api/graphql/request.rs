@@ -1,6 +1,6 @@
 //! A GraphQL request as clientele knows it: its caller, its id, its permit and its reports.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{future::pending, net::Ipv4Addr, pin::Pin, sync::Arc};
 
 use async_graphql::{Data, parser::types::OperationType};
 use axum::{
@@ -10,17 +10,20 @@ use axum::{
 };
 use graphql_server::{
     BudgetKind, Cause, Code, GraphqlError, LimitExceeded, Prepared, Report, RequestContext, RequestError, Restriction,
+    SubscriptionPlace,
     http::{self, Media, media},
     object::FieldBudget,
 };
+use tokio::sync::watch;
 
 use super::{
     load::{Sources, loaders},
     permits,
+    places::SubscriptionPlaces,
 };
 use crate::api::{
     PeerAddress, RequestId, RequestPermit,
-    authentication::{Anonymous, MOST_ANONYMOUS_BYTES, SignInRefusal},
+    authentication::{Access, Anonymous, MOST_ANONYMOUS_BYTES, SignInRefusal},
     metrics::ApiMetrics,
     report::{ErrorReport, GraphqlOperation, LogCause, Reason, RequestReport},
 };
@@ -34,6 +37,9 @@ pub struct Shared {
     pub metrics: ApiMetrics,
     /// The most fields of an answer.
     pub answer_fields: usize,
+    pub places: SubscriptionPlaces,
+    /// True once the server stops.
+    pub stop: watch::Receiver<bool>,
 }
 
 /// One request.
@@ -49,9 +55,31 @@ pub struct GraphqlRequest {
     report: Option<RequestReport>,
     sign_in_refusal: Option<SignInRefusal>,
     is_trusted_origin: bool,
+    /// The credentials of a caller who can open a subscription.
+    access: Option<Access>,
 }
 
 impl GraphqlRequest {
+    /// A subscription over a WebSocket, whose caller signed in when it was opened. It holds no permit: those are for
+    /// short requests.
+    pub fn of_socket(request: &Request, shared: Shared) -> Self {
+        Self {
+            permit: None,
+            report: None,
+            sign_in_refusal: None,
+            ..Self::of(request, shared)
+        }
+    }
+
+    /// The same, with the caller who has signed in since.
+    pub fn signed_in(self, caller: Caller, access: Access) -> Self {
+        Self {
+            caller: Some(caller),
+            access: Some(access),
+            ..self
+        }
+    }
+
     pub fn of(request: &Request, shared: Shared) -> Self {
         let extensions = request.extensions();
         Self {
@@ -67,6 +95,7 @@ impl GraphqlRequest {
             report: extensions.get().cloned(),
             sign_in_refusal: extensions.get().cloned(),
             is_trusted_origin: extensions.get::<http_server::origin::Allowed>().is_some(),
+            access: extensions.get().cloned(),
         }
     }
 }
@@ -121,7 +150,8 @@ impl RequestContext for GraphqlRequest {
         if let Some(report) = &self.report {
             let operation = match operation {
                 OperationType::Mutation => GraphqlOperation::Mutation,
-                OperationType::Query | OperationType::Subscription => GraphqlOperation::Query,
+                OperationType::Query => GraphqlOperation::Query,
+                OperationType::Subscription => GraphqlOperation::Subscription,
             };
             report.set_operation(operation, name);
         }
@@ -134,6 +164,37 @@ impl RequestContext for GraphqlRequest {
             let request_id = self.request_id();
             tracing::warn!(request_id, limit, found, allowed, "over a limit that is only observed");
         }
+    }
+
+    fn subscribe(&self) -> Result<SubscriptionPlace, GraphqlError> {
+        // Permits are for short requests.
+        if let Some(permit) = &self.permit {
+            permit.leave();
+        }
+        let flow = self.flow().unwrap_or_else(|| Flow::of_address(self.from.0));
+        let displaced = self.shared.places.take(flow)?;
+        let access = self.access.clone();
+        Ok(Box::pin(async move {
+            let ended = async {
+                match access {
+                    Some(access) => access.ended().await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                error = displaced => error,
+                error = ended => error,
+            }
+        }))
+    }
+
+    fn stopping(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let mut stop = self.shared.stop.clone();
+        Box::pin(async move {
+            if stop.wait_for(|stop| *stop).await.is_err() {
+                pending().await
+            }
+        })
     }
 
     fn provide(&self, operation: &Prepared, data: &mut Data) -> Result<(), RequestError> {
@@ -165,14 +226,18 @@ impl RequestContext for GraphqlRequest {
 
 /// The answer to a caller who isn't authenticated.
 pub(in crate::api) fn refuse_caller(refused: &SignInError, headers: &HeaderMap, id: &RequestId) -> Response {
+    reported(http::refuse(sign_in_error(refused), None, media(headers), &id.0))
+}
+
+/// The error of a caller who isn't authenticated.
+pub(super) fn sign_in_error(refused: &SignInError) -> GraphqlError {
     let code = match refused {
         SignInError::Missing(_) | SignInError::Wrong => Code::Unauthenticated,
         SignInError::TooMany(_) => Code::RateLimited,
         SignInError::Busy | SignInError::IssuerUnreachable(_) => Code::Unavailable,
-        SignInError::Failed(error) => return reported(http::refuse(error.into(), None, media(headers), &id.0)),
+        SignInError::Failed(error) => return error.into(),
     };
-    let error = GraphqlError::new(code, refused.to_string());
-    reported(http::refuse(error, None, media(headers), &id.0))
+    GraphqlError::new(code, refused.to_string())
 }
 
 /// The answer to a request that never reached this API. Its status doesn't depend on the media type.

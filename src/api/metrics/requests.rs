@@ -260,7 +260,8 @@ struct Operations(Vec<Operation>);
 const OTHER: usize = 0;
 const QUERY: usize = 2;
 const MUTATION: usize = 3;
-const REST: usize = 4;
+const SUBSCRIPTION: usize = 4;
+const REST: usize = 5;
 
 impl Operations {
     fn new(rest_routes: impl IntoIterator<Item = (Method, &'static str)>) -> Self {
@@ -275,6 +276,7 @@ impl Operations {
             operation("graphql", "none", Some((None, "/graphql"))),
             operation("graphql", "query", None),
             operation("graphql", "mutation", None),
+            operation("graphql", "subscription", None),
             operation("rest", "none", None),
         ];
         for (method, path) in rest_routes {
@@ -298,6 +300,7 @@ impl Operations {
         let at = match operation {
             Some(RequestOperation::Query) => QUERY,
             Some(RequestOperation::Mutation) => MUTATION,
+            Some(RequestOperation::Subscription) => SUBSCRIPTION,
             None => self.of_route(method, route),
         };
         self.0.get(at).unwrap_or(&self.0[OTHER])
