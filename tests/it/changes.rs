@@ -57,7 +57,7 @@ async fn present_end(server: &TestServer) -> String {
 }
 
 /// The keys and versions of all changes after a position, read page by page.
-async fn all_after(server: &TestServer, position: &str, first: u32) -> Vec<(String, i64)> {
+pub async fn all_after(server: &TestServer, position: &str, first: u32) -> Vec<(String, i64)> {
     let (mut found, mut after) = (Vec::new(), Position::parse(position).expect("a position"));
     server.wait_for_changes().await;
     let (caller, filter) = (Caller::operator(), ChangeFilter::default());

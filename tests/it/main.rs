@@ -30,5 +30,6 @@ mod server;
 mod sign_in;
 mod smoke;
 mod statements;
+mod subscriptions;
 mod telemetry;
 mod upsert;

@@ -134,6 +134,7 @@ pub fn for_values(option: &custom_field_option::Model) -> Vec<String> {
 
 /// All definitions at one version.
 #[derive(Clone, Debug)]
+#[cfg_attr(test, derive(Default))]
 pub struct Definitions {
     pub version: i64,
     /// In order; one of them is the default.

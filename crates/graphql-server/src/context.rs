@@ -118,4 +118,7 @@ pub trait SocketContext: Send + 'static {
 
     /// The id of the request that opens the socket.
     fn request_id(&self) -> &str;
+
+    /// As [`RequestContext::stopping`].
+    fn stopping(&self) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }

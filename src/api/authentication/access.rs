@@ -11,7 +11,7 @@ use clientele_core::error::Error;
 use clientele_domain::access::{Account, Accounts, SignInError};
 use graphql_server::{Code, GraphqlError};
 
-/// The interval of checks. A token that was revoked is found after twice this time, plus the age of cached accounts.
+/// The interval of checks, and the age of what they share. A token that was revoked is found after twice this time.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 const ENDED: &str = "Your credentials are no longer valid. Sign in again, and subscribe after the last position that you \
@@ -64,7 +64,10 @@ impl Access {
     async fn check(&self, headers: &HeaderMap) -> Result<(), Option<GraphqlError>> {
         let ended = || Some(GraphqlError::new(Code::Unauthenticated, ENDED));
         let credentials = credentials::read(headers).map_err(|_| ended())?;
-        let account = self.guard.account(&self.accounts, &credentials, self.from, None).await;
+        let account = self
+            .guard
+            .present_account(&self.accounts, &credentials, self.from)
+            .await;
         match account {
             Ok(account) if account.rights == self.account.rights && account.role == self.account.role => Ok(()),
             Ok(_) => Err(Some(GraphqlError::new(Code::Forbidden, CHANGED))),

@@ -1,5 +1,7 @@
 //! A WebSocket as clientele knows it, until its caller has signed in.
 
+use std::{collections::BTreeMap, pin::Pin};
+
 use axum::{
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue},
@@ -51,6 +53,10 @@ impl SocketContext for Socket {
     fn request_id(&self) -> &str {
         self.context.request_id()
     }
+
+    fn stopping(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.context.stopping()
+    }
 }
 
 /// A payload, which can have the headers as members or below `headers`. Others are ignored.
@@ -78,7 +84,7 @@ fn headers(payload: Option<&RawValue>) -> Result<HeaderMap, GraphqlError> {
 }
 
 fn add(headers: &mut HeaderMap, object: &RawValue) -> Option<()> {
-    let members: std::collections::BTreeMap<String, Box<RawValue>> = serde_json::from_str(object.get()).ok()?;
+    let members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(object.get()).ok()?;
     for (name, value) in members {
         let Some(name) = CREDENTIALS.into_iter().find(|known| name.eq_ignore_ascii_case(known)) else {
             continue;

@@ -32,15 +32,17 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const GATHERING: Duration = Duration::from_millis(2);
 /// The pause after a failed read.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The changes that wait for one subscription.
+/// The changes that wait for one subscription. With more, it must read the feed.
 const WAITING: usize = 1_000;
+/// A subscription with that many changes that has taken none for this time is too slow.
+const STALLED: Duration = Duration::from_secs(10);
 
 /// The reason why a subscription has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubscriptionEnd {
     #[error(transparent)]
     Refused(#[from] ChangesRefused),
-    #[error("Changes come faster than you read them. Subscribe again after the last position that you have.")]
+    #[error("You take changes more slowly than they come. Subscribe again after the last position that you have.")]
     TooSlow,
     #[error("New changes can't be read at the moment. Subscribe again after the last position that you have.")]
     Interrupted,
@@ -70,8 +72,23 @@ struct State {
 #[derive(Debug)]
 struct Waiting {
     queue: mpsc::Sender<Arc<LiveChange>>,
-    end: Arc<OnceLock<SubscriptionEnd>>,
+    shared: Arc<Shared>,
     topics: HashSet<Topic>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// The last time at which the subscription had no change to take, or took some.
+    taken: Mutex<Instant>,
+    end: OnceLock<PlaceEnd>,
+}
+
+/// The reason why a place has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PlaceEnd {
+    /// More changes came than can wait. The feed has them.
+    Overtaken,
+    Subscription(SubscriptionEnd),
 }
 
 /// A place among the subscriptions that wait. It ends when this is dropped.
@@ -80,7 +97,7 @@ pub(super) struct Place {
     live: Arc<Live>,
     number: u64,
     queue: mpsc::Receiver<Arc<LiveChange>>,
-    end: Arc<OnceLock<SubscriptionEnd>>,
+    shared: Arc<Shared>,
 }
 
 /// A property of changes. Each subscription waits for the changes with one of its topics.
@@ -147,28 +164,31 @@ impl Live {
                 true => None,
                 false => Some(super::end(feed.db.read()).await?),
             };
+            let start = || {
+                let reader = Reader {
+                    feed: feed.clone(),
+                    has_ended: false,
+                };
+                tokio::spawn(reader.run());
+            };
             // None if the task has ended meanwhile.
-            if let Some(place) = self.take_place(begin, feed, Topic::of_subscription(filter, rights)) {
+            if let Some(place) = self.take_place(begin, start, Topic::of_subscription(filter, rights)) {
                 return Ok(place);
             }
         }
     }
 
-    /// Takes a place. Starts the task at `begin` unless it runs. None without a beginning.
+    /// Takes a place. Calls `start` for the task to begin at `begin`, unless it runs. None without a beginning.
     fn take_place(
         self: &Arc<Self>,
         begin: Option<Position>,
-        feed: &ChangeFeed,
+        start: impl FnOnce(),
         topics: HashSet<Topic>,
     ) -> Option<Place> {
         let mut state = self.state();
         if state.position.is_none() {
             state.position = Some(begin?);
-            let reader = Reader {
-                feed: feed.clone(),
-                has_ended: false,
-            };
-            tokio::spawn(reader.run());
+            start();
         }
         state.last += 1;
         let number = state.last;
@@ -176,10 +196,13 @@ impl Live {
             state.by_topic.entry(topic.clone()).or_default().insert(number);
         }
         let (sender, queue) = mpsc::channel(WAITING);
-        let end = Arc::default();
+        let shared = Arc::new(Shared {
+            taken: Mutex::new(Instant::now()),
+            end: OnceLock::new(),
+        });
         let waiting = Waiting {
             queue: sender,
-            end: Arc::clone(&end),
+            shared: shared.clone(),
             topics,
         };
         state.waiting.insert(number, waiting);
@@ -187,7 +210,7 @@ impl Live {
             live: self.clone(),
             number,
             queue,
-            end,
+            shared,
         })
     }
 
@@ -219,12 +242,8 @@ impl Live {
                 definitions: definitions.clone(),
             });
             for number in numbers {
-                let sent = state
-                    .waiting
-                    .get(&number)
-                    .map(|waiting| waiting.queue.try_send(change.clone()));
-                if let Some(Err(_)) = sent {
-                    state.end(number, SubscriptionEnd::TooSlow);
+                if let Some(Err(end)) = state.waiting.get(&number).map(|waiting| waiting.offer(&change)) {
+                    state.end(number, end);
                 }
             }
         }
@@ -233,7 +252,9 @@ impl Live {
     fn end_all(&self, end: SubscriptionEnd) {
         let mut state = self.state();
         let numbers: Vec<u64> = state.waiting.keys().copied().collect();
-        numbers.into_iter().for_each(|number| state.end(number, end));
+        numbers
+            .into_iter()
+            .for_each(|number| state.end(number, PlaceEnd::Subscription(end)));
         state.position = None;
     }
 
@@ -243,12 +264,12 @@ impl Live {
 }
 
 impl State {
-    fn end(&mut self, number: u64, end: SubscriptionEnd) {
+    fn end(&mut self, number: u64, end: PlaceEnd) {
         let Some(waiting) = self.waiting.remove(&number) else {
             return;
         };
         // Before its queue is closed, when the reason is read.
-        let _ = waiting.end.set(end);
+        let _ = waiting.shared.end.set(end);
         for topic in waiting.topics {
             if let Some(numbers) = self.by_topic.get_mut(&topic) {
                 numbers.remove(&number);
@@ -260,19 +281,48 @@ impl State {
     }
 }
 
+impl Waiting {
+    fn offer(&self, change: &Arc<LiveChange>) -> Result<(), PlaceEnd> {
+        if self.queue.capacity() == WAITING {
+            self.shared.set_taken();
+        }
+        match self.queue.try_send(change.clone()) {
+            Ok(()) => Ok(()),
+            Err(_) if self.shared.taken().elapsed() > STALLED => Err(PlaceEnd::Subscription(SubscriptionEnd::TooSlow)),
+            Err(_) => Err(PlaceEnd::Overtaken),
+        }
+    }
+}
+
+impl Shared {
+    fn taken(&self) -> Instant {
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_taken(&self) {
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
 impl Place {
-    /// Waits for changes, and adds them to `changes`. If none is added, the subscription has ended.
-    pub async fn receive(&mut self, changes: &mut Vec<Arc<LiveChange>>, most: usize) -> Result<(), SubscriptionEnd> {
+    /// Waits for changes, and adds them to `changes`. If none is added, the place has ended.
+    pub async fn receive(&mut self, changes: &mut Vec<Arc<LiveChange>>, most: usize) -> Result<(), PlaceEnd> {
         match self.queue.recv_many(changes, most).await {
-            0 => Err(self.end.get().copied().unwrap_or(SubscriptionEnd::Interrupted)),
-            _ => Ok(()),
+            0 => {
+                let interrupted = PlaceEnd::Subscription(SubscriptionEnd::Interrupted);
+                Err(self.shared.end.get().copied().unwrap_or(interrupted))
+            }
+            _ => {
+                self.shared.set_taken();
+                Ok(())
+            }
         }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.live.state().end(self.number, SubscriptionEnd::Interrupted);
+        self.live.state().end(self.number, PlaceEnd::Overtaken);
     }
 }
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::{
-    ChangeFeed, ChangeFilter, ChangesRefused, ClientChange, LARGEST_PAGE, Position, SubscriptionEnd,
-    live::{LiveChange, Place},
+    ChangeFeed, ChangeFilter, ChangesRefused, ClientChange, Position, SubscriptionEnd,
+    live::{LiveChange, Place, PlaceEnd},
 };
 use crate::caller::Caller;
 use clientele_core::error::Result;
 
 /// The changes that are passed on at once.
-const AT_ONCE: usize = 100;
+const AT_ONCE: u32 = 100;
 
 /// Passes on each change after a position that the caller can see and that passes the filter, once and in order.
 #[derive(Debug)]
@@ -70,9 +70,19 @@ impl ChangeSubscription {
     /// # Errors
     /// The subscription has ended.
     pub async fn ready(&mut self) -> Result<(), SubscriptionEnd> {
-        match &mut self.stage {
-            Stage::Waiting(place, received) if received.is_empty() => place.receive(received, AT_ONCE).await,
-            Stage::Past | Stage::Joining(_) | Stage::Waiting(..) => Ok(()),
+        let Stage::Waiting(place, received) = &mut self.stage else {
+            return Ok(());
+        };
+        if !received.is_empty() {
+            return Ok(());
+        }
+        match place.receive(received, AT_ONCE as usize).await {
+            Err(PlaceEnd::Overtaken) => {
+                self.stage = Stage::Past;
+                Ok(())
+            }
+            Err(PlaceEnd::Subscription(end)) => Err(end),
+            Ok(()) => Ok(()),
         }
     }
 
@@ -88,7 +98,7 @@ impl ChangeSubscription {
         }
         let page = self
             .feed
-            .page(&self.caller, Some(&self.position), LARGEST_PAGE, &self.filter)
+            .page(&self.caller, Some(&self.position), AT_ONCE, &self.filter)
             .await?;
         let page = match page {
             Ok(page) => page,

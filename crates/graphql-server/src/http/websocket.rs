@@ -101,12 +101,16 @@ where
     if socket.protocol().is_none() {
         return Err(Close::new(4406, "Subprotocol not acceptable: graphql-transport-ws is"));
     }
-    let connected = timeout(INIT_TIMEOUT, connect(socket, context)).await;
+    let mut stopping = context.stopping();
+    let stops = || Close::new(1001, "The server stops: connect again");
+    let connected = tokio::select! {
+        connected = timeout(INIT_TIMEOUT, connect(socket, context)) => connected,
+        () = &mut stopping => return Err(stops()),
+    };
     let Some(context) = connected.map_err(|_| Close::new(4408, "Connection initialisation timeout"))?? else {
         return Ok(());
     };
     send(socket, "{\"type\":\"connection_ack\"}".into()).await?;
-    let mut stopping = context.stopping();
     let mut session = Session {
         server,
         context,
@@ -141,7 +145,7 @@ where
                 }
                 pass(socket, Message::Ping(Default::default())).await?;
             }
-            () = &mut stopping => return Err(Close::new(1001, "The server stops: connect again")),
+            () = &mut stopping => return Err(stops()),
         }
     }
 }

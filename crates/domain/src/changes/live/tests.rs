@@ -1,15 +1,18 @@
 //! Every change is offered to all subscriptions that pass it on.
 
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
 use chrono::DateTime;
 use entity::audit_record;
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
+use tokio::time::advance;
 
 use super::{
     super::{
         ChangeFilter, ChangeKind, ClientChange, Position,
         read::{Assignment, StoredChange},
     },
-    Topic,
+    Live, Place, PlaceEnd, STALLED, SubscriptionEnd, Topic, WAITING,
 };
 use crate::{
     audit::DefinedFields,
@@ -149,4 +152,51 @@ fn change_is_offered_only_to_subscriptions_that_it_concerns() {
         let wanted = Topic::of_subscription(&filter, &Rights::all());
         assert_eq!(!topics.is_disjoint(&wanted), is_offered, "{clients:?}");
     }
+}
+
+fn live() -> (Arc<Live>, Place) {
+    let live = Arc::<Live>::default();
+    let place = live.take_place(Some(Position::START), || {}, HashSet::from([Topic::Any]));
+    (live.clone(), place.expect("a place"))
+}
+
+/// Offers this many changes.
+fn offer(live: &Live, count: usize) {
+    let tree = change().new_tree(&mut TestRunner::deterministic()).expect("a change");
+    let changes = (0..count).map(|_| tree.current()).collect();
+    live.offer(changes, &Arc::default());
+}
+
+async fn drain(place: &mut Place) -> (usize, PlaceEnd) {
+    let mut changes = Vec::new();
+    loop {
+        if let Err(end) = place.receive(&mut changes, 10).await {
+            return (changes.len(), end);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn place_is_overtaken_by_more_changes_than_can_wait() {
+    let (live, mut place) = live();
+    // However long it has waited for them.
+    advance(10 * STALLED).await;
+    offer(&live, WAITING + 1);
+    assert_eq!(drain(&mut place).await, (WAITING, PlaceEnd::Overtaken));
+    assert!(live.state().by_topic.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscription_that_takes_nothing_is_too_slow() {
+    let (live, mut place) = live();
+    let mut changes = Vec::new();
+    offer(&live, WAITING);
+    advance(STALLED).await;
+    place.receive(&mut changes, 1).await.expect("a change");
+    advance(STALLED).await;
+    offer(&live, 1);
+    advance(Duration::from_millis(1)).await;
+    offer(&live, 1);
+    let too_slow = PlaceEnd::Subscription(SubscriptionEnd::TooSlow);
+    assert_eq!(drain(&mut place).await, (WAITING, too_slow));
 }
