@@ -225,7 +225,7 @@ impl<'a> Model<'a> {
     }
 }
 
-static SCHEMA: LazyLock<Validator<Query, Mutation>> =
+static SCHEMA: LazyLock<Validator<Query, Mutation, EmptySubscription>> =
     LazyLock::new(|| Validator::new(Schema::build(Query, Mutation::default(), EmptySubscription)));
 
 proptest! {
