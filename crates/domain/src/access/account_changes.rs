@@ -7,8 +7,10 @@ use super::Accounts;
 use crate::audit::Chain;
 use clientele_core::error::Result;
 
-/// The changes that are read at once, and those that are remembered.
+/// The changes that are read at once, and the keys that are remembered.
 const MOST: usize = 10_000;
+/// The latest changes that stay when there are more keys.
+const KEPT: i64 = 5_000;
 
 /// The changes until a time, by their positions in the audit log.
 #[derive(Clone, Debug, Default)]
@@ -33,17 +35,20 @@ impl AccountChanges {
     }
 
     fn add(&mut self, changes: Vec<(i64, String)>) {
-        let is_complete = changes.len() <= MOST && self.by_key.len() + changes.len() <= MOST;
+        let is_complete = changes.len() <= MOST;
         if let Some((last, _)) = changes.last() {
             self.end = *last;
         }
-        if is_complete {
-            self.by_key
-                .extend(changes.into_iter().map(|(position, key)| (key, position)));
-        } else {
-            self.by_key.clear();
+        self.by_key
+            .extend(changes.into_iter().map(|(position, key)| (key, position)));
+        if !is_complete {
             self.complete_after = self.end;
+        } else if self.by_key.len() > MOST {
+            // Subscriptions that are checked as they should know the older half.
+            self.complete_after = self.complete_after.max(self.end - KEPT);
         }
+        let complete_after = self.complete_after;
+        self.by_key.retain(|_, position| *position > complete_after);
     }
 }
 
@@ -86,7 +91,7 @@ impl Accounts {
 
 #[cfg(test)]
 mod tests {
-    use super::{AccountChanges, MOST};
+    use super::{AccountChanges, KEPT, MOST};
 
     #[test]
     fn changes_after_a_position_are_known_by_key() {
@@ -108,15 +113,27 @@ mod tests {
     }
 
     #[test]
-    fn after_more_changes_than_are_remembered_everybody_counts_as_changed() {
+    fn forgotten_changes_count_as_changes_of_every_key() {
         let mut changes = AccountChanges::default();
-        changes.add(vec![(1, "ana".into())]);
-        let many = 2..=i64::try_from(MOST).expect("small") + 1;
-        changes.add(many.map(|position| (position, position.to_string())).collect());
-        assert!(changes.include(&["cy"], 1));
-        assert!(!changes.include(&["cy"], changes.end()));
-        changes.add(vec![(changes.end() + 1, "cy".into())]);
-        assert!(changes.include(&["cy"], changes.end() - 1));
-        assert!(!changes.include(&["ana"], changes.end() - 1));
+        let most = i64::try_from(MOST).expect("small");
+        let many =
+            |range: std::ops::RangeInclusive<i64>| range.map(|position| (position, position.to_string())).collect();
+        changes.add(many(1..=most));
+        assert!(!changes.include(&["cy"], 0));
+        changes.add(many(most + 1..=most + 1));
+        let kept = most + 1 - KEPT;
+        assert_eq!(
+            [kept - 1, kept].map(|after| changes.include(&["cy"], after)),
+            [true, false]
+        );
+        assert!(changes.include(&[&*(kept + 1).to_string()], kept));
+        // More than can be read at once.
+        let end = changes.end();
+        changes.add(many(end + 1..=end + most + 1));
+        let end = changes.end();
+        assert_eq!(
+            [end - 1, end].map(|after| changes.include(&["cy"], after)),
+            [true, false]
+        );
     }
 }

@@ -24,17 +24,17 @@ use crate::{
     caller::{Limit, Rights},
     definitions::Definitions,
 };
-use clientele_core::error::Result;
+use clientele_core::{error::Result, log_throttle::LogThrottle};
 
 /// The time between two reads without a commit of this process.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// The time in which the commits of this process gather for one read.
-const GATHERING: Duration = Duration::from_millis(2);
+/// The shortest time between two reads that find all changes.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(2);
 /// The pause after a failed read.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The changes that wait for one subscription. With more, it must read the feed.
-const WAITING: usize = 1_000;
-/// A subscription with that many changes that has taken none for this time is too slow.
+/// The length of a subscription's queue. A subscription with more new changes must read the feed.
+const LONGEST_QUEUE: usize = 1_000;
+/// A subscription whose queue is full and that has received nothing for this time is too slow.
 const STALLED: Duration = Duration::from_secs(10);
 
 /// The reason why a subscription has ended.
@@ -42,7 +42,7 @@ const STALLED: Duration = Duration::from_secs(10);
 pub enum SubscriptionEnd {
     #[error(transparent)]
     Refused(#[from] ChangesRefused),
-    #[error("You take changes more slowly than they come. Subscribe again after the last position that you have.")]
+    #[error("The subscription can't keep up with the changes. Subscribe again after the last position that you have.")]
     TooSlow,
     #[error("New changes can't be read at the moment. Subscribe again after the last position that you have.")]
     Interrupted,
@@ -55,22 +55,22 @@ pub(super) struct LiveChange {
     pub definitions: Arc<Definitions>,
 }
 
-/// The subscriptions that wait for new changes.
+/// The subscriptions that receive new changes.
 #[derive(Debug, Default)]
 pub(super) struct Live(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The last change that was read. None while no task reads.
+    /// The last change that was read. None while there is no reader.
     position: Option<Position>,
-    waiting: HashMap<u64, Waiting>,
+    subscribers: HashMap<u64, Subscriber>,
     by_topic: HashMap<Topic, HashSet<u64>>,
     /// The number of the latest subscription.
     last: u64,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Subscriber {
     queue: mpsc::Sender<Arc<LiveChange>>,
     shared: Arc<Shared>,
     topics: HashSet<Topic>,
@@ -78,29 +78,29 @@ struct Waiting {
 
 #[derive(Debug)]
 struct Shared {
-    /// The last time at which the subscription had no change to take, or took some.
-    taken: Mutex<Instant>,
-    end: OnceLock<PlaceEnd>,
+    /// The time at which the subscription last received changes, or had none to receive.
+    last_received: Mutex<Instant>,
+    end: OnceLock<QueueEnd>,
 }
 
-/// The reason why a place has ended.
+/// The reason why a queue has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PlaceEnd {
-    /// More changes came than can wait. The feed has them.
+pub(super) enum QueueEnd {
+    /// It was full. The feed has the changes.
     Overtaken,
     Subscription(SubscriptionEnd),
 }
 
-/// A place among the subscriptions that wait. It ends when this is dropped.
+/// The new changes with the topics of one subscription. Dropping it ends the delivery.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct LiveQueue {
     live: Arc<Live>,
     number: u64,
     queue: mpsc::Receiver<Arc<LiveChange>>,
     shared: Arc<Shared>,
 }
 
-/// A property of changes. Each subscription waits for the changes with one of its topics.
+/// A property of changes. A subscription receives the changes with at least one of its topics.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Topic {
     Client(String),
@@ -138,7 +138,7 @@ impl Topic {
     }
 
     fn of_change(stored: &StoredChange) -> HashSet<Self> {
-        // One that can't be read is reported by those who get it.
+        // Each subscription that receives an unreadable record reports it.
         let record = Record::of(&stored.record, &Rights::all()).ok();
         let assignments = [stored.assignment.clone(), former(stored, record.as_ref())];
         let changes = record.iter().flat_map(|record| record.changes.iter().flatten());
@@ -156,9 +156,14 @@ impl Topic {
 }
 
 impl Live {
-    /// Takes a place, which gets all changes after the position at which the task then is: one that isn't after the end
-    /// of the feed now.
-    pub async fn wait(self: &Arc<Self>, feed: &ChangeFeed, filter: &ChangeFilter, rights: &Rights) -> Result<Place> {
+    /// Opens a queue. It gets all changes after the position of the reader at that time, which isn't after the present
+    /// end of the feed.
+    pub async fn receive(
+        self: &Arc<Self>,
+        feed: &ChangeFeed,
+        filter: &ChangeFilter,
+        rights: &Rights,
+    ) -> Result<LiveQueue> {
         loop {
             let begin = match self.is_read() {
                 true => None,
@@ -171,20 +176,20 @@ impl Live {
                 };
                 tokio::spawn(reader.run());
             };
-            // None if the task has ended meanwhile.
-            if let Some(place) = self.take_place(begin, start, Topic::of_subscription(filter, rights)) {
-                return Ok(place);
+            // None if the reader has ended meanwhile.
+            if let Some(queue) = self.open_queue(begin, start, Topic::of_subscription(filter, rights)) {
+                return Ok(queue);
             }
         }
     }
 
-    /// Takes a place. Calls `start` for the task to begin at `begin`, unless it runs. None without a beginning.
-    fn take_place(
+    /// Opens a queue. Calls `start` unless the reader runs; it then begins at `begin`. None if that is missing.
+    fn open_queue(
         self: &Arc<Self>,
         begin: Option<Position>,
         start: impl FnOnce(),
         topics: HashSet<Topic>,
-    ) -> Option<Place> {
+    ) -> Option<LiveQueue> {
         let mut state = self.state();
         if state.position.is_none() {
             state.position = Some(begin?);
@@ -195,18 +200,18 @@ impl Live {
         for topic in &topics {
             state.by_topic.entry(topic.clone()).or_default().insert(number);
         }
-        let (sender, queue) = mpsc::channel(WAITING);
+        let (sender, queue) = mpsc::channel(LONGEST_QUEUE);
         let shared = Arc::new(Shared {
-            taken: Mutex::new(Instant::now()),
+            last_received: Mutex::new(Instant::now()),
             end: OnceLock::new(),
         });
-        let waiting = Waiting {
+        let subscriber = Subscriber {
             queue: sender,
             shared: shared.clone(),
             topics,
         };
-        state.waiting.insert(number, waiting);
-        Some(Place {
+        state.subscribers.insert(number, subscriber);
+        Some(LiveQueue {
             live: self.clone(),
             number,
             queue,
@@ -218,10 +223,10 @@ impl Live {
         self.state().position.is_some()
     }
 
-    /// The position from which the task reads on. None, once, if there is nobody to read for: the task ends.
-    fn position(&self) -> Option<Position> {
+    /// The position to read from. None without subscriptions: the reader must end.
+    fn next_position(&self) -> Option<Position> {
         let mut state = self.state();
-        if state.waiting.is_empty() {
+        if state.subscribers.is_empty() {
             state.position = None;
         }
         state.position.clone()
@@ -242,7 +247,11 @@ impl Live {
                 definitions: definitions.clone(),
             });
             for number in numbers {
-                if let Some(Err(end)) = state.waiting.get(&number).map(|waiting| waiting.offer(&change)) {
+                if let Some(Err(end)) = state
+                    .subscribers
+                    .get(&number)
+                    .map(|subscriber| subscriber.offer(&change))
+                {
                     state.end(number, end);
                 }
             }
@@ -251,10 +260,10 @@ impl Live {
 
     fn end_all(&self, end: SubscriptionEnd) {
         let mut state = self.state();
-        let numbers: Vec<u64> = state.waiting.keys().copied().collect();
+        let numbers: Vec<u64> = state.subscribers.keys().copied().collect();
         numbers
             .into_iter()
-            .for_each(|number| state.end(number, PlaceEnd::Subscription(end)));
+            .for_each(|number| state.end(number, QueueEnd::Subscription(end)));
         state.position = None;
     }
 
@@ -264,13 +273,13 @@ impl Live {
 }
 
 impl State {
-    fn end(&mut self, number: u64, end: PlaceEnd) {
-        let Some(waiting) = self.waiting.remove(&number) else {
+    fn end(&mut self, number: u64, end: QueueEnd) {
+        let Some(subscriber) = self.subscribers.remove(&number) else {
             return;
         };
-        // Before its queue is closed, when the reason is read.
-        let _ = waiting.shared.end.set(end);
-        for topic in waiting.topics {
+        // Set before the queue is closed: the subscription reads it then.
+        let _ = subscriber.shared.end.set(end);
+        for topic in subscriber.topics {
             if let Some(numbers) = self.by_topic.get_mut(&topic) {
                 numbers.remove(&number);
                 if numbers.is_empty() {
@@ -281,68 +290,90 @@ impl State {
     }
 }
 
-impl Waiting {
-    fn offer(&self, change: &Arc<LiveChange>) -> Result<(), PlaceEnd> {
-        if self.queue.capacity() == WAITING {
-            self.shared.set_taken();
+impl Subscriber {
+    fn offer(&self, change: &Arc<LiveChange>) -> Result<(), QueueEnd> {
+        if self.queue.capacity() == LONGEST_QUEUE {
+            self.shared.set_last_received();
         }
         match self.queue.try_send(change.clone()) {
             Ok(()) => Ok(()),
-            Err(_) if self.shared.taken().elapsed() > STALLED => Err(PlaceEnd::Subscription(SubscriptionEnd::TooSlow)),
-            Err(_) => Err(PlaceEnd::Overtaken),
+            Err(_) if self.shared.last_received().elapsed() > STALLED => {
+                Err(QueueEnd::Subscription(SubscriptionEnd::TooSlow))
+            }
+            Err(_) => Err(QueueEnd::Overtaken),
         }
     }
 }
 
 impl Shared {
-    fn taken(&self) -> Instant {
-        *self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last_received(&self) -> Instant {
+        *self.last_received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_taken(&self) {
-        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    fn set_last_received(&self) {
+        *self.last_received.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 }
 
-impl Place {
-    /// Waits for changes, and adds them to `changes`. If none is added, the place has ended.
-    pub async fn receive(&mut self, changes: &mut Vec<Arc<LiveChange>>, most: usize) -> Result<(), PlaceEnd> {
+impl LiveQueue {
+    /// Waits for changes, and appends them to `changes`.
+    ///
+    /// # Errors
+    /// The queue has ended, and all changes in it have been received.
+    pub async fn receive(&mut self, changes: &mut Vec<Arc<LiveChange>>, most: usize) -> Result<(), QueueEnd> {
         match self.queue.recv_many(changes, most).await {
             0 => {
-                let interrupted = PlaceEnd::Subscription(SubscriptionEnd::Interrupted);
+                let interrupted = QueueEnd::Subscription(SubscriptionEnd::Interrupted);
                 Err(self.shared.end.get().copied().unwrap_or(interrupted))
             }
             _ => {
-                self.shared.set_taken();
+                self.shared.set_last_received();
                 Ok(())
             }
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for LiveQueue {
     fn drop(&mut self) {
-        self.live.state().end(self.number, PlaceEnd::Overtaken);
+        self.live.state().end(self.number, QueueEnd::Overtaken);
     }
 }
 
 /// The task that reads new changes.
 struct Reader {
     feed: ChangeFeed,
+    /// True once the queues are closed, or belong to another reader.
     has_ended: bool,
+}
+
+/// What a read has found.
+enum Found {
+    /// There may be more changes.
+    Some,
+    All,
+    /// The position is no longer one of the feed.
+    NoPosition,
 }
 
 impl Reader {
     async fn run(mut self) {
-        while let Some(position) = self.feed.live.position() {
-            let next = Instant::now() + GATHERING;
+        let failures = LogThrottle::default();
+        while let Some(position) = self.feed.live.next_position() {
+            let next = Instant::now() + SHORTEST_INTERVAL;
             match self.read(&position).await {
-                // There may be more already.
-                Ok(true) => continue,
-                Ok(false) => {}
+                Ok(Found::Some) => continue,
+                Ok(Found::All) => {}
+                Ok(Found::NoPosition) => {
+                    self.has_ended = true;
+                    return self.feed.live.end_all(ChangesRefused::Unknown.into());
+                }
                 Err(error) => {
-                    if !self.feed.db.logs_outage_of(&error) {
-                        tracing::warn!(error = error.kind(), "new changes can't be read for subscriptions");
+                    if !self.feed.db.logs_outage_of(&error)
+                        && let Some(failures) = failures.add(1)
+                    {
+                        let error = error.kind();
+                        tracing::warn!(error, failures, "new changes can't be read for subscriptions");
                     }
                     sleep(PAUSE).await;
                 }
@@ -353,27 +384,25 @@ impl Reader {
         self.has_ended = true;
     }
 
-    /// Reads changes after a position. Returns true if there are more.
-    async fn read(&self, position: &Position) -> Result<bool> {
+    async fn read(&self, position: &Position) -> Result<Found> {
         let feed = &self.feed;
         let batch = ChangeBatch::after(feed.db.read(), position, LARGEST_PAGE).await?;
         if !batch.has_position {
-            feed.live.end_all(ChangesRefused::Unknown.into());
-            return Ok(false);
+            return Ok(Found::NoPosition);
         }
         if batch.changes.is_empty() {
-            return Ok(false);
+            return Ok(Found::All);
         }
         let has_more = batch.changes.len() < batch.found_count;
         // After the changes, so that values of a field that has moved to another set are hidden.
         let definitions = feed.definitions.current().await?;
         feed.live.offer(batch.changes, &definitions);
-        Ok(has_more)
+        Ok(if has_more { Found::Some } else { Found::All })
     }
 }
 
 impl Drop for Reader {
-    /// If the task panics or is dropped, nobody must wait for it.
+    /// Without a reader, no subscription may wait.
     fn drop(&mut self) {
         if !self.has_ended {
             self.feed.live.end_all(SubscriptionEnd::Interrupted);

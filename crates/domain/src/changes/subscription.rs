@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     ChangeFeed, ChangeFilter, ChangesRefused, ClientChange, Position, SubscriptionEnd,
-    live::{LiveChange, Place, PlaceEnd},
+    live::{LiveChange, LiveQueue, QueueEnd},
 };
 use crate::caller::Caller;
 use clientele_core::error::Result;
@@ -25,12 +25,12 @@ pub struct ChangeSubscription {
 
 #[derive(Debug)]
 enum Stage {
-    /// Reads the pages of the feed.
+    /// Reads pages of the feed.
     Past,
-    /// Has a place, and reads the changes until the place was taken.
-    Joining(Place),
-    /// Waits at its place. The list has the changes that were received.
-    Waiting(Place, Vec<Arc<LiveChange>>),
+    /// Has a queue, and reads the pages until it was opened.
+    Joining(LiveQueue),
+    /// Receives new changes from its queue. The list has those that `take` will return.
+    Live(LiveQueue, Vec<Arc<LiveChange>>),
 }
 
 impl ChangeFeed {
@@ -70,18 +70,18 @@ impl ChangeSubscription {
     /// # Errors
     /// The subscription has ended.
     pub async fn ready(&mut self) -> Result<(), SubscriptionEnd> {
-        let Stage::Waiting(place, received) = &mut self.stage else {
+        let Stage::Live(queue, received) = &mut self.stage else {
             return Ok(());
         };
         if !received.is_empty() {
             return Ok(());
         }
-        match place.receive(received, AT_ONCE as usize).await {
-            Err(PlaceEnd::Overtaken) => {
+        match queue.receive(received, AT_ONCE as usize).await {
+            Err(QueueEnd::Overtaken) => {
                 self.stage = Stage::Past;
                 Ok(())
             }
-            Err(PlaceEnd::Subscription(end)) => Err(end),
+            Err(QueueEnd::Subscription(end)) => Err(end),
             Ok(()) => Ok(()),
         }
     }
@@ -92,7 +92,7 @@ impl ChangeSubscription {
     /// # Errors
     /// The inner error is the end of the subscription.
     pub async fn take(&mut self) -> Result<Result<Vec<ClientChange>, SubscriptionEnd>> {
-        if let Stage::Waiting(_, received) = &mut self.stage {
+        if let Stage::Live(_, received) = &mut self.stage {
             let received = std::mem::take(received);
             return Ok(Ok(self.shown(&received)));
         }
@@ -108,10 +108,10 @@ impl ChangeSubscription {
         if !page.has_more {
             let stage = std::mem::replace(&mut self.stage, Stage::Past);
             self.stage = match stage {
-                Stage::Joining(place) => Stage::Waiting(place, Vec::new()),
-                Stage::Past | Stage::Waiting(..) => {
+                Stage::Joining(queue) => Stage::Live(queue, Vec::new()),
+                Stage::Past | Stage::Live(..) => {
                     let live = &self.feed.live;
-                    Stage::Joining(live.wait(&self.feed, &self.filter, &self.caller.rights).await?)
+                    Stage::Joining(live.receive(&self.feed, &self.filter, &self.caller.rights).await?)
                 }
             };
         }

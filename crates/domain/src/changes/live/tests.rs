@@ -12,7 +12,7 @@ use super::{
         ChangeFilter, ChangeKind, ClientChange, Position,
         read::{Assignment, StoredChange},
     },
-    Live, Place, PlaceEnd, STALLED, SubscriptionEnd, Topic, WAITING,
+    LONGEST_QUEUE, Live, LiveQueue, QueueEnd, STALLED, SubscriptionEnd, Topic,
 };
 use crate::{
     audit::DefinedFields,
@@ -154,10 +154,10 @@ fn change_is_offered_only_to_subscriptions_that_it_concerns() {
     }
 }
 
-fn live() -> (Arc<Live>, Place) {
+fn live() -> (Arc<Live>, LiveQueue) {
     let live = Arc::<Live>::default();
-    let place = live.take_place(Some(Position::START), || {}, HashSet::from([Topic::Any]));
-    (live.clone(), place.expect("a place"))
+    let queue = live.open_queue(Some(Position::START), || {}, HashSet::from([Topic::Any]));
+    (live.clone(), queue.expect("a queue"))
 }
 
 /// Offers this many changes.
@@ -167,36 +167,36 @@ fn offer(live: &Live, count: usize) {
     live.offer(changes, &Arc::default());
 }
 
-async fn drain(place: &mut Place) -> (usize, PlaceEnd) {
+async fn drain(queue: &mut LiveQueue) -> (usize, QueueEnd) {
     let mut changes = Vec::new();
     loop {
-        if let Err(end) = place.receive(&mut changes, 10).await {
+        if let Err(end) = queue.receive(&mut changes, 10).await {
             return (changes.len(), end);
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn place_is_overtaken_by_more_changes_than_can_wait() {
-    let (live, mut place) = live();
-    // However long it has waited for them.
+async fn full_queue_is_overtaken() {
+    let (live, mut queue) = live();
+    // Waiting for changes is not being slow.
     advance(10 * STALLED).await;
-    offer(&live, WAITING + 1);
-    assert_eq!(drain(&mut place).await, (WAITING, PlaceEnd::Overtaken));
+    offer(&live, LONGEST_QUEUE + 1);
+    assert_eq!(drain(&mut queue).await, (LONGEST_QUEUE, QueueEnd::Overtaken));
     assert!(live.state().by_topic.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn subscription_that_takes_nothing_is_too_slow() {
-    let (live, mut place) = live();
+async fn subscription_that_receives_nothing_is_too_slow() {
+    let (live, mut queue) = live();
     let mut changes = Vec::new();
-    offer(&live, WAITING);
+    offer(&live, LONGEST_QUEUE);
     advance(STALLED).await;
-    place.receive(&mut changes, 1).await.expect("a change");
+    queue.receive(&mut changes, 1).await.expect("a change");
     advance(STALLED).await;
     offer(&live, 1);
     advance(Duration::from_millis(1)).await;
     offer(&live, 1);
-    let too_slow = PlaceEnd::Subscription(SubscriptionEnd::TooSlow);
-    assert_eq!(drain(&mut place).await, (WAITING, too_slow));
+    let too_slow = QueueEnd::Subscription(SubscriptionEnd::TooSlow);
+    assert_eq!(drain(&mut queue).await, (LONGEST_QUEUE, too_slow));
 }
