@@ -82,12 +82,17 @@ pub trait RequestContext: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Takes a place for a subscription, which begins now. The place is given back when it is dropped.
+    /// Returns the permit of a subscription that begins now.
     ///
     /// # Errors
     /// The reason why the caller can't have another subscription.
-    fn subscribe(&self) -> Result<SubscriptionPlace, GraphqlError> {
+    fn subscribe(&self) -> Result<SubscriptionPermit, GraphqlError> {
         Ok(Box::pin(pending()))
+    }
+
+    /// Completes when the caller's rights have changed or ended, and with them all subscriptions.
+    fn ended(&self) -> Ended {
+        Box::pin(pending())
     }
 
     /// Completes when the server stops, and the callers of subscriptions should continue at another one.
@@ -96,9 +101,11 @@ pub trait RequestContext: Send + Sync + 'static {
     }
 }
 
-/// The place of a subscription. As a future, it completes when the subscription must end early: the caller's rights have
-/// changed or ended, or the place is needed for others.
-pub type SubscriptionPlace = Pin<Box<dyn Future<Output = GraphqlError> + Send>>;
+/// Completes with the reason for an end.
+pub type Ended = Pin<Box<dyn Future<Output = GraphqlError> + Send>>;
+
+/// Held while a subscription is open. As a future, it completes when another caller needs it.
+pub type SubscriptionPermit = Ended;
 
 /// A WebSocket as the application knows it, before its caller is known.
 pub trait SocketContext: Send + 'static {

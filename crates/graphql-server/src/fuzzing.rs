@@ -3,7 +3,10 @@
 use std::sync::OnceLock;
 
 use crate::{
-    http::params::{Requests, from_body},
+    http::{
+        params::{Requests, from_body},
+        websocket::message::Received,
+    },
     persisted::{Manifest, Persisted},
 };
 
@@ -33,5 +36,15 @@ pub fn request(body: &[u8]) {
     };
     for params in all.into_iter().flatten() {
         let _ = persisted.text(params.document, true);
+    }
+}
+
+/// A message of a socket is read, or closes it with a code of the protocol and a reason that fits into a frame.
+///
+/// # Panics
+/// When it doesn't hold.
+pub fn socket_message(text: &str) {
+    if let Err(close) = Received::read(text) {
+        assert!(close.code == 4400 && close.reason.len() <= 123);
     }
 }

@@ -9,7 +9,7 @@ mod headers;
 pub(crate) mod params;
 #[cfg(test)]
 mod tests;
-mod websocket;
+pub(crate) mod websocket;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -85,7 +85,7 @@ where
                     if !takes_events {
                         return Err(RequestError::http(StatusCode::NOT_ACCEPTABLE, NO_STREAM));
                     }
-                    let events = subscription::begin(&call.server, &*call.context, prepared)?;
+                    let events = subscription::begin(&call.server, &*call.context, prepared, call.context.ended())?;
                     return Ok(event_stream::respond(events, &*call.context));
                 }
                 let budget = call.start(prepared.operation_type(), prepared.name())?;

@@ -28,7 +28,7 @@ mod tests;
 
 pub use self::{
     answer::{Answer, Outcome, Report, raw},
-    context::{RequestContext, Restriction, SocketContext, SubscriptionPlace},
+    context::{Ended, RequestContext, Restriction, SocketContext, SubscriptionPermit},
     cost::{Link, Prices, RootField},
     error::{BudgetKind, Cause, Code, GraphqlError, RequestError},
     limits::LimitExceeded,

@@ -7,10 +7,11 @@ use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
 };
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     answer::Answer,
-    context::{RequestContext, SubscriptionPlace},
+    context::{Ended, RequestContext},
     error::{Code, GraphqlError, RequestError},
     prepare::Prepared,
     server::GraphqlServer,
@@ -20,13 +21,13 @@ use crate::{
 pub(crate) enum Event {
     Next(Answer),
     Complete,
-    /// It was given up with this error.
+    /// It has failed.
     Failed(RequestError),
-    /// Its place was taken away.
+    /// It had to end early.
     Ended(GraphqlError),
 }
 
-/// The events of a subscription, which gives its place back when this ends or is dropped.
+/// The events of a subscription. Dropping this ends it.
 pub(crate) type Events = BoxStream<'static, Event>;
 
 /// The events of an operation with one answer.
@@ -34,7 +35,7 @@ pub(crate) fn one(answer: Answer) -> Events {
     stream::iter([Event::Next(answer), Event::Complete]).boxed()
 }
 
-/// Begins a subscription that was prepared.
+/// Begins a subscription that was prepared. It ends early when `ended` completes.
 ///
 /// # Errors
 /// It isn't one subscription, or the caller can't have it.
@@ -42,6 +43,7 @@ pub(crate) fn begin<Q, M, S>(
     server: &Arc<GraphqlServer<Q, M, S>>,
     context: &impl RequestContext,
     prepared: Prepared,
+    ended: Ended,
 ) -> Result<Events, RequestError>
 where
     Q: ObjectType + 'static,
@@ -52,31 +54,81 @@ where
         let message = "A subscription must have exactly one field.";
         return Err(GraphqlError::new(Code::ValidationFailed, message).at(other).into());
     }
-    if let Some(("__typename", pos)) = prepared.root_fields().next() {
-        let message = "A subscription must not have a field of introspection.";
-        return Err(GraphqlError::new(Code::ValidationFailed, message).at(pos).into());
-    }
     context.on_operation(OperationType::Subscription, prepared.name());
-    let place = context.subscribe()?;
+    let permit = context.subscribe()?;
     let mut data = Data::default();
     context.provide(&prepared, &mut data)?;
-    let answers = server.clone().subscribe(prepared, data, context.request_id()).boxed();
-    Ok(stream::unfold(Some((answers, place)), next).boxed())
+    let request_id = context.request_id().to_owned();
+    let answers = server.clone().subscribe(prepared, data, &request_id).boxed();
+    let running = Running {
+        answers,
+        early: [permit, ended],
+        request_id,
+    };
+    // A caller that doesn't read must not suspend it: it may hold a connection to the database then.
+    let (sender, events) = mpsc::channel(1);
+    let task = AbortOnDrop(tokio::spawn(running.run(sender)));
+    let events = stream::unfold((events, task), async |(mut events, task)| {
+        let event = events.recv().await?;
+        Some((event, (events, task)))
+    });
+    Ok(events.boxed())
 }
 
-type Open = (BoxStream<'static, Result<Answer, RequestError>>, SubscriptionPlace);
+struct AbortOnDrop(JoinHandle<()>);
 
-/// Waits for the next event. Without an open subscription, there is none.
-async fn next(open: Option<Open>) -> Option<(Event, Option<Open>)> {
-    let (mut answers, mut place) = open?;
-    let event = tokio::select! {
-        biased;
-        error = &mut place => Event::Ended(error),
-        answer = answers.next() => match answer {
-            Some(Ok(answer)) => return Some((Event::Next(answer), Some((answers, place)))),
-            Some(Err(error)) => Event::Failed(error),
-            None => Event::Complete,
-        },
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct Running {
+    answers: BoxStream<'static, Result<Answer, RequestError>>,
+    /// The reasons to end early.
+    early: [Ended; 2],
+    request_id: String,
+}
+
+impl Running {
+    async fn run(mut self, events: mpsc::Sender<Event>) {
+        let [permit, ended] = &mut self.early;
+        let early = async {
+            tokio::select! {
+                error = permit => error,
+                error = ended => error,
+            }
+        };
+        let answers = async {
+            loop {
+                let event = match self.answers.next().await {
+                    Some(Ok(answer)) => Event::Next(answer),
+                    Some(Err(error)) => Event::Failed(error),
+                    None => Event::Complete,
+                };
+                log(&event, &self.request_id);
+                let is_last = !matches!(event, Event::Next(_));
+                if events.send(event).await.is_err() || is_last {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            error = early => drop(events.send(Event::Ended(error)).await),
+            () = answers => {}
+        }
+    }
+}
+
+/// Logs the fault of the server, if there is one.
+fn log(event: &Event, request_id: &str) {
+    let cause = match event {
+        Event::Next(answer) => answer.errors.as_ref().and_then(|report| report.cause.as_ref()),
+        Event::Failed(error) => error.errors().iter().find_map(|error| error.cause.as_ref()),
+        Event::Complete | Event::Ended(_) => None,
     };
-    Some((event, None))
+    if let Some(cause) = cause {
+        tracing::warn!(request_id, cause = &*cause.text, "subscription");
+    }
 }

@@ -8,7 +8,7 @@ use graphql_server::{GraphqlServer, RequestContext};
 
 use super::{Mutations, Queries, Subscriptions, server};
 
-pub use graphql_server::fuzzing::{manifest, request};
+pub use graphql_server::fuzzing::{manifest, request, socket_message};
 
 struct FuzzContext;
 

@@ -3,9 +3,9 @@
 //! The WebSocket of async-graphql doesn't fit: it closes with other codes than the protocol's, lets a subscription
 //! replace another one with the same id, and can't carry answers that are JSON already.
 
-mod message;
+pub(crate) mod message;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, future::pending, sync::Arc, time::Duration};
 
 use async_graphql::{ObjectType, SubscriptionType, parser::types::OperationType};
 use axum::{
@@ -21,7 +21,7 @@ use futures_util::{
     future::{AbortHandle, Abortable},
     stream::{BoxStream, SelectAll},
 };
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use self::message::{Close, Received};
 use super::{headers, media, params, refuse};
@@ -47,7 +47,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const LARGEST_MESSAGE: usize = 64 * 1024;
 /// Bytes read at once, which each socket keeps.
 const READ_BUFFER: usize = 2 * 1024;
-/// Subscriptions of one socket.
+/// The shortest interval between the subscriptions of one socket, after a burst at this interval for this time.
+const SUBSCRIPTION_INTERVAL: Duration = Duration::from_millis(10);
+const SUBSCRIPTION_BURST: Duration = Duration::from_secs(1);
+/// Open subscriptions of one socket.
 const MOST_SUBSCRIPTIONS: usize = 100;
 
 /// Returns true for a request to open a WebSocket.
@@ -85,7 +88,11 @@ where
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
         .on_upgrade(async move |mut socket| {
-            let served = serve(&mut socket, server, context).await;
+            let stopping = context.stopping();
+            let served = tokio::select! {
+                served = serve(&mut socket, server, context) => served,
+                () = stopping => Err(Close::new(1001, "The server stops: connect again")),
+            };
             end(socket, served.err()).await;
         })
 }
@@ -99,54 +106,24 @@ where
     C: SocketContext,
 {
     if socket.protocol().is_none() {
-        return Err(Close::new(4406, "Subprotocol not acceptable: graphql-transport-ws is"));
+        return Err(Close::new(4406, "Subprotocol not acceptable: use graphql-transport-ws"));
     }
-    let mut stopping = context.stopping();
-    let stops = || Close::new(1001, "The server stops: connect again");
-    let connected = tokio::select! {
-        connected = timeout(INIT_TIMEOUT, connect(socket, context)) => connected,
-        () = &mut stopping => return Err(stops()),
-    };
+    let connected = timeout(INIT_TIMEOUT, connect(socket, context)).await;
     let Some(context) = connected.map_err(|_| Close::new(4408, "Connection initialisation timeout"))?? else {
         return Ok(());
     };
     send(socket, "{\"type\":\"connection_ack\"}".into()).await?;
-    let mut session = Session {
+    let ended = context.ended();
+    let subscriptions = Subscriptions {
         server,
         context,
         events: SelectAll::new(),
         open: HashMap::new(),
+        next_due: Instant::now(),
     };
-    let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
-    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut silent_for = 0;
-    loop {
-        tokio::select! {
-            received = receive(socket) => {
-                silent_for = 0;
-                match received? {
-                    None => return Ok(()),
-                    Some(Received::Other) => {}
-                    Some(Received::Ping(pong)) => send(socket, pong).await?,
-                    Some(Received::Init(_)) => return Err(Close::new(4429, "Too many initialisation requests")),
-                    Some(Received::Complete(id)) => session.complete(&id),
-                    Some(Received::Subscribe { id, payload }) => {
-                        if let Err(refusal) = session.subscribe(&id, payload.get().as_bytes()).await? {
-                            send(socket, session.error(&id, &refusal)).await?;
-                        }
-                    }
-                }
-            }
-            Some((id, event)) = session.events.next() => session.pass_on(socket, &id, event).await?,
-            _ = heartbeat.tick() => {
-                silent_for += 1;
-                if silent_for > 2 {
-                    return Ok(());
-                }
-                pass(socket, Message::Ping(Default::default())).await?;
-            }
-            () = &mut stopping => return Err(stops()),
-        }
+    tokio::select! {
+        served = subscriptions.serve(socket) => served,
+        error = ended => Err(Close::of(&error)),
     }
 }
 
@@ -167,29 +144,66 @@ async fn connect<C: SocketContext>(socket: &mut WebSocket, context: C) -> Result
 }
 
 /// The subscriptions of one socket.
-struct Session<Q, M, S, C> {
+struct Subscriptions<Q, M, S, C> {
     server: Arc<GraphqlServer<Q, M, S>>,
     context: Arc<C>,
     events: SelectAll<BoxStream<'static, (Arc<str>, Event)>>,
     open: HashMap<Arc<str>, AbortHandle>,
+    /// The time at which another subscription is due, if they come at the highest rate.
+    next_due: Instant,
 }
 
-impl<Q, M, S, C> Session<Q, M, S, C>
+impl<Q, M, S, C> Subscriptions<Q, M, S, C>
 where
     Q: ObjectType + 'static,
     M: ObjectType + 'static,
     S: SubscriptionType + 'static,
     C: RequestContext,
 {
-    /// Begins a subscription. The outer error closes the socket.
+    async fn serve(mut self, socket: &mut WebSocket) -> Result<(), Close> {
+        let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut silent_for = 0;
+        loop {
+            tokio::select! {
+                received = receive(socket) => {
+                    silent_for = 0;
+                    match received? {
+                        None => return Ok(()),
+                        Some(Received::Other) => {}
+                        Some(Received::Ping(pong)) => send(socket, pong).await?,
+                        Some(Received::Init(_)) => return Err(Close::new(4429, "Too many initialisation requests")),
+                        Some(Received::Complete(id)) => self.complete(&id),
+                        Some(Received::Subscribe { id, payload }) => {
+                            if let Err(refusal) = self.subscribe(&id, payload.get().as_bytes()).await? {
+                                send(socket, self.error(&id, &refusal)).await?;
+                            }
+                        }
+                    }
+                }
+                Some((id, event)) = self.events.next() => self.pass_on(socket, &id, event).await?,
+                _ = heartbeat.tick() => {
+                    silent_for += 1;
+                    if silent_for > 2 {
+                        return Ok(());
+                    }
+                    pass(socket, Message::Ping(Default::default())).await?;
+                }
+            }
+        }
+    }
+
+    /// Begins a subscription, later if they come too fast. The outer error closes the socket.
     async fn subscribe(&mut self, id: &str, payload: &[u8]) -> Result<Result<(), RequestError>, Close> {
         if self.open.contains_key(id) {
             return Err(Close::new(4409, &format!("Subscriber for {id} already exists")));
         }
         if self.open.len() >= MOST_SUBSCRIPTIONS {
-            let message = format!("A socket can have {MOST_SUBSCRIPTIONS} subscriptions: open another one.");
+            let message = format!("A socket can have at most {MOST_SUBSCRIPTIONS} subscriptions.");
             return Ok(Err(GraphqlError::new(Code::RateLimited, message).into()));
         }
+        self.next_due = self.next_due.max(Instant::now()) + SUBSCRIPTION_INTERVAL;
+        sleep_until(self.next_due - SUBSCRIPTION_BURST).await;
         let (server, context) = (&self.server, &*self.context);
         let begun = async {
             let requests = params::from_body(payload, server.settings().body_values, false);
@@ -204,7 +218,7 @@ where
                 let message = "A WebSocket takes subscriptions only: send queries and mutations by POST.";
                 return Err(GraphqlError::new(Code::BadRequest, message).into());
             }
-            subscription::begin(server, context, prepared)
+            subscription::begin(server, context, prepared, Box::pin(pending()))
         };
         match begun.await {
             Ok(events) => {
@@ -234,13 +248,7 @@ where
             Event::Next(answer) => send(socket, message::with_payload("next", id, &answer.body)).await,
             Event::Complete => send(socket, message::complete(id)).await,
             Event::Failed(error) => send(socket, self.error(id, &error)).await,
-            Event::Ended(error) => {
-                let close = Close::of(&error);
-                let is_of_caller = matches!(error.code, Code::Unauthenticated | Code::Forbidden);
-                send(socket, self.error(id, &error.into())).await?;
-                // The other subscriptions have the same caller.
-                if is_of_caller { Err(close) } else { Ok(()) }
-            }
+            Event::Ended(error) => send(socket, self.error(id, &error.into())).await,
         }
     }
 
@@ -256,10 +264,13 @@ async fn receive(socket: &mut WebSocket) -> Result<Option<Received>, Close> {
         Some(Ok(Message::Binary(_))) => Err(Close::new(4400, "Messages must be text")),
         Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(Some(Received::Other)),
         Some(Ok(Message::Close(_))) | None => Ok(None),
-        Some(Err(error)) if message::is_too_large(&error) => {
-            Err(Close::new(1009, &format!("A message may have {LARGEST_MESSAGE} bytes")))
-        }
-        Some(Err(_)) => Ok(None),
+        Some(Err(error)) => match message::is_too_large(error) {
+            true => Err(Close::new(
+                1009,
+                &format!("A message must have at most {LARGEST_MESSAGE} bytes"),
+            )),
+            false => Ok(None),
+        },
     }
 }
 

@@ -1,10 +1,11 @@
 //! The messages of the protocol, and the codes that sockets are closed with.
 
-use std::{borrow::Cow, error::Error};
+use std::borrow::Cow;
 
 use axum::extract::ws::Utf8Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio_tungstenite::tungstenite;
 
 use crate::{
     answer::Body,
@@ -18,7 +19,7 @@ const LONGEST_REASON: usize = 123;
 
 /// A message of the caller.
 #[derive(Debug)]
-pub(super) enum Received {
+pub(crate) enum Received {
     Init(Option<Box<RawValue>>),
     /// With the answer to it.
     Ping(Utf8Bytes),
@@ -33,7 +34,7 @@ pub(super) enum Received {
 
 /// The end of a socket by this server.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Close {
+pub(crate) struct Close {
     /// A code of the protocol, or of RFC 6455.
     pub code: u16,
     pub reason: String,
@@ -117,9 +118,9 @@ pub(super) fn with_payload(kind: &str, id: &str, payload: &Body) -> Utf8Bytes {
 }
 
 /// Returns true for the error of a message that is larger than allowed.
-pub(super) fn is_too_large(error: &(dyn Error + 'static)) -> bool {
-    let text = error.to_string();
-    text.contains("too long") || text.contains("Message too large") || error.source().is_some_and(is_too_large)
+pub(super) fn is_too_large(error: axum::Error) -> bool {
+    let error = error.into_inner().downcast::<tungstenite::Error>();
+    error.is_ok_and(|error| matches!(*error, tungstenite::Error::Capacity(_)))
 }
 
 #[cfg(test)]
