@@ -40,7 +40,7 @@ pub mod report {
 }
 
 /// Settings of the APIs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub answers: AnswerSettings,
     pub graphql: GraphqlSettings,
@@ -51,25 +51,8 @@ pub struct Settings {
     pub legacy: RestSettings,
     pub authentication: Authentication,
     pub rate_limit: RateLimitSettings,
-    /// True once the server stops.
-    pub stop: watch::Receiver<bool>,
-}
-
-/// The defaults, of a server that never stops.
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            answers: Default::default(),
-            graphql: Default::default(),
-            persisted: Default::default(),
-            cors: Default::default(),
-            metrics: Default::default(),
-            legacy: Default::default(),
-            authentication: Default::default(),
-            rate_limit: Default::default(),
-            stop: watch::channel(false).1,
-        }
-    }
+    /// True once the server stops. None if it never does.
+    pub stop: Option<watch::Receiver<bool>>,
 }
 
 /// The routes of both APIs, of the description of the REST API, and of `/metrics`.

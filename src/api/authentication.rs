@@ -112,7 +112,7 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
         (None, Authentication::Required(_)) if anonymous::is_possible(gate.api, &request) => {
             return anonymous::answer(&gate, request, next, id).await;
         }
-        (None, Authentication::Required(guard)) if is_browser_socket(&request) => {
+        (None, Authentication::Required(guard)) if gate.api == Api::Graphql && is_browser_socket(&request) => {
             let from = address(extensions);
             let unauthenticated = Unauthenticated {
                 gate: gate.clone(),

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod capacity;
 mod changes;
 mod client_by;
 mod context;
@@ -21,7 +22,6 @@ mod nodes;
 mod objects;
 mod page;
 mod permits;
-mod places;
 mod prices;
 mod query;
 mod request;
@@ -43,11 +43,11 @@ pub(super) use self::request::{refuse_caller, refused};
 use self::{
     accounts::{AccountMutation, AccountQuery},
     audit::AuditQuery,
+    capacity::SubscriptionCapacity,
     changes::{ChangesQuery, Subscriptions},
     lifecycle::LifecycleMutation,
     load::Sources,
     mutation::Mutation,
-    places::SubscriptionPlaces,
     query::Query,
     request::{GraphqlRequest, Shared, reported},
     sessions::{SessionMutation, SessionQuery},
@@ -67,7 +67,7 @@ pub fn router(
     metrics: ApiMetrics,
     sign_in: SignIn,
     budgets: BudgetPool,
-    stop: watch::Receiver<bool>,
+    stop: Option<watch::Receiver<bool>>,
 ) -> Router {
     let shared = Shared {
         sources: Arc::new(Sources {
@@ -78,7 +78,7 @@ pub fn router(
         }),
         metrics: metrics.clone(),
         answer_fields: settings.answer_fields,
-        places: SubscriptionPlaces::new(settings.subscriptions),
+        capacity: SubscriptionCapacity::new(settings.subscriptions),
         stop,
     };
     let build = || {

@@ -149,7 +149,7 @@ fn router(
                 legacy: config.legacy.clone(),
                 authentication,
                 rate_limit: config.rate_limit.clone(),
-                stop,
+                stop: Some(stop),
             },
         ));
     let router = unmatched::answer(router, unmatched::NO_PATH);

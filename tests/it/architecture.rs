@@ -90,10 +90,11 @@ fn domain_entry_points_take_a_caller() {
         "Suppressions",
         "Templates",
     ];
-    // Signing in, commands of the operator, the start of a server, look-ups of the worker, and texts without a client's
-    // data.
+    // Signing in, commands of the operator, the start of a server, look-ups of the worker, and texts and positions
+    // without a client's data.
     let without_caller = [
         "any_user",
+        "changes",
         "has_others",
         "known_user",
         "refresh_session",

@@ -6,6 +6,8 @@ mod feed;
 mod socket;
 mod websocket;
 
+use std::{io::Write, process::Stdio};
+
 use serde_json::{Value, json};
 
 use self::socket::Socket;
@@ -39,11 +41,22 @@ async fn store(server: &Server, token: Option<&str>, id: &str, notes: &str) {
     assert_eq!(answer["data"]["upsertClient"]["userErrors"], json!([]), "{answer}");
 }
 
-/// Runs a command on the database of a server. Returns what it prints, and its standard error.
+/// The password of users in these tests.
+const PASSWORD: &str = "a password for the tests";
+
+/// Runs a command on the database of a server, with the password on standard input. Returns what it prints, and its
+/// standard error.
 fn command(server: &Server, arguments: &[&str]) -> (String, String) {
     let environment = [("CLIENTELE_LOG__FILTER", "warn")];
-    let output = program::clientele(&server.directory, arguments, &environment).output();
-    let output = output.expect("the program starts");
+    let mut command = program::clientele(&server.directory, arguments, &environment);
+    let command = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    // A command that needs no password may end before it reads.
+    let _ = writeln!(child.stdin.take().expect("piped"), "{PASSWORD}");
+    let output = child.wait_with_output().expect("it ends");
     let log = program::text(output.stderr);
     assert!(output.status.success(), "{arguments:?}: {log}");
     (program::text(output.stdout).trim().to_owned(), log)

@@ -4,19 +4,20 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use chrono::Utc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{Guard, credentials};
-use clientele_core::error::Error;
-use clientele_domain::access::{Account, Accounts, SignInError};
+use clientele_domain::access::{Account, Accounts};
 use graphql_server::{Code, GraphqlError};
 
 /// The interval of checks, and the age of what they share. A token that was revoked is found after twice this time.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// The time without a successful check, as during an outage, after which a subscription ends.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-const ENDED: &str = "Your credentials are no longer valid. Sign in again, and subscribe after the last position that you \
-                     have.";
-const CHANGED: &str = "Your rights have changed. Subscribe again, after the last position that you have.";
+const ENDED: &str = "Your credentials are no longer valid. Sign in again, and subscribe after your last position.";
+const CHANGED: &str = "Your rights have changed. Subscribe again, after your last position.";
+const UNKNOWN: &str = "Your rights can't be checked at the moment. Subscribe again, after your last position.";
 
 /// The credentials of a caller, and the account that they belong to.
 #[derive(Clone)]
@@ -31,49 +32,51 @@ pub struct Access {
 impl Access {
     /// Completes when the credentials aren't valid any more, or when the caller's rights have changed.
     ///
-    /// Looks once whether users, tokens or sessions have changed, together with all other subscriptions, and only then
-    /// reads the account.
-    #[expect(clippy::disallowed_methods, reason = "time enters here")]
+    /// All subscriptions share one statement that tells whether users, tokens or sessions have changed. Only then, the
+    /// account is read.
     pub async fn ended(self) -> GraphqlError {
-        let mut headers = HeaderMap::new();
-        headers.insert(self.credentials.0.clone(), self.credentials.1.clone());
-        let mut checked = None;
+        let (name, value) = &self.credentials;
+        let headers = HeaderMap::from_iter([(name.clone(), value.clone())]);
+        let (mut checked, mut checked_at) = (None, Instant::now());
         loop {
-            if !self.account.is_valid(Utc::now()) {
-                return GraphqlError::new(Code::Unauthenticated, ENDED);
-            }
-            // During an outage, nothing can be checked and nothing is passed on.
-            if let Ok(changes) = self.accounts.changes(INTERVAL).await {
-                let keys = [Some(&*self.account.id), self.account.session()];
-                let keys: Vec<&str> = keys.into_iter().flatten().collect();
-                if checked.is_none_or(|end| changes.include(&keys, end)) {
-                    match self.check(&headers).await {
-                        Ok(()) => checked = Some(changes.end()),
-                        Err(Some(error)) => return error,
-                        Err(None) => {}
-                    }
-                } else {
-                    checked = Some(changes.end());
-                }
+            match self.check(&headers, checked).await {
+                Ok(end) => (checked, checked_at) = (Some(end), Instant::now()),
+                Err(Some(error)) => return error,
+                Err(None) if checked_at.elapsed() > PATIENCE => return GraphqlError::new(Code::Unavailable, UNKNOWN),
+                Err(None) => {}
             }
             sleep(INTERVAL).await;
         }
     }
 
-    /// Reads the account again. The error is none if it can't be read now.
-    async fn check(&self, headers: &HeaderMap) -> Result<(), Option<GraphqlError>> {
+    /// Checks the account unless nothing has changed since the position `checked` in the audit log. Returns the position
+    /// until which it is checked. The error is none if it can't be checked now.
+    #[expect(clippy::disallowed_methods, reason = "time enters here")]
+    async fn check(&self, headers: &HeaderMap, checked: Option<i64>) -> Result<i64, Option<GraphqlError>> {
         let ended = || Some(GraphqlError::new(Code::Unauthenticated, ENDED));
         let credentials = credentials::read(headers).map_err(|_| ended())?;
+        let changes = self.accounts.changes(INTERVAL).await.map_err(|_| None)?;
+        let keys = [Some(&*self.account.id), self.account.session()];
+        let keys: Vec<&str> = keys.into_iter().flatten().collect();
+        let is_unchanged = checked.is_some_and(|position| !changes.include(&keys, position));
+        // Only the issuer knows how long its tokens are valid.
+        if is_unchanged && !credentials.are_issued() {
+            return if self.account.is_valid(Utc::now()) {
+                Ok(changes.end())
+            } else {
+                Err(ended())
+            };
+        }
         let account = self
             .guard
             .present_account(&self.accounts, &credentials, self.from)
             .await;
-        match account {
-            Ok(account) if account.rights == self.account.rights && account.role == self.account.role => Ok(()),
-            Ok(_) => Err(Some(GraphqlError::new(Code::Forbidden, CHANGED))),
-            Err(SignInError::Missing(_) | SignInError::Wrong) => Err(ended()),
-            Err(SignInError::Failed(Error::Unauthenticated)) => Err(ended()),
-            Err(_) => Err(None),
+        match account.map_err(|_| None)? {
+            None => Err(ended()),
+            Some(account) if account.rights == self.account.rights && account.role == self.account.role => {
+                Ok(changes.end())
+            }
+            Some(_) => Err(Some(GraphqlError::new(Code::Forbidden, CHANGED))),
         }
     }
 }

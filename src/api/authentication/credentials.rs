@@ -35,6 +35,10 @@ pub enum Credentials<'a> {
 }
 
 impl Credentials<'_> {
+    pub const fn are_issued(&self) -> bool {
+        matches!(self, Self::Issued(_))
+    }
+
     pub fn sign_in_method(&self) -> SignInMethod {
         match self {
             Self::Password(_) => SignInMethod::Password,

@@ -85,6 +85,7 @@ impl Guard {
     }
 
     /// The account of a request's credentials. `permit` is the admission permit of the request.
+    #[expect(clippy::disallowed_methods, reason = "time enters here")]
     pub async fn account(
         &self,
         accounts: &Accounts,
@@ -92,34 +93,34 @@ impl Guard {
         from: IpAddr,
         permit: Option<&RequestPermit>,
     ) -> Result<Arc<Account>, SignInError> {
-        let freshness = self.settings.freshness();
-        self.account_as_of(accounts, credentials, from, permit, freshness).await
+        match credentials {
+            Credentials::Password(basic) => self.user(accounts, basic, from, permit).await,
+            Credentials::Token(token) => self.token(accounts, token, from, Utc::now()).await,
+            Credentials::Issued(token) => self.issued(token, from, permit, Utc::now()).await,
+        }
     }
 
-    /// The account of these credentials as it is now.
+    /// The present account of credentials that were valid before. None if they aren't valid any more. Neither throttled
+    /// nor charged: it verifies no password, and looks up a token that was known.
+    #[expect(clippy::disallowed_methods, reason = "time enters here")]
     pub(super) async fn present_account(
         &self,
         accounts: &Accounts,
         credentials: &Credentials<'_>,
         from: IpAddr,
-    ) -> Result<Arc<Account>, SignInError> {
-        self.account_as_of(accounts, credentials, from, None, Duration::ZERO)
-            .await
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "time enters here")]
-    async fn account_as_of(
-        &self,
-        accounts: &Accounts,
-        credentials: &Credentials<'_>,
-        from: IpAddr,
-        permit: Option<&RequestPermit>,
-        freshness: Duration,
-    ) -> Result<Arc<Account>, SignInError> {
+    ) -> Result<Option<Arc<Account>>, SignInError> {
         match credentials {
-            Credentials::Password(basic) => self.user(accounts, basic, from, permit, freshness).await,
-            Credentials::Token(token) => self.token(accounts, token, from, freshness).await,
-            Credentials::Issued(token) => self.issued(token, from, permit, Utc::now()).await,
+            Credentials::Password(basic) => {
+                let attempt = accounts.attempt(basic.name(), basic.password(), from);
+                Ok(accounts.known_user(&attempt, Duration::ZERO).await?)
+            }
+            Credentials::Token(token) => accounts.token(token, Duration::ZERO, Utc::now(), || Ok(())).await,
+            Credentials::Issued(token) => Ok(
+                match self.issuer.as_ref().map(|issuer| issuer.check(token, Utc::now())) {
+                    Some(Checked::Valid(account)) => Some(account),
+                    _ => None,
+                },
+            ),
         }
     }
 
@@ -135,8 +136,8 @@ impl Guard {
         basic: &Basic,
         from: IpAddr,
         permit: Option<&RequestPermit>,
-        freshness: Duration,
     ) -> Result<Arc<Account>, SignInError> {
+        let freshness = self.settings.freshness();
         let attempt = accounts.attempt(basic.name(), basic.password(), from);
         if let Some(account) = accounts.known_user(&attempt, freshness).await? {
             return Ok(account);
@@ -180,15 +181,14 @@ impl Guard {
     /// lifetime. Any other token is looked up while its address has failures left, and then from a small budget shared
     /// by all such addresses: enough for a valid token that this process hasn't seen yet. Only unknown tokens are
     /// charged.
-    #[expect(clippy::disallowed_methods, reason = "time enters here")]
     async fn token(
         &self,
         accounts: &Accounts,
         token: &str,
         from: IpAddr,
-        freshness: Duration,
+        now: DateTime<Utc>,
     ) -> Result<Arc<Account>, SignInError> {
-        let now = Utc::now();
+        let freshness = self.settings.freshness();
         let account = accounts.token(token, freshness, now, || self.may_look(from)).await?;
         account.ok_or_else(|| self.failure(from))
     }

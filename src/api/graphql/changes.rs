@@ -1,6 +1,6 @@
 //! The root fields that read the change feed.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_graphql::{Context, Error, InputObject, Object as Root, PathSegment, Result, Subscription};
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
@@ -14,11 +14,12 @@ use super::{
 };
 use clientele_core::{
     budget::{BudgetPool, Priority},
+    error::Error::{Busy, TimedOut},
     path,
     problem::{Problem, ProblemCode},
 };
 use clientele_domain::{
-    caller::{Limit, Rights},
+    caller::{Caller, Limit, Rights},
     changes::{
         self, ChangeFeed, ChangeFilter, ChangeKind, ChangeSubscription, ChangesRefused, LARGEST_PAGE, Position,
         SubscriptionEnd,
@@ -28,6 +29,10 @@ use graphql_server::{
     Code, GraphqlError,
     object::{RawObject, Selection},
 };
+use tokio::time::{sleep, timeout_at};
+
+/// The pause until memory for answers is asked for again.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Limits the change feed: all given fields must match. Removals (DELETED, ERASED, LEFT) pass `members`.
 #[derive(InputObject, Default)]
@@ -150,7 +155,8 @@ impl Subscriptions {
         // Refuses mistakes in arguments before anything is read.
         load_plan(&selection)?;
         let feed = context.data::<ChangeFeed>()?;
-        let subscription = feed.subscribe(caller, after, filter).await?.map_err(refused)?;
+        let begin = async { Ok(feed.subscribe(caller, after, filter).await?.map_err(refused)?) };
+        let subscription = within_budget(context, caller, begin).await?;
         let batches = stream::try_unfold((subscription, selection), async |(mut subscription, selection)| {
             let batch = next_batch(context, &mut subscription, &selection).await?;
             Ok::<_, Error>(Some(((batch, selection.clone()), (subscription, selection))))
@@ -173,19 +179,32 @@ async fn next_batch(
     let caller = caller(context)?;
     loop {
         subscription.ready().await.map_err(ended)?;
-        let budget = context.data::<BudgetPool>()?.start(Priority::Read, caller.flow())?;
         let load = async {
             let changes = subscription.take().await?.map_err(ended)?;
             let keys = changes.iter().map(|change| &*change.client_key);
             let plan = load_plan(selection)?;
             let loaded = LoadedData::around_changes(keys, &plan, loaders(context)?, caller).await?;
-            Ok::<_, Error>((changes, loaded))
+            Ok((changes, loaded))
         };
-        let (changes, loaded) = budget.scope(load).await?;
+        let (changes, loaded) = within_budget(context, caller, load).await?;
         if !changes.is_empty() {
             return Ok((changes, loaded));
         }
     }
+}
+
+/// Runs a part of a subscription within the budget of a request. Waits while the memory for answers is used up.
+async fn within_budget<T>(context: &Context<'_>, caller: &Caller, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let pool = context.data::<BudgetPool>()?;
+    let budget = loop {
+        match pool.start(Priority::Read, caller.flow()) {
+            Err(Busy) => sleep(PAUSE).await,
+            started => break started?,
+        }
+    };
+    let deadline = budget.deadline().at();
+    let done = timeout_at(deadline, budget.scope(work)).await;
+    done.unwrap_or_else(|_| Err(TimedOut.into()))
 }
 
 /// The plan of what to load for changes with this selection.

@@ -9,17 +9,17 @@ use axum::{
     response::Response,
 };
 use graphql_server::{
-    BudgetKind, Cause, Code, GraphqlError, LimitExceeded, Prepared, Report, RequestContext, RequestError, Restriction,
-    SubscriptionPlace,
+    BudgetKind, Cause, Code, Ended, GraphqlError, LimitExceeded, Prepared, Report, RequestContext, RequestError,
+    Restriction, SubscriptionPermit,
     http::{self, Media, media},
     object::FieldBudget,
 };
 use tokio::sync::watch;
 
 use super::{
+    capacity::SubscriptionCapacity,
     load::{Sources, loaders},
     permits,
-    places::SubscriptionPlaces,
 };
 use crate::api::{
     PeerAddress, RequestId, RequestPermit,
@@ -37,9 +37,9 @@ pub struct Shared {
     pub metrics: ApiMetrics,
     /// The most fields of an answer.
     pub answer_fields: usize,
-    pub places: SubscriptionPlaces,
-    /// True once the server stops.
-    pub stop: watch::Receiver<bool>,
+    pub capacity: SubscriptionCapacity,
+    /// True once the server stops. None if it never does.
+    pub stop: Option<watch::Receiver<bool>>,
 }
 
 /// One request.
@@ -166,32 +166,27 @@ impl RequestContext for GraphqlRequest {
         }
     }
 
-    fn subscribe(&self) -> Result<SubscriptionPlace, GraphqlError> {
-        // Permits are for short requests.
+    fn subscribe(&self) -> Result<SubscriptionPermit, GraphqlError> {
+        // The permit of the request is for short ones.
         if let Some(permit) = &self.permit {
             permit.leave();
         }
         let flow = self.flow().unwrap_or_else(|| Flow::of_address(self.from.0));
-        let displaced = self.shared.places.take(flow)?;
-        let access = self.access.clone();
-        Ok(Box::pin(async move {
-            let ended = async {
-                match access {
-                    Some(access) => access.ended().await,
-                    None => pending().await,
-                }
-            };
-            tokio::select! {
-                error = displaced => error,
-                error = ended => error,
-            }
-        }))
+        Ok(Box::pin(self.shared.capacity.acquire(flow)?))
+    }
+
+    fn ended(&self) -> Ended {
+        match self.access.clone() {
+            Some(access) => Box::pin(access.ended()),
+            None => Box::pin(pending()),
+        }
     }
 
     fn stopping(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let mut stop = self.shared.stop.clone();
+        let stop = self.shared.stop.clone();
         Box::pin(async move {
-            if stop.wait_for(|stop| *stop).await.is_err() {
+            let stops = async { stop?.wait_for(|stop| *stop).await.ok().map(|_| ()) };
+            if stops.await.is_none() {
                 pending().await
             }
         })

@@ -1,11 +1,11 @@
-//! Who may subscribe, and for how long, on the started program.
+//! The rights to subscribe, on the started program.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::{
-    ALL, command, connected, create_token,
+    ALL, PASSWORD, command, connected, create_token,
     socket::{Sent, Socket},
     store,
 };
@@ -102,9 +102,7 @@ async fn subscription_ends_soon_after_its_token_and_others_go_on() {
     }
     command(&server, &["token", "revoke", &key]);
     let begun = Instant::now();
-    let (code, _) = ending.failed("1").await;
     let end = ending.next().await;
-    assert_eq!(code, "UNAUTHENTICATED");
     assert!(matches!(end, Sent::Closed(4401, _)), "{end:?}");
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
     store(&server, Some(&writer), "a", "2").await;
@@ -125,7 +123,7 @@ async fn permission_to_view_clients_is_required() {
 }
 
 #[tokio::test]
-async fn full_server_takes_places_from_the_caller_with_the_most() {
+async fn full_server_takes_permits_from_the_caller_with_the_most() {
     let server = Server::start(&[("CLIENTELE_GRAPHQL__SUBSCRIPTIONS", "3")]);
     let (many, _) = create_token(&server, "many", "VIEW_CLIENT");
     let (few, _) = create_token(&server, "few", "VIEW_CLIENT");
@@ -143,4 +141,55 @@ async fn full_server_takes_places_from_the_caller_with_the_most() {
     assert!(message.contains("you have the most of them"), "{message}");
     modest.subscribe("2", ALL, json!({})).await;
     assert_eq!(modest.failed("2").await.1, full);
+}
+
+/// Only /graphql waits for the first message of a socket.
+#[tokio::test]
+async fn other_paths_refuse_a_socket_without_credentials() {
+    let server = Server::start(&[]);
+    for path in ["/api/clients", "/metrics"] {
+        let request = reqwest::Client::new().get(format!("{}{path}", server.address));
+        let request = request.header("upgrade", "websocket").header("connection", "upgrade");
+        assert_eq!(request.send().await.expect("an answer").status(), 401, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn rights_that_change_and_failures_of_others_end_subscriptions_in_time() {
+    let server = Server::start(&[("CLIENTELE_AUTHENTICATION__FAILURES_PER_ADDRESS", "1")]);
+    let (writer, _) = create_token(&server, "writer", "ALL");
+    command(&server, &["user", "add", "ana", "--permissions", "VIEW_CLIENT"]);
+    let (revoked, key) = create_token(&server, "revoked", "VIEW_CLIENT");
+    store(&server, Some(&writer), "a", "1").await;
+    let basic = reqwest::Client::new()
+        .get("http://a")
+        .basic_auth("ana", Some(PASSWORD))
+        .build()
+        .expect("a request");
+    let basic = basic.headers()["authorization"].to_str().expect("a text").to_owned();
+    let mut changing = Socket::open(&server).await;
+    changing
+        .send(json!({ "type": "connection_init", "payload": { "authorization": basic } }))
+        .await;
+    assert_eq!(changing.received().await, json!({ "type": "connection_ack" }));
+    let mut ending = connected(&server, Some(&revoked)).await;
+    // Without a subscription.
+    let mut idle = connected(&server, Some(&revoked)).await;
+    for socket in [&mut changing, &mut ending] {
+        socket.subscribe("1", ALL, json!({ "after": "0.0." })).await;
+        assert_eq!(socket.changed("1").await["kind"], "CREATED");
+    }
+    // The address has no failures left.
+    for _ in 0..3 {
+        let end = refused(&server, json!({ "authorization": "Bearer clt_no" })).await;
+        assert!(matches!(end, Sent::Closed(4401 | 1013, _)), "{end:?}");
+    }
+    command(&server, &["token", "revoke", &key]);
+    command(&server, &["user", "set", "ana", "--permissions", "VIEW_CLIENT,AUDIT"]);
+    let begun = Instant::now();
+    for (socket, code) in [(&mut ending, 4401), (&mut idle, 4401), (&mut changing, 4403)] {
+        let end = socket.next().await;
+        assert!(matches!(&end, Sent::Closed(found, _) if *found == code), "{end:?}");
+    }
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
 }

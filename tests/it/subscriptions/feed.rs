@@ -1,10 +1,16 @@
-//! Subscriptions behind both transports: each change once and in order, whoever writes and whenever they begin.
+//! Subscriptions without a transport: each change once and in order, for any writers and beginnings.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
 
 use clientele::{
     caller::Caller,
     changes::{ChangeFilter, ChangeSubscription, Position},
 };
 use serde_json::json;
+use tokio::{sync::watch, time::timeout};
 
 use crate::harness::{
     TestServer,
@@ -15,6 +21,9 @@ on_both!(
     subscriptions_pass_on_each_change_once_and_in_order,
     subscription_that_is_overtaken_reads_the_feed,
 );
+
+/// A change that doesn't come in this time is lost.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const WRITERS: usize = 8;
 const CHANGES: usize = 25;
@@ -42,7 +51,8 @@ async fn subscribe(server: &TestServer, after: Option<Position>, filter: ChangeF
 async fn until(mut subscription: ChangeSubscription, last: String) -> Vec<(String, String, i64)> {
     let mut found = Vec::new();
     loop {
-        subscription.ready().await.expect("it goes on");
+        let ready = timeout(PATIENCE, subscription.ready()).await;
+        ready.expect("a change comes").expect("it goes on");
         let changes = subscription
             .take()
             .await
@@ -67,10 +77,11 @@ async fn subscriptions_pass_on_each_change_once_and_in_order(server: &TestServer
     server.wait_for_changes().await;
     let end = server.services.changes.end(&Caller::operator()).await;
     let begin = end.expect("the database answers").expect("a position");
+    let (count, written) = (AtomicUsize::new(0), watch::Sender::new(0));
     let writing = async {
         let writers = (0..WRITERS).map(|writer| {
             let server = if writer % 2 == 0 { server } else { &other };
-            let keys = &keys;
+            let (keys, count, written) = (&keys, &count, &written);
             async move {
                 for round in 0..CHANGES {
                     change(
@@ -79,43 +90,49 @@ async fn subscriptions_pass_on_each_change_once_and_in_order(server: &TestServer
                         &format!("{writer}.{round}"),
                     )
                     .await;
+                    written.send_replace(count.fetch_add(1, Relaxed) + 1);
                 }
             }
         });
         futures_util::future::join_all(writers).await;
         change(server, &last, "end").await;
     };
-    // Some begin before the changes, others among them; half of them at the other server.
+    // Each reads twice: from the beginning, and from when some changes have been made; half of them at the other server.
     let reading = (0..16).map(|reader| {
         let (server, begin, last) = (
             if reader % 2 == 0 { server } else { &other },
             begin.clone(),
             last.clone(),
         );
+        let mut written = written.subscribe();
         async move {
             let before = subscribe(server, Some(begin.clone()), ChangeFilter::default()).await;
-            let early = until(before, last.clone());
             let late = async {
+                let some = |written: &usize| *written > reader * WRITERS * CHANGES / 20;
+                written.wait_for(some).await.expect("the writers go on");
+                let new = subscribe(server, None, ChangeFilter::default()).await;
                 let narrow = ChangeFilter {
                     clients: Some([last.clone()].into()),
                     ..ChangeFilter::default()
                 };
-                let mut new = subscribe(server, None, ChangeFilter::default()).await;
-                new.ready().await.expect("it begins");
-                let from_now = until(new, last.clone());
                 let only = async {
-                    let found = until(subscribe(server, Some(begin.clone()), narrow).await, last.clone()).await;
+                    let found = until(subscribe(server, Some(begin), narrow).await, last.clone()).await;
                     assert_eq!(found, []);
                 };
-                tokio::join!(from_now, only).0
+                tokio::join!(until(new, last.clone()), only).0
             };
-            tokio::join!(early, late)
+            tokio::join!(until(before, last.clone()), late)
         }
     });
     let (all, ()) = tokio::join!(futures_util::future::join_all(reading), writing);
     let mut expected = super::super::changes::all_after(server, &begin.to_string(), 100).await;
     expected.retain(|(key, _)| *key != last);
     assert_eq!(expected.len(), WRITERS * CHANGES);
+    let late: Vec<usize> = all.iter().map(|(_, late)| late.len()).collect();
+    assert!(
+        late.iter().any(|count| *count > 0 && *count < expected.len()),
+        "{late:?}"
+    );
     for (early, late) in all {
         let seen: Vec<_> = early.iter().map(|(_, key, version)| (key.clone(), *version)).collect();
         assert_eq!(seen, expected);
@@ -127,6 +144,8 @@ async fn subscriptions_pass_on_each_change_once_and_in_order(server: &TestServer
 async fn subscription_that_is_overtaken_reads_the_feed(server: &TestServer) {
     let (key, last) = (create(server, "a").await, create(server, "last").await);
     server.wait_for_changes().await;
+    let end = server.services.changes.end(&Caller::operator()).await;
+    let begin = end.expect("the database answers").expect("a position");
     let mut slow = subscribe(server, None, ChangeFilter::default()).await;
     // Two empty pages, after which it waits for new changes.
     for _ in 0..2 {
@@ -142,6 +161,23 @@ async fn subscription_that_is_overtaken_reads_the_feed(server: &TestServer) {
     );
     server.write(&many).await.expect("written");
     change(server, &last, "end").await;
+    // Another one has received the last change: the queue of the slow one was full before.
+    let narrow = ChangeFilter {
+        clients: Some([last.clone()].into()),
+        ..ChangeFilter::default()
+    };
+    let mut quick = subscribe(server, Some(begin), narrow).await;
+    while timeout(PATIENCE, quick.ready()).await.is_ok() {
+        if !quick
+            .take()
+            .await
+            .expect("the database answers")
+            .expect("it goes on")
+            .is_empty()
+        {
+            break;
+        }
+    }
     let versions: Vec<i64> = until(slow, last)
         .await
         .into_iter()

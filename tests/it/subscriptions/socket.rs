@@ -1,14 +1,19 @@
 //! The caller's end of a WebSocket.
 
+use std::time::Duration;
+
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{self, ClientRequestBuilder, Message},
 };
 
 use crate::harness::program::Server;
+
+/// A message that doesn't come in this time is lost.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
@@ -66,7 +71,10 @@ impl Socket {
 
     pub async fn next(&mut self) -> Sent {
         loop {
-            match self.0.next().await {
+            let next = timeout(PATIENCE, self.0.next())
+                .await
+                .expect("the server sends something");
+            match next {
                 Some(Ok(Message::Text(text))) => return Sent::Message(serde_json::from_str(&text).expect("JSON")),
                 Some(Ok(Message::Close(Some(frame)))) => {
                     return Sent::Closed(frame.code.into(), frame.reason.to_string());

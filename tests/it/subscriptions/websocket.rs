@@ -78,7 +78,7 @@ async fn wrong_messages_close_the_socket_with_the_code_of_the_protocol() {
             4400,
             "The protocol has no message of this type",
         ),
-        (&[INIT, &large], 1009, "A message may have 65536 bytes"),
+        (&[INIT, &large], 1009, "A message must have at most 65536 bytes"),
     ] {
         let mut socket = Socket::open(&server).await;
         for message in messages {
@@ -98,7 +98,7 @@ async fn wrong_messages_close_the_socket_with_the_code_of_the_protocol() {
         Sent::Closed(4400, "Messages must be text".to_owned())
     );
     let mut other = Socket::open_with(&server, &[]).await.expect("it opens");
-    let reason = "Subprotocol not acceptable: graphql-transport-ws is";
+    let reason = "Subprotocol not acceptable: use graphql-transport-ws";
     assert_eq!(other.next().await, Sent::Closed(4406, reason.to_owned()));
 }
 
@@ -166,7 +166,7 @@ async fn wrong_subscriptions_fail_and_leave_the_socket_open() {
     let (code, message) = socket.failed("101").await;
     assert_eq!(
         (&*code, &*message),
-        ("RATE_LIMITED", "A socket can have 100 subscriptions: open another one.")
+        ("RATE_LIMITED", "A socket can have at most 100 subscriptions.")
     );
     store(&server, None, "a", "1").await;
     let mut ids: Vec<u32> = Vec::new();
