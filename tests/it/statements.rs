@@ -30,6 +30,7 @@ const NOT_ROUTABLE: &[(&str, &str)] = &[
     ("INSERT INTO custom_field_claim (…", IN_JSON),
     ("WITH w0 AS (INSERT INTO client (…", IN_JSON),
     ("WITH w0 AS (INSERT INTO audit_chain (…", IN_PARTS),
+    ("WITH w0 AS (INSERT INTO audit_record (…", IN_PARTS),
     (
         "DELETE FROM custom_field_claim WHERE client_key = $1 AND (field_key, value) IN (…",
         IN_JSON,

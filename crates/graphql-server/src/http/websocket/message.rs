@@ -136,7 +136,7 @@ mod tests {
                 r#"{"type":"connection_init","payload":{"a":1}}"#,
                 r#"Ok(Init(Some(RawValue({"a":1}))))"#,
             ),
-            (r#"{"type":"ping"}"#, r#"Ok(Ping(Utf8Bytes(b"{\"type\":\"pong\"}")))"#),
+            (r#"{"type":"ping"}"#, r#"Ok(Ping(Utf8Bytes((b"{\"type\":\"pong\"}"))))"#),
             (r#"{"type":"pong","payload":{}}"#, "Ok(Other)"),
             (r#"{"type":"complete","id":"1"}"#, r#"Ok(Complete("1"))"#),
             (
