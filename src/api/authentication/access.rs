@@ -39,7 +39,7 @@ impl Access {
         let headers = HeaderMap::from_iter([(name.clone(), value.clone())]);
         let (mut checked, mut checked_at) = (None, Instant::now());
         loop {
-            match self.check(&headers, checked).await {
+            match Box::pin(self.check(&headers, checked)).await {
                 Ok(end) => (checked, checked_at) = (Some(end), Instant::now()),
                 Err(Some(error)) => return error,
                 Err(None) if checked_at.elapsed() > PATIENCE => return GraphqlError::new(Code::Unavailable, UNKNOWN),

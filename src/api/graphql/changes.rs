@@ -156,7 +156,7 @@ impl Subscriptions {
         load_plan(&selection)?;
         let feed = context.data::<ChangeFeed>()?;
         let begin = async { Ok(feed.subscribe(caller, after, filter).await?.map_err(refused)?) };
-        let subscription = within_budget(context, caller, begin).await?;
+        let subscription = Box::pin(within_budget(context, caller, begin)).await?;
         let batches = stream::try_unfold((subscription, selection), async |(mut subscription, selection)| {
             let batch = next_batch(context, &mut subscription, &selection).await?;
             Ok::<_, Error>(Some(((batch, selection.clone()), (subscription, selection))))
@@ -186,7 +186,8 @@ async fn next_batch(
             let loaded = LoadedData::around_changes(keys, &plan, loaders(context)?, caller).await?;
             Ok((changes, loaded))
         };
-        let (changes, loaded) = within_budget(context, caller, load).await?;
+        // Boxed, so that a subscription that waits doesn't keep its memory.
+        let (changes, loaded) = Box::pin(within_budget(context, caller, load)).await?;
         if !changes.is_empty() {
             return Ok((changes, loaded));
         }

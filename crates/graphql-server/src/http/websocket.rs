@@ -108,7 +108,8 @@ where
     if socket.protocol().is_none() {
         return Err(Close::new(4406, "Subprotocol not acceptable: use graphql-transport-ws"));
     }
-    let connected = timeout(INIT_TIMEOUT, connect(socket, context)).await;
+    // Boxed, here and below, so that an idle socket doesn't keep the memory of what runs rarely.
+    let connected = timeout(INIT_TIMEOUT, Box::pin(connect(socket, context))).await;
     let Some(context) = connected.map_err(|_| Close::new(4408, "Connection initialisation timeout"))?? else {
         return Ok(());
     };
@@ -175,7 +176,8 @@ where
                         Some(Received::Init(_)) => return Err(Close::new(4429, "Too many initialisation requests")),
                         Some(Received::Complete(id)) => self.complete(&id),
                         Some(Received::Subscribe { id, payload }) => {
-                            if let Err(refusal) = self.subscribe(&id, payload.get().as_bytes()).await? {
+                            let begun = Box::pin(self.subscribe(&id, payload.get().as_bytes()));
+                            if let Err(refusal) = begun.await? {
                                 send(socket, self.error(&id, &refusal)).await?;
                             }
                         }
