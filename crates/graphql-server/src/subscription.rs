@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Data, ObjectType, SubscriptionType, parser::types::OperationType};
+use async_graphql::{Data, ObjectType, Pos, SubscriptionType, parser::types::OperationType};
 use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
@@ -50,7 +50,15 @@ where
     M: ObjectType + 'static,
     S: SubscriptionType + 'static,
 {
-    if let Some((_, other)) = prepared.root_fields().nth(1) {
+    let fields: Vec<_> = prepared.root_fields().collect();
+    // A field with a condition that doesn't hold leaves `__typename` in its place.
+    let other = match fields[..] {
+        [(name, _)] if name != "__typename" => None,
+        [(_, only)] => Some(only),
+        [_, (_, other), ..] => Some(other),
+        [] => Some(Pos::default()),
+    };
+    if let Some(other) = other {
         let message = "A subscription must have exactly one field.";
         return Err(GraphqlError::new(Code::ValidationFailed, message).at(other).into());
     }

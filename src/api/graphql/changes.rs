@@ -13,8 +13,8 @@ use super::{
     page::{DEFAULT_PAGE, LARGEST_PAGE as MOST_KEYS, of_argument},
 };
 use clientele_core::{
-    budget::{BudgetPool, Priority},
-    error::Error::{Busy, TimedOut},
+    budget::{BudgetPool, Priority, RequestBudget},
+    error::Error::{self as CoreError, Busy, TimedOut},
     path,
     problem::{Problem, ProblemCode},
 };
@@ -155,57 +155,109 @@ impl Subscriptions {
         // Refuses mistakes in arguments before anything is read.
         load_plan(&selection)?;
         let feed = context.data::<ChangeFeed>()?;
-        let begin = async { Ok(feed.subscribe(caller, after, filter).await?.map_err(refused)?) };
-        let subscription = Box::pin(within_budget(context, caller, begin)).await?;
+        let budget = start_budget(context, caller).await?;
+        let subscription = Box::pin(within(&budget, feed.subscribe(caller, after, filter))).await?;
+        drop(budget);
+        let subscription = subscription.map_err(refused)?;
         let batches = stream::try_unfold((subscription, selection), async |(mut subscription, selection)| {
             let batch = next_batch(context, &mut subscription, &selection).await?;
             Ok::<_, Error>(Some(((batch, selection.clone()), (subscription, selection))))
         });
         // Each is written when it is passed on, so that the errors of refused fields are those of one event.
-        let events = batches.map_ok(move |((changes, loaded), selection)| {
+        let events = batches.map_ok(move |(batch, selection)| {
+            let Batch {
+                changes,
+                loaded,
+                budget,
+            } = batch;
             let changes = stream::iter(changes);
-            changes.map(move |change| RawObject::event(context, (&change, &loaded), &selection))
+            changes.map(move |change| {
+                let _charged = &budget;
+                RawObject::event(context, (&change, &loaded), &selection)
+            })
         });
-        Ok(events.try_flatten())
+        // Boxed, because async-graphql keeps room for it twice.
+        Ok(events.try_flatten().boxed())
     }
 }
 
-/// Waits for changes, and loads the data around them within a budget of their own.
+/// Changes with the data around them, and the budget that their memory is charged to.
+struct Batch {
+    changes: Vec<changes::ClientChange>,
+    loaded: LoadedData,
+    budget: RequestBudget,
+}
+
+/// Waits for changes, and loads the data around them. Waits while the memory for answers is used up.
 async fn next_batch(
     context: &Context<'_>,
     subscription: &mut ChangeSubscription,
     selection: &Selection,
-) -> Result<(Vec<changes::ClientChange>, LoadedData)> {
+) -> Result<Batch> {
     let caller = caller(context)?;
     loop {
         subscription.ready().await.map_err(ended)?;
-        let load = async {
-            let changes = subscription.take().await?.map_err(ended)?;
-            let keys = changes.iter().map(|change| &*change.client_key);
-            let plan = load_plan(selection)?;
-            let loaded = LoadedData::around_changes(keys, &plan, loaders(context)?, caller).await?;
-            Ok((changes, loaded))
+        let budget = start_budget(context, caller).await?;
+        // Boxed, here and below, so that a subscription that waits doesn't keep its memory.
+        let changes = match Box::pin(within(&budget, subscription.take())).await {
+            Ok(taken) => taken.map_err(ended)?,
+            Err(Busy) => {
+                sleep(PAUSE).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
         };
-        // Boxed, so that a subscription that waits doesn't keep its memory.
-        let (changes, loaded) = Box::pin(within_budget(context, caller, load)).await?;
-        if !changes.is_empty() {
-            return Ok((changes, loaded));
+        drop(budget);
+        while !changes.is_empty() {
+            let budget = start_budget(context, caller).await?;
+            let load = Box::pin(load_around(context, caller, &changes, selection));
+            match within(&budget, load).await {
+                Ok(loaded) => {
+                    return Ok(Batch {
+                        changes,
+                        loaded,
+                        budget,
+                    });
+                }
+                Err(error) if is_busy(&error) => sleep(PAUSE).await,
+                Err(error) => return Err(error),
+            }
         }
     }
 }
 
-/// Runs a part of a subscription within the budget of a request. Waits while the memory for answers is used up.
-async fn within_budget<T>(context: &Context<'_>, caller: &Caller, work: impl Future<Output = Result<T>>) -> Result<T> {
+async fn load_around(
+    context: &Context<'_>,
+    caller: &Caller,
+    changes: &[changes::ClientChange],
+    selection: &Selection,
+) -> Result<LoadedData> {
+    let keys = changes.iter().map(|change| &*change.client_key);
+    LoadedData::around_changes(keys, &load_plan(selection)?, loaders(context)?, caller).await
+}
+
+/// Starts the budget of a request for a part of a subscription.
+async fn start_budget(context: &Context<'_>, caller: &Caller) -> Result<RequestBudget> {
     let pool = context.data::<BudgetPool>()?;
-    let budget = loop {
+    loop {
         match pool.start(Priority::Read, caller.flow()) {
             Err(Busy) => sleep(PAUSE).await,
-            started => break started?,
+            started => return Ok(started?),
         }
-    };
-    let deadline = budget.deadline().at();
-    let done = timeout_at(deadline, budget.scope(work)).await;
+    }
+}
+
+async fn within<T, E: From<CoreError>>(
+    budget: &RequestBudget,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let done = timeout_at(budget.deadline().at(), budget.clone().scope(work)).await;
     done.unwrap_or_else(|_| Err(TimedOut.into()))
+}
+
+fn is_busy(error: &Error) -> bool {
+    let source = error.source.as_ref();
+    matches!(source.and_then(|source| source.downcast_ref()), Some(Busy))
 }
 
 /// The plan of what to load for changes with this selection.

@@ -130,6 +130,7 @@ async fn wrong_requests_are_answered_with_a_status() {
     for (accept, query, status, code) in [
         ("application/json", ALL, 406, "BAD_REQUEST"),
         ("application/graphql-response+json", ALL, 406, "BAD_REQUEST"),
+        ("text/event-stream;q=0, application/json", ALL, 406, "BAD_REQUEST"),
         (
             "text/event-stream",
             "subscription { no }",

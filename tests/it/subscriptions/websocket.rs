@@ -78,7 +78,7 @@ async fn wrong_messages_close_the_socket_with_the_code_of_the_protocol() {
             4400,
             "The protocol has no message of this type",
         ),
-        (&[INIT, &large], 1009, "A message must have at most 65536 bytes"),
+        (&[INIT, &large], 1009, "The message is too large"),
     ] {
         let mut socket = Socket::open(&server).await;
         for message in messages {
@@ -121,6 +121,12 @@ async fn wrong_subscriptions_fail_and_leave_the_socket_open() {
         ),
         (
             "subscription { clientChanged { kind } b: clientChanged { kind } }",
+            json!({}),
+            "GRAPHQL_VALIDATION_FAILED",
+            "A subscription must have exactly one field.",
+        ),
+        (
+            "subscription { clientChanged @skip(if: true) { kind } }",
             json!({}),
             "GRAPHQL_VALIDATION_FAILED",
             "A subscription must have exactly one field.",

@@ -9,8 +9,8 @@ use super::{
 use crate::caller::Caller;
 use clientele_core::error::Result;
 
-/// The changes that are passed on at once.
-const AT_ONCE: u32 = 100;
+/// The changes that are returned together, so that the data around them is loaded together.
+const AT_ONCE: u32 = 20;
 
 /// Passes on each change after a position that the caller can see and that passes the filter, once and in order.
 #[derive(Debug)]

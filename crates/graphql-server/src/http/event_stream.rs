@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use super::headers::accepted;
 use crate::{
     answer::Answer,
     context::RequestContext,
@@ -25,15 +26,9 @@ const HEARTBEAT: Duration = Duration::from_secs(12);
 const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 const COMPLETE: &[u8] = b"event: complete\ndata:\n\n";
 
-/// Returns true if the caller names the media type of event streams.
+/// Returns true if the caller accepts the media type of event streams by its name.
 pub fn is_accepted(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(header::ACCEPT).iter();
-    values.any(|value| {
-        value.to_str().is_ok_and(|text| {
-            let mut ranges = text.split(',').filter_map(|range| range.split(';').next());
-            ranges.any(|name| name.trim().eq_ignore_ascii_case("text/event-stream"))
-        })
-    })
+    accepted(headers).any(|(name, quality)| name == "text/event-stream" && quality > 0)
 }
 
 /// The response with the events of a subscription. It ends without the last event when the server stops, so that the

@@ -22,11 +22,7 @@ impl Media {
 
 /// The media type that the caller accepts; None if neither.
 pub(super) fn negotiate(headers: &HeaderMap) -> Option<Media> {
-    let values = headers.get_all(header::ACCEPT).iter();
-    let ranges = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
-    let ranges: Vec<_> = ranges.filter(|range| !range.trim().is_empty()).map(parse).collect();
+    let ranges: Vec<_> = accepted(headers).collect();
     if ranges.is_empty() {
         return Some(Media::Json);
     }
@@ -50,6 +46,15 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Option<Media> {
     } else {
         (json > 0).then_some(Media::Json)
     }
+}
+
+/// The media ranges that the caller accepts, with their qualities in thousandths.
+pub(super) fn accepted(headers: &HeaderMap) -> impl Iterator<Item = (String, u16)> {
+    let values = headers.get_all(header::ACCEPT).iter();
+    let ranges = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    ranges.filter(|range| !range.trim().is_empty()).map(parse)
 }
 
 /// The name in lower case and the quality in thousandths.

@@ -266,12 +266,9 @@ async fn receive(socket: &mut WebSocket) -> Result<Option<Received>, Close> {
         Some(Ok(Message::Binary(_))) => Err(Close::new(4400, "Messages must be text")),
         Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(Some(Received::Other)),
         Some(Ok(Message::Close(_))) | None => Ok(None),
-        Some(Err(error)) => match message::is_too_large(error) {
-            true => Err(Close::new(
-                1009,
-                &format!("A message must have at most {LARGEST_MESSAGE} bytes"),
-            )),
-            false => Ok(None),
+        Some(Err(error)) => match Close::of_frame(error) {
+            Some(close) => Err(close),
+            None => Ok(None),
         },
     }
 }

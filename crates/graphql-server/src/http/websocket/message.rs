@@ -52,6 +52,20 @@ impl Close {
         }
     }
 
+    /// The end because of a frame that can't be read. None if the connection has ended.
+    pub fn of_frame(error: axum::Error) -> Option<Self> {
+        use tungstenite::Error::{Capacity, Protocol, Utf8};
+
+        let error = error.into_inner().downcast::<tungstenite::Error>().ok()?;
+        match *error {
+            Capacity(_) => Some(Self::new(1009, "The message is too large")),
+            Utf8(_) => Some(Self::new(1007, "A text must be UTF-8")),
+            Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => None,
+            Protocol(_) => Some(Self::new(1002, "The frame breaks the protocol of WebSockets")),
+            _ => None,
+        }
+    }
+
     /// The end because of an error with the caller.
     pub fn of(error: &GraphqlError) -> Self {
         let code = match error.code {
@@ -115,12 +129,6 @@ pub(super) fn with_payload(kind: &str, id: &str, payload: &Body) -> Utf8Bytes {
     let bytes = [head.as_bytes(), &*payload.to_vec(), b"}"].concat();
     // JSON is UTF-8.
     String::from_utf8(bytes).unwrap_or_default().into()
-}
-
-/// Returns true for the error of a message that is larger than allowed.
-pub(super) fn is_too_large(error: axum::Error) -> bool {
-    let error = error.into_inner().downcast::<tungstenite::Error>();
-    error.is_ok_and(|error| matches!(*error, tungstenite::Error::Capacity(_)))
 }
 
 #[cfg(test)]
