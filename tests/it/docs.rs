@@ -22,8 +22,8 @@ const END: char = '\u{1e}';
 /// The pages and first lines of commands that no test runs.
 const NOT_RUN: &[&str] = &[
     "docs/audit.md: openssl rand -base64 32",
-    "docs/changes.md: curl -N -u \"$ADMIN\" http://127.0.0.1:8080/graphql -H 'content-type: application/json' -H 'accept: \
-     text/event-stream' \\",
+    "docs/changes.md: curl -N -u \"$ADMIN\" http://127.0.0.1:8080/graphql -H 'content-type: application/json' \
+     -H 'accept: text/event-stream' \\",
     "docs/operations.md: runuser -u clientele -- clientele --config /etc/clientele/config.toml user password admin",
     "docs/operations.md: kubectl create secret generic clientele-database --from-file=url=/FILE/WITH/THE/ADDRESS",
     "docs/operations.md: clientele user add admin --permissions ALL < /run/secrets/admin_password",

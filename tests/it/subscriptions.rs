@@ -1,4 +1,5 @@
-//! Subscriptions to the change feed: over WebSockets and as Server-Sent Events, on the started program, and behind both.
+//! Subscriptions to the change feed: over WebSockets and as Server-Sent Events, on the started program, and without a
+//! transport.
 
 mod access;
 mod event_stream;

@@ -40,8 +40,8 @@ use crate::{
 };
 use clientele_core::budget::BudgetPool;
 
-const NO_STREAM: &str = "A subscription is answered as a stream of events: accept text/event-stream, or open a WebSocket \
-                         with the subprotocol graphql-transport-ws.";
+const NO_STREAM: &str = "A subscription is answered as a stream of events: accept text/event-stream, or open a \
+                         WebSocket with the subprotocol graphql-transport-ws.";
 
 /// Answers a request within a budget from `budgets`. The [`Report`](crate::Report) of its errors is in the response's
 /// extensions.

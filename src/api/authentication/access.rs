@@ -49,8 +49,8 @@ impl Access {
         }
     }
 
-    /// Checks the account unless nothing has changed since the position `checked` in the audit log. Returns the position
-    /// until which it is checked. The error is none if it can't be checked now.
+    /// Checks the account unless nothing has changed since the position `checked` in the audit log. Returns the
+    /// position until which it is checked. The error is none if it can't be checked now.
     #[expect(clippy::disallowed_methods, reason = "time enters here")]
     async fn check(&self, headers: &HeaderMap, checked: Option<i64>) -> Result<i64, Option<GraphqlError>> {
         let ended = || Some(GraphqlError::new(Code::Unauthenticated, ENDED));

@@ -41,8 +41,8 @@ impl SubscriptionCapacity {
         }))
     }
 
-    /// Returns a permit. When all are in use, the caller with the most loses the latest one, unless this caller would then
-    /// have more. The future holds the permit, and completes if it is lost.
+    /// Returns a permit. When all are in use, the caller with the most loses the latest one, unless this caller would
+    /// then have more. The future holds the permit, and completes if it is lost.
     ///
     /// # Errors
     /// There is no permit for this caller.

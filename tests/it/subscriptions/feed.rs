@@ -97,7 +97,7 @@ async fn subscriptions_pass_on_each_change_once_and_in_order(server: &TestServer
         futures_util::future::join_all(writers).await;
         change(server, &last, "end").await;
     };
-    // Each reads twice: from the beginning, and from when some changes have been made; half of them at the other server.
+    // Each reads twice: from the beginning, and once some changes have been made. Half of them use the other server.
     let reading = (0..16).map(|reader| {
         let (server, begin, last) = (
             if reader % 2 == 0 { server } else { &other },
@@ -155,7 +155,8 @@ async fn subscription_that_is_overtaken_reads_the_feed(server: &TestServer) {
     let many = format!(
         "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1100) INSERT INTO audit_record \
          (chain, position, recorded_at, caller_kind, caller_id, caller_name, door, request_id, subject, subject_key, \
-         action, contents, salt, digest, hmac, key_id) SELECT chain, position + n, recorded_at, caller_kind, caller_id, \
+         action, contents, salt, digest, hmac, key_id) SELECT chain, position + n, recorded_at, caller_kind, \
+         caller_id, \
          caller_name, door, request_id, subject, subject_key, 'CHANGED', '[]', salt, digest, hmac, key_id \
          FROM audit_record CROSS JOIN n WHERE chain = '{key}' AND position = 1 ORDER BY n"
     );

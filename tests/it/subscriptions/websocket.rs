@@ -148,8 +148,8 @@ async fn wrong_subscriptions_fail_and_leave_the_socket_open() {
             ALL,
             json!({ "filter": { "members": ["no"] } }),
             "BAD_USER_INPUT",
-            "`filter.members`: A client has no such member. Use names of fields of Client, such as lastName, addresses, idDocuments or \
-             customInformation.",
+            "`filter.members`: A client has no such member. Use names of fields of Client, such as lastName, addresses, \
+             idDocuments or customInformation.",
         ),
     ] {
         socket.subscribe("1", query, variables).await;

@@ -279,8 +279,8 @@ impl Database {
     /// unless the commit has begun.
     pub async fn close(self) {
         let closing = async {
-            // On PostgreSQL this is one pool. On SQLite only the last connection, closed alone, removes the log and with
-            // it what a failed commit has left there: the writer's rows must not be found by the next process.
+            // On PostgreSQL this is one pool. On SQLite only the last connection, closed alone, removes the log, and
+            // with it the rows of a failed commit, which the next process must not find.
             self.writer.inner.close().await;
             let replicas = async {
                 if let Some(replicas) = &self.reader.replicas {
