@@ -17,7 +17,7 @@ use crate::{
     server::GraphqlServer,
 };
 
-/// What happens in a subscription. All but the first end it.
+/// An event of a subscription. All but the first kind end it.
 pub(crate) enum Event {
     Next(Answer),
     Complete,

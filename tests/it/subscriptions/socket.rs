@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
-/// What the server sends.
+/// A message of the server, or the end.
 #[derive(Debug, PartialEq)]
 pub enum Sent {
     Message(Value),

@@ -1,11 +1,11 @@
 //! The latest changes of users, tokens and sessions. One statement tells all open subscriptions whether their callers
 //! must be checked again.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::collections::HashMap;
 
-use super::Accounts;
 use crate::audit::Chain;
 use clientele_core::error::Result;
+use clientele_storage::db::Database;
 
 /// The changes that are read at once, and the keys that are remembered.
 const MOST: usize = 10_000;
@@ -50,42 +50,35 @@ impl AccountChanges {
         let complete_after = self.complete_after;
         self.by_key.retain(|_, position| *position > complete_after);
     }
-}
 
-impl Accounts {
-    /// The changes until now, or until a time that is at most `freshness` ago. All callers at a time share one read.
-    pub async fn changes(&self, freshness: Duration) -> Result<Arc<AccountChanges>> {
-        let read = self.changes.get(&(), freshness, async || {
-            let known = self.changes.last(&()).and_then(|read| read.found.clone());
-            let read = match known {
-                Some(known) => self.read_changes((*known).clone()).await?,
-                None => self.first_changes().await?,
-            };
-            Ok(Some(read))
-        });
-        Ok(read.await?.found.clone().unwrap_or_default())
+    /// Reads the changes after the known ones. Without any, it begins with the changes after now.
+    pub(super) async fn read(db: &Database, known: Option<&Self>) -> Result<Self> {
+        match known {
+            Some(known) => known.clone().read_on(db).await,
+            None => Self::first(db).await,
+        }
     }
 
-    async fn first_changes(&self) -> Result<AccountChanges> {
+    async fn first(db: &Database) -> Result<Self> {
         let sql = "SELECT count FROM audit_chain WHERE chain = $1";
-        let row = self.db.read().one(sql, [Chain::Users.name().into()]).await?;
+        let row = db.read().one(sql, [Chain::Users.name().into()]).await?;
         let end = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
-        Ok(AccountChanges {
+        Ok(Self {
             end,
             complete_after: end,
-            ..AccountChanges::default()
+            ..Self::default()
         })
     }
 
-    async fn read_changes(&self, mut known: AccountChanges) -> Result<AccountChanges> {
+    async fn read_on(mut self, db: &Database) -> Result<Self> {
         let limit = i64::try_from(MOST + 1).unwrap_or(i64::MAX);
         let sql = "SELECT position, subject_key FROM audit_record WHERE chain = $1 AND position > $2 ORDER BY position \
                    LIMIT $3";
-        let values = [Chain::Users.name().into(), known.end.into(), limit.into()];
-        let rows = self.db.read().all(sql, values).await?;
+        let values = [Chain::Users.name().into(), self.end.into(), limit.into()];
+        let rows = db.read().all(sql, values).await?;
         let changes = rows.iter().map(|row| row.try_get_many_by_index());
-        known.add(changes.collect::<Result<_, _>>()?);
-        Ok(known)
+        self.add(changes.collect::<Result<_, _>>()?);
+        Ok(self)
     }
 }
 

@@ -44,7 +44,7 @@ pub struct Accounts {
     pub hasher: Arc<Hasher>,
     credentials: Arc<CredentialCache>,
     in_flight: Arc<InFlight>,
-    pub(super) changes: Arc<CoalescingCache<(), AccountChanges>>,
+    changes: Arc<CoalescingCache<(), AccountChanges>>,
 }
 
 impl fmt::Debug for Accounts {
@@ -227,6 +227,16 @@ impl Accounts {
             true => &self.sessions,
             false => &self.tokens,
         }
+    }
+
+    /// The changes of accounts until now, or until a time that is at most `freshness` ago. All callers at a time share
+    /// one read.
+    pub async fn changes(&self, freshness: Duration) -> Result<Arc<AccountChanges>> {
+        let read = self.changes.get(&(), freshness, async || {
+            let known = self.changes.last(&()).and_then(|read| read.found.clone());
+            AccountChanges::read(&self.db, known.as_deref()).await.map(Some)
+        });
+        Ok(read.await?.found.clone().unwrap_or_default())
     }
 
     /// Returns the account of a token from the last read, however old. None if the token is no longer valid, or if this

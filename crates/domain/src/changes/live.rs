@@ -347,7 +347,7 @@ struct Reader {
     has_ended: bool,
 }
 
-/// What a read has found.
+/// The result of a read.
 enum Found {
     /// There may be more changes.
     Some,

@@ -118,7 +118,7 @@ impl ChangeSubscription {
         Ok(Ok(page.changes))
     }
 
-    /// What the caller sees of changes that were received. Those that a page had before are left out.
+    /// Received changes as the caller sees them, without those that a page had before.
     fn shown(&mut self, received: &[Arc<LiveChange>]) -> Vec<ClientChange> {
         let mut changes = Vec::new();
         for LiveChange { stored, definitions } in received.iter().map(AsRef::as_ref) {
