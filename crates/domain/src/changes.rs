@@ -32,8 +32,8 @@ pub use self::{
 };
 use self::{live::Live, read::ChangeBatch};
 use crate::{
-    caller::{Caller, Permission, Rights},
-    definitions::{Definitions, DefinitionsCache},
+    caller::{Caller, Permission},
+    definitions::DefinitionsCache,
 };
 use clientele_core::error::Result;
 use clientele_storage::db::{Database, Dialect, Step, Transaction, Work};
@@ -138,7 +138,7 @@ impl ChangeFeed {
             None => batch.begins_after,
         };
         // Read after the changes, so that values of a field that has moved to another set are hidden.
-        let definitions = self.definitions_to_mask(&caller.rights).await?;
+        let definitions = self.definitions.to_mask(&caller.rights).await?;
         let (mut changes, mut examined) = (Vec::new(), 0);
         for stored in batch.changes.iter().take(most as usize) {
             if changes.len() == first as usize {
@@ -163,13 +163,6 @@ impl ChangeFeed {
         match self.admit(caller)? {
             Ok(()) => end(self.db.read()).await.map(Ok),
             Err(refused) => Ok(Err(refused)),
-        }
-    }
-
-    async fn definitions_to_mask(&self, rights: &Rights) -> Result<Arc<Definitions>> {
-        match rights.views_all() {
-            true => self.definitions.latest_known().await,
-            false => self.definitions.current().await,
         }
     }
 

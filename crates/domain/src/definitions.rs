@@ -350,6 +350,14 @@ impl DefinitionsCache {
         self.current().await
     }
 
+    /// Returns the definitions to mask audit records with: as they are stored now, unless the caller can view all values.
+    pub async fn to_mask(&self, rights: &Rights) -> Result<Arc<Definitions>> {
+        match rights.views_all() {
+            true => self.latest_known().await,
+            false => self.current().await,
+        }
+    }
+
     /// Returns the definitions as they are stored now.
     pub async fn current(&self) -> Result<Arc<Definitions>> {
         let connection = self.db.read();

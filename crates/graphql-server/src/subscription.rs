@@ -7,7 +7,8 @@ use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     answer::Answer,
@@ -75,20 +76,12 @@ where
     };
     // A caller that doesn't read must not suspend it: it may hold a connection to the database then.
     let (sender, events) = mpsc::channel(1);
-    let task = AbortOnDrop(tokio::spawn(running.run(sender)));
+    let task = AbortOnDropHandle::new(tokio::spawn(running.run(sender)));
     let events = stream::unfold((events, task), async |(mut events, task)| {
         let event = events.recv().await?;
         Some((event, (events, task)))
     });
     Ok(events.boxed())
-}
-
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 struct Running {

@@ -49,12 +49,9 @@ impl Source {
         self.0.definitions.latest_known().await
     }
 
-    /// Definitions to mask audit records with: as they are stored now, unless this caller can view all values.
+    /// Definitions to mask audit records with.
     pub async fn definitions_to_mask(&self, rights: &Rights) -> Result<Arc<Definitions>, Error> {
-        match rights.views_all() {
-            true => self.any_definitions().await,
-            false => self.current_definitions().await,
-        }
+        self.0.definitions.to_mask(rights).await
     }
 
     /// The definitions as they are stored now.
